@@ -81,12 +81,26 @@ class TranscodeAudio(_message.Message):
     def __init__(self, codec: _Optional[_Union[AudioCodec, str]] = ..., bitrate: _Optional[int] = ..., bitrate_option: _Optional[_Union[_common_pb2.AdaptOption, str]] = ..., quality: _Optional[int] = ..., sample_rate: _Optional[int] = ..., sample_rate_option: _Optional[_Union[_common_pb2.AdaptOption, str]] = ..., channel: _Optional[int] = ..., bits_per_sample: _Optional[int] = ...) -> None: ...
 
 class FilterAudio(_message.Message):
-    __slots__ = ("mixing", "loudness")
+    __slots__ = ("mixing", "loudness", "ducking")
     MIXING_FIELD_NUMBER: _ClassVar[int]
     LOUDNESS_FIELD_NUMBER: _ClassVar[int]
+    DUCKING_FIELD_NUMBER: _ClassVar[int]
     mixing: bool
     loudness: Loudness
-    def __init__(self, mixing: _Optional[bool] = ..., loudness: _Optional[_Union[Loudness, _Mapping]] = ...) -> None: ...
+    ducking: Ducking
+    def __init__(self, mixing: _Optional[bool] = ..., loudness: _Optional[_Union[Loudness, _Mapping]] = ..., ducking: _Optional[_Union[Ducking, _Mapping]] = ...) -> None: ...
+
+class Ducking(_message.Message):
+    __slots__ = ("threshold", "ratio", "attack", "release")
+    THRESHOLD_FIELD_NUMBER: _ClassVar[int]
+    RATIO_FIELD_NUMBER: _ClassVar[int]
+    ATTACK_FIELD_NUMBER: _ClassVar[int]
+    RELEASE_FIELD_NUMBER: _ClassVar[int]
+    threshold: float
+    ratio: float
+    attack: float
+    release: float
+    def __init__(self, threshold: _Optional[float] = ..., ratio: _Optional[float] = ..., attack: _Optional[float] = ..., release: _Optional[float] = ...) -> None: ...
 
 class Loudness(_message.Message):
     __slots__ = ("mode", "preset", "integrated", "true_peak", "dual_mono")

@@ -1,8 +1,9 @@
-"""Requests about loudness as plain data."""
+"""Requests about loudness and ducking as plain data."""
 
 from collections.abc import Mapping
 
 from reelmill.v1 import audio_pb2
+from reelmill_server.model.ducking import DuckingSpec
 from reelmill_server.model.loudness import LoudnessMode, LoudnessSpec
 
 _PRESETS: Mapping[int, float] = {audio_pb2.LOUDNESS_PRESET_EBU: -23.0, audio_pb2.LOUDNESS_PRESET_PODCAST: -16.0}
@@ -19,4 +20,17 @@ def loudness(filters: audio_pb2.FilterAudio) -> LoudnessSpec | None:
         round(asked.integrated, 3) if asked.HasField("integrated") else _PRESETS.get(asked.preset, LoudnessSpec.integrated),
         round(asked.true_peak, 3) if asked.HasField("true_peak") else LoudnessSpec.true_peak,
         asked.dual_mono,
+    )
+
+
+def ducking(filters: audio_pb2.FilterAudio) -> DuckingSpec | None:
+    """Return how music gives way to a voice; None: it does not."""
+    if not filters.HasField("ducking"):
+        return None
+    asked, usual = filters.ducking, DuckingSpec()
+    return DuckingSpec(
+        round(asked.threshold, 3) if asked.HasField("threshold") else usual.threshold_db,
+        round(asked.ratio, 3) if asked.HasField("ratio") else usual.ratio,
+        round(asked.attack, 3) if asked.HasField("attack") else usual.attack_ms,
+        round(asked.release, 3) if asked.HasField("release") else usual.release_ms,
     )

@@ -27,7 +27,7 @@ from reelmill_server.api.field_values import (
 )
 from reelmill_server.api.image_requests import image, images
 from reelmill_server.api.ladder_requests import ladder
-from reelmill_server.api.loudness_requests import loudness
+from reelmill_server.api.loudness_requests import ducking, loudness
 from reelmill_server.api.overlay_requests import delogo, desensitization, watermark
 from reelmill_server.model.ladder import LadderSpec
 from reelmill_server.model.quality import Metric, QualityTarget
@@ -123,7 +123,7 @@ def _audio(target: AnyTarget) -> AudioSpec | None:
     settings = target.audio.transcode_audio
     codec = audio_codec(settings.codec)
     if codec == COPY:
-        return AudioSpec(loudness=loudness(target.audio.filter_audio))
+        return AudioSpec(loudness=loudness(target.audio.filter_audio), ducking=ducking(target.audio.filter_audio))
     return AudioSpec(
         codec=codec,
         bitrate=optional(settings, "bitrate"),
@@ -135,6 +135,7 @@ def _audio(target: AnyTarget) -> AudioSpec | None:
         bits_per_sample=optional(settings, "bits_per_sample"),
         mixing=target.audio.filter_audio.mixing,
         loudness=loudness(target.audio.filter_audio),
+        ducking=ducking(target.audio.filter_audio),
     )
 
 

@@ -55,7 +55,8 @@ FIELDS: Mapping[str, frozenset[str]] = {
         "Watermark": "type refer_pos dx dy start_time duration content font_name font_size font_color font_apha border_width "
         "border_color uri width height",
         "Delogo": "start_time duration dx dy width height refer_pos",
-        "FilterAudio": "mixing loudness",
+        "FilterAudio": "mixing loudness ducking",
+        "Ducking": "threshold ratio attack release",
         "Loudness": "mode preset integrated true_peak dual_mono",
         "TargetSubtitle": "disable_subtitle stream extract_subtitle",
         "ExtractSubtitle": "format uri",

@@ -2,7 +2,7 @@
 
 from collections.abc import Callable, Collection, Iterator
 
-from reelmill.v1 import image_pb2, media_convert_service_pb2, target_pb2, video_pb2
+from reelmill.v1 import image_pb2, media_convert_service_pb2, source_pb2, target_pb2, video_pb2
 from reelmill_server.api.field_values import (
     AnyTarget,
     audio_codec,
@@ -17,7 +17,7 @@ from reelmill_server.api.field_values import (
 )
 from reelmill_server.api.image_requests import AnyImage, images
 from reelmill_server.api.ladder_requests import ladder_problems
-from reelmill_server.api.loudness_requests import loudness
+from reelmill_server.api.loudness_requests import ducking, loudness
 from reelmill_server.errors import AccessDenied, InvalidArgument, ReelmillError, Violation
 from reelmill_server.model.quality import Metric, QualityTarget
 from reelmill_server.model.request import AudioSpec, Hardware, SegmentFormat, SegmentSpec, TargetSpec, VideoSpec
@@ -252,6 +252,8 @@ def _ruled(target: AnyTarget) -> TargetSpec:
             quality=optional(audio, "quality"),
             sample_rate=optional(audio, "sample_rate"),
             loudness=loudness(target.audio.filter_audio),
+            ducking=ducking(target.audio.filter_audio),
+            mixing=target.audio.filter_audio.mixing,
         ),
         video_asked=target.HasField("video"),
         data_streams=tuple(target.data.stream) if isinstance(target, target_pb2.Target) else (),
@@ -272,14 +274,23 @@ def _none(target: AnyTarget, kind: str) -> bool:
     return bool(getattr(message, f"disable_{kind}")) or not message.HasField(f"transcode_{kind}")
 
 
+def _is_voice(source: source_pb2.Source) -> bool:
+    return source.attached and not source.disable_audio
+
+
 def media_problems(
     request: media_convert_service_pb2.CreateMediaConvertTaskRequest, target: AnyTarget, field: str, storage: Storage
 ) -> Iterator[Violation | ReelmillError]:
     """Yield what is wrong with the media file of a target."""
     yield from _copies(request, target, field)
     yield from rules.target_problems(_ruled(target), field)
-    if target.audio.filter_audio.HasField("loudness") and _none(target, "audio"):
-        yield Violation(f"{field}.audio.filter_audio.loudness", "the target has no audio: set transcode_audio, or leave it out")
+    for name in ("loudness", "ducking"):
+        if target.audio.filter_audio.HasField(name) and _none(target, "audio"):
+            expected = "the target has no audio: set transcode_audio, or leave it out"
+            yield Violation(f"{field}.audio.filter_audio.{name}", expected)
+    if target.audio.filter_audio.HasField("ducking") and not any(_is_voice(source) for source in request.sources):
+        expected = "needs a voice: attach a source with audio (attached), or leave it out"
+        yield Violation(f"{field}.audio.filter_audio.ducking", expected)
     for index, watermark in enumerate(target.video.filter_video.watermarks):
         yield from _watermark(watermark, f"{field}.video.filter_video.watermarks[{index}]", storage)
     if target.video.filter_video.HasField("desensitization"):

@@ -7,6 +7,7 @@ from enum import StrEnum
 from fractions import Fraction
 
 from reelmill_server.model.colour import Matrix, Primaries, Range, Transfer
+from reelmill_server.model.ducking import DuckingPlan
 from reelmill_server.model.image_request import FrameMode, ImageKind
 from reelmill_server.model.loudness import LOUDNESS_FORMAT, LoudnessPlan
 from reelmill_server.model.overlay_plan import OverlayPlan
@@ -141,7 +142,8 @@ class StreamPlan:
     of it, 0: none. `overlays` change the frames before the encoder, in this order. `measured`: the VMAF of the encoder's output
     is measured. `passes`: 2 if a first pass over all frames finds out where bits are needed. `quality`: what its CRF is chosen
     for. `smart_cut`: a copy begins and ends at the frame; else it begins at a keyframe.
-    `loudness`: that of audio is measured, or brought to a level, in its `working` format.
+    `loudness`: that of audio is measured, or brought to a level, in its `working` format. `ducking`: of lines that are mixed,
+    some lower the others.
     """
 
     type: StreamType
@@ -165,6 +167,7 @@ class StreamPlan:
     quality: QualityTarget | None = None
     smart_cut: SmartCutPlan | None = None
     loudness: LoudnessPlan | None = None
+    ducking: DuckingPlan | None = None
 
     @property
     def begins_at_key(self) -> bool:

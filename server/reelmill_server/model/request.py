@@ -9,6 +9,7 @@ from enum import StrEnum
 from fractions import Fraction
 from typing import Literal
 
+from reelmill_server.model.ducking import DuckingSpec
 from reelmill_server.model.image_request import ImageSpec
 from reelmill_server.model.ladder import LadderSpec
 from reelmill_server.model.loudness import LoudnessSpec
@@ -113,7 +114,8 @@ class AudioSpec:
     """Settings of audio; with codec `copy` every other field is ignored. bit/s, Hz; None: the source's or the codec's default.
 
     `quality` 0..100, larger is better. `mixing`: all selected streams are mixed into one.
-    `loudness`: it is measured, or brought to a level; with codec `copy` it is refused.
+    `loudness`: it is measured, or brought to a level; `ducking`: in a mix, attached audio lowers the rest. With codec `copy`
+    both are refused.
     """
 
     codec: str = COPY
@@ -126,6 +128,7 @@ class AudioSpec:
     bits_per_sample: int | None = None
     mixing: bool = False
     loudness: LoudnessSpec | None = None
+    ducking: DuckingSpec | None = None
 
 
 class SegmentFormat(StrEnum):

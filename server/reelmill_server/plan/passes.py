@@ -15,6 +15,7 @@ X265_PARAMS = "x265-params"
 _NOWHERE = "null"  # the muxer that writes nothing
 _MOST_RAISED_DB = 3.0  # by what lossy encoders raise peaks, at most
 _PASSED_DB = 0.05  # above the limit, what is not lowered again
+_MORE_DB = 0.1  # what it is lowered by besides, as other peaks become the highest: a trial costs more
 _CHEAP_ENCODER, _CHEAP_FORMAT = "pcm_s16le", "s16"
 
 
@@ -79,7 +80,7 @@ def with_decoded_peaks(plan: Plan, peaks: Sequence[float | None]) -> Plan:
         assert stream.loudness
         peak = SILENCE_DBTP if found is None else found
         passed = peak - stream.loudness.asked.true_peak
-        headroom = stream.loudness.headroom_db + (passed if passed > _PASSED_DB else 0.0)
+        headroom = stream.loudness.headroom_db + (passed + _MORE_DB if passed > _PASSED_DB else 0.0)
         known = replace(stream.loudness, decoded_peak=peak, headroom_db=headroom)
         plan = with_stream(plan, slot, number, replace(stream, loudness=known))
     return plan

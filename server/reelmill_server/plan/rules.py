@@ -36,6 +36,7 @@ def target_problems(target: TargetSpec, field: str) -> Iterator[Violation]:
         if target.audio is not None:
             yield from _audio(target.audio, container, f"{field}.audio.transcode_audio")
             yield from _loudness(target.audio, f"{field}.audio.filter_audio.loudness")
+            yield from _ducking(target.audio, f"{field}.audio.filter_audio.ducking")
         if target.segment is not None:
             yield from _segment(target.segment, target.container, field)
     yield from _measures(target, field)
@@ -122,6 +123,13 @@ def _loudness(spec: AudioSpec, field: str) -> Iterator[Violation]:
     if spec.loudness is not None and spec.codec == COPY:
         yield Violation(
             field, "copied audio is neither measured nor changed: set an audio codec other than COPY, or leave it out"
+        )
+
+
+def _ducking(spec: AudioSpec, field: str) -> Iterator[Violation]:
+    if spec.ducking is not None and (spec.codec == COPY or not spec.mixing):
+        yield Violation(
+            field, "needs mixing, and an audio codec other than COPY: without them the voice is a stream of its own"
         )
 
 

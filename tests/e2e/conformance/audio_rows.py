@@ -2,10 +2,11 @@
 
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 from tests import judge, loudness
-from tests.e2e.conformance.kit import BLIND, Row, Task, audio, bits, codecs, fails_when_poorer, heard, tones
+from tests.e2e.conformance.kit import BLIND, Outcome, Row, Task, audio, bits, codecs, fails_when_poorer, heard, tones
 
 # The codec of the request, a container, and the codec in the judge's words. AMR has an encoder in some builds only:
 # tests/media/test_containers.py makes it where there is one.
@@ -66,6 +67,22 @@ LOUD = Task(
         {**heard("measured.mkv"), "Audio": {**audio(), "FilterAudio": {"Loudness": {"Mode": "measure"}}}},
     ],
 )
+# A tone, and another one that is attached for its first half second.
+DUCKED = Task(
+    "ducking",
+    [{"URI": "film.mp4"}, {"URI": "bell.mkv", "Attached": True}],
+    [
+        {**heard(f"{name}.mkv"), "Audio": {**audio(), "FilterAudio": {"Mixing": True, **asked}}}
+        for name, asked in {
+            "plain": {},
+            "usual": {"Ducking": {}},
+            "deaf": {"Ducking": {"Threshold": 0}},
+            "even": {"Ducking": {"Ratio": 1}},
+            "late": {"Ducking": {"Attack": 2000}},
+            "long": {"Ducking": {"Release": 9000}},
+        }.items()
+    ],
+)
 FALLS = {
     "bitrate_option": fails_when_poorer("sound-bitrate", Audio=audio("aac", Bitrate=500_000, BitrateOption="fall")),
     "sample_rate_option": fails_when_poorer("sample-rate", Audio=audio(SampleRate=96_000, SampleRateOption="fall")),
@@ -78,6 +95,17 @@ def _rate(path: Path) -> float:
 
 def _lufs(path: Path) -> float:
     return loudness.heard(path).integrated
+
+
+def _lowered(made: Outcome, name: str, seconds: float) -> bool:
+    """Whether the tone of 440 Hz is clearly lower than in a mix without ducking, around a moment."""
+    return _level(made("plain.mkv"), seconds) > 2 * _level(made(f"{name}.mkv"), seconds)
+
+
+def _level(path: Path, seconds: float) -> float:
+    begin = round(seconds * 48_000)
+    part = judge.sound(path)[begin : begin + 4800, 0]  # 44 periods
+    return float(np.abs(np.fft.rfft(part))[44])
 
 
 def _tones(path: Path) -> list[list[int]]:
@@ -138,5 +166,10 @@ ROWS = (
         lambda made: loudness.heard(made("dual.mkv"), options=":dualmono=true").integrated,
         pytest.approx(-23, abs=0.1),
     ),
+    Row("FilterAudio.ducking", DUCKED, lambda made: [_lowered(made, "usual", at) for at in (0.3, 1.8)], [True, False]),
+    Row("Ducking.threshold", DUCKED, lambda made: _lowered(made, "deaf", 0.3), False),
+    Row("Ducking.ratio", DUCKED, lambda made: _lowered(made, "even", 0.3), False),
+    Row("Ducking.attack", DUCKED, lambda made: _lowered(made, "late", 0.3), False),
+    Row("Ducking.release", DUCKED, lambda made: _lowered(made, "long", 1.8), True),
     *(Row(f"TranscodeAudio.{option}", task, lambda made: made.code, "ConditionNotMet") for option, task in FALLS.items()),
 )

@@ -427,6 +427,17 @@ def test_one_target_stands_for_all_rungs() -> None:
     assert fields(caught.value) == {"target_groups[0].targets[0].uri"}
 
 
+def test_ducking_needs_a_voice_and_a_mix() -> None:
+    """An attached source, and audio that is mixed."""
+    audio = {"TranscodeAudio": {"Codec": "aac"}, "FilterAudio": {"Mixing": True, "Ducking": {}}}
+    voice = [{"URI": "file:///in"}, {"URI": "file:///voice", "Attached": True}]
+    check({"Audio": audio}, Sources=voice)
+    for given, sources in ((audio, voice[:1]), ({**audio, "FilterAudio": {"Ducking": {}}}, voice)):
+        with pytest.raises(InvalidArgument) as caught:
+            check({"Audio": given}, Sources=sources)
+        assert fields(caught.value) == {"targets[0].audio.filter_audio.ducking"}
+
+
 VTT = {"Format": "vtt", "URI": "file:///out/s"}
 
 

@@ -75,11 +75,27 @@ class _TruePeaks:
         return peaks
 
 
+class TruePeakMeter:
+    """Measure the highest true peak of all samples that it is given."""
+
+    def __init__(self) -> None:
+        self._peaks, self._peak = _TruePeaks(), 0.0
+
+    def give(self, samples: Samples) -> None:
+        """Measure samples."""
+        self._peak = max(self._peak, float(self._peaks.of(samples).max(initial=0.0)))
+
+    def finish(self, channels: int) -> float:
+        """Return the highest true peak in dBTP."""
+        self.give(np.zeros((_TAPS, channels)))
+        return round(decibels(self._peak), 3)
+
+
 class LoudnessMeter:
     """Measure the loudness of all samples that it is given."""
 
     def __init__(self, rate: int, layout: str, dual_mono: bool) -> None:
-        self._graph, self._peaks, self._peak = Graph(), _TruePeaks(), 0.0
+        self._graph, self._peak = Graph(), TruePeakMeter()
         self._source = self._graph.add_abuffer(
             sample_rate=rate, format=LOUDNESS_FORMAT, layout=layout, time_base=Fraction(1, rate)
         )
@@ -95,20 +111,19 @@ class LoudnessMeter:
         alone = frame_of(samples, frame)
         alone.pts, alone.time_base = self._given, Fraction(1, self._rate)  # gaps in time have no loudness
         self._given += frame.samples
-        self._peak = max(self._peak, float(self._peaks.of(samples).max(initial=0.0)))
+        self._peak.give(samples)
         self._source.push(alone)
         self._drain()
 
     def finish(self, channels: int) -> Loudness:
         """Return the loudness of all."""
-        self._peak = max(self._peak, float(self._peaks.of(np.zeros((_TAPS, channels))).max(initial=0.0)))
         self._source.push(None)
         self._drain()
         integrated = float(self._said["lavfi.r128.I"])
         return Loudness(
             max(integrated, SILENCE_LUFS) if np.isfinite(integrated) else SILENCE_LUFS,
             float(self._said["lavfi.r128.LRA"]),
-            round(decibels(self._peak), 3),
+            self._peak.finish(channels),
         )
 
     def _drain(self) -> None:

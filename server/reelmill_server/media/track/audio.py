@@ -8,7 +8,6 @@ from typing import TYPE_CHECKING, Any
 import av
 from av import AudioFrame
 from av.container import InputContainer, OutputContainer
-from av.filter import Graph
 
 from reelmill_server.errors import MediaLimitExceeded
 from reelmill_server.media.input.audio_blocks import AudioBlock
@@ -18,61 +17,14 @@ from reelmill_server.media.libav.types import AnyPacket
 from reelmill_server.media.track.audio_inputs import AudioInput, ExactAudioInput
 from reelmill_server.media.track.base import StreamStats, Track, describe
 from reelmill_server.media.track.loudness_warnings import loudness_warnings
-from reelmill_server.model.plan import AudioOutput, ImagePlan, StreamPlan, TargetPlan
-from reelmill_server.plan.stream.audio import mixing, mixing_gain
+from reelmill_server.media.track.mixer import Mixer
+from reelmill_server.model.plan import ImagePlan, StreamPlan, TargetPlan
 
 if TYPE_CHECKING:
     from reelmill_server.media.track.decoded_peak import DecodedPeak
     from reelmill_server.media.track.loudness import LoudnessStage
 
 _FRAME_SAMPLES = 1024  # samples that limits count as one frame
-
-
-class Mixer:
-    """Mix several audio inputs; one that ends early is silent from then on."""
-
-    def __init__(self, output: AudioOutput, inputs: int) -> None:
-        self._graph = Graph()
-        self._sources: list[Any] = []
-        mix, *rest = (self._graph.add(*_named(text)) for text in mixing(output, inputs))
-        for number in range(inputs):
-            source = self._graph.add_abuffer(
-                sample_rate=output.sample_rate,
-                format=output.sample_format,
-                layout=output.layout,
-                time_base=Fraction(1, output.sample_rate),
-            )
-            volume = self._graph.add("volume", mixing_gain(inputs))
-            source.link_to(volume)
-            volume.link_to(mix, 0, number)
-            self._sources.append(source)
-        node = mix
-        for following in rest:
-            node.link_to(following)
-            node = following
-        node.link_to(self._graph.add("abuffersink"))
-        self._graph.configure()
-        self._open = set(range(inputs))
-
-    def push(self, number: int, frame: AudioFrame) -> Iterator[AudioFrame]:
-        """Yield what is mixed once `frame` of input number `number` went in."""
-        self._sources[number].push(frame)
-        yield from self._pull()
-
-    def close(self, number: int) -> Iterator[AudioFrame]:
-        """End input number `number`."""
-        if number in self._open:
-            self._open.remove(number)
-            self._sources[number].push(None)
-            yield from self._pull()
-
-    def _pull(self) -> Iterator[AudioFrame]:
-        while True:
-            try:
-                frame: Any = self._graph.pull()
-            except (av.error.BlockingIOError, av.error.EOFError):
-                return
-            yield frame
 
 
 class AudioTrack(Track):
@@ -97,7 +49,7 @@ class AudioTrack(Track):
         for audio in self._inputs:
             audio.written = self.written
         self._stage = _loudness_stage(plan, self.written)
-        self._mixer = Mixer(plan.working, len(numbers)) if len(numbers) > 1 else None
+        self._mixer = Mixer(plan.working, len(numbers), plan.ducking) if len(numbers) > 1 else None
         self._max_frames, self._base = max_frames, None
         self._stream = open_encoder(plan, output)
         self._decoded = _decoded_peak(plan, self._stream.codec_context)
@@ -170,12 +122,6 @@ class AudioTrack(Track):
             yield packet
         if self._decoded and frame is None:
             self.written.decoded_peak = self._decoded.finish()
-
-
-def _named(text: str) -> tuple[str, str]:
-    """Return the name of a filter and its arguments."""
-    name, _, arguments = text.partition("=")
-    return name, arguments
 
 
 def _decoded_peak(plan: StreamPlan, encoder: Any) -> "DecodedPeak | None":

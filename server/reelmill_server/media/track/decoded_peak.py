@@ -8,7 +8,7 @@ from av import AudioResampler
 from reelmill_server.errors import OutputInvalid
 from reelmill_server.media.libav.errors import meaning
 from reelmill_server.media.libav.log import error_text
-from reelmill_server.media.libav.loudness import LoudnessMeter, samples_of
+from reelmill_server.media.libav.loudness import TruePeakMeter, samples_of
 from reelmill_server.model.loudness import LOUDNESS_FORMAT
 
 
@@ -21,8 +21,7 @@ class DecodedPeak:
         self._decoder: Any = av.CodecContext.create(encoder.codec.canonical_name, "r")
         self._decoder.sample_rate, self._decoder.layout = encoder.sample_rate, encoder.layout
         self._resampler = AudioResampler(LOUDNESS_FORMAT, encoder.layout, encoder.sample_rate)
-        self._meter = LoudnessMeter(encoder.sample_rate, encoder.layout.name, False)
-        self._channels = len(encoder.layout.channels)
+        self._meter, self._channels = TruePeakMeter(), len(encoder.layout.channels)
 
     def see(self, packet: Any) -> None:
         """Note that the encoder gave `packet`; None: the end. Raises OutputInvalid when it does not decode."""
@@ -35,9 +34,9 @@ class DecodedPeak:
             raise meaning(error, told) from error
         for frame in decoded:
             for floats in self._resampler.resample(frame):
-                self._meter.give(floats, samples_of(floats))
+                self._meter.give(samples_of(floats))
 
     def finish(self) -> float:
         """Return the highest true peak in dBTP."""
         self.see(None)
-        return self._meter.finish(self._channels).true_peak
+        return self._meter.finish(self._channels)

@@ -28,7 +28,8 @@ class LoudnessStage:
     def __init__(self, plan: LoudnessPlan, output: AudioOutput, written: StreamStats) -> None:
         """The result goes to `written`."""
         self._plan, self._output, self._written = plan, output, written
-        self._meter = LoudnessMeter(output.sample_rate, output.layout, plan.asked.dual_mono)
+        # Of a trial only what the encoder makes of it is asked.
+        self._meter = None if plan.tries else LoudnessMeter(output.sample_rate, output.layout, plan.asked.dual_mono)
         self._resampler = AudioResampler(output.sample_format, output.layout, output.sample_rate)
         self._gain = as_gain(plan.gain_db)
         self._limiter: TruePeakLimiter | None = None
@@ -50,7 +51,7 @@ class LoudnessStage:
         """Yield the frames that were held back, and note the loudness."""
         if self._limiter is not None:
             yield from self._give(self._limiter.flush())
-        after = self._meter.finish(self._channels) if self._channels else None
+        after = self._meter.finish(self._channels) if self._meter and self._channels else None
         if after is not None:
             limited = self._limiter.limited if self._limiter else 0
             self._written.loudness = LoudnessResult(self._plan.before or after, after, self._plan.gain_db, limited)
@@ -69,6 +70,7 @@ class LoudnessStage:
         while self._waiting and len(ready) >= self._waiting[0].samples:
             frame = self._waiting.popleft()
             own, ready = ready[: frame.samples], ready[frame.samples :]
-            self._meter.give(frame, own)
+            if self._meter:
+                self._meter.give(frame, own)
             yield from self._resampler.resample(frame_of(own, frame))
         self._ready = ready

@@ -19,6 +19,8 @@ def audio_chain(draft: Draft, stream: StreamPlan, early: bool) -> Chain:
     lines = [_line(draft, stream, [part for part in stream.parts if part.line == number], early) for number in numbers]
     if len(lines) == 1:
         return lines[0].then(*_encodable(stream))
+    if stream.ducking:
+        draft.notes.add("the music is not lowered under the voice: `sidechaincompress` does so, by a copy of the voice")
     gain = f"volume={mixing_gain(len(lines))}"
     pads = tuple(draft.graph.close(line.then(gain), "anull") for line in lines)
     return Chain(pads, (*mixing(stream.audio, len(lines)), *_encodable(stream)))

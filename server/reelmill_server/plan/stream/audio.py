@@ -5,6 +5,7 @@ from fractions import Fraction
 
 from reelmill_server.errors import InvalidArgument, Violation
 from reelmill_server.model.capability import Capability
+from reelmill_server.model.ducking import DuckingSpec
 from reelmill_server.model.loudness import LoudnessMode, LoudnessPlan, LoudnessSpec
 from reelmill_server.model.media_info import AudioStreamInfo
 from reelmill_server.model.plan import AudioOutput, PartPlan, StreamPlan, StreamType
@@ -112,6 +113,13 @@ def mixing(output: AudioOutput, lines: int) -> tuple[str, ...]:
         f"alimiter={_LIMITER}",
         f"aformat=sample_fmts={output.sample_format}:channel_layouts={output.layout}",
     )
+
+
+def ducking(asked: DuckingSpec) -> str:
+    """Return the filter that lowers its first input while its second one is loud."""
+    threshold = 10 ** (asked.threshold_db / 20)
+    times = f"attack={asked.attack_ms:g}:release={asked.release_ms:g}"
+    return f"sidechaincompress=threshold={threshold:.6f}:ratio={asked.ratio:g}:{times}"
 
 
 def frame_us(sample_rate: int) -> int:

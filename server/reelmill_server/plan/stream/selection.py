@@ -6,6 +6,7 @@ from fractions import Fraction
 
 from reelmill_server.errors import InvalidArgument, UnsupportedFormat, Violation
 from reelmill_server.model.capability import PRIVACY
+from reelmill_server.model.ducking import DuckingPlan
 from reelmill_server.model.media_info import AudioStreamInfo, StreamInfo, VideoStreamInfo
 from reelmill_server.model.overlay_plan import OverlayPlan
 from reelmill_server.model.plan import COPY, PartPlan, StreamPlan, StreamType
@@ -75,8 +76,11 @@ def audio_streams(job: Job) -> Iterator[StreamPlan]:
     slots: list[tuple[int, Input, Sequence[Input]]] = [(0, item, (item,)) for item in attached]
     if reference is not None:
         slots = [(number, reference, job.inputs.main) for number in numbers] + slots
+    if spec.ducking and (reference is None or not attached):
+        expected = "needs audio in the sources, and a voice in an attached one: leave it out"
+        raise InvalidArgument(violations=[Violation(f"{job.target.field}.audio.filter_audio.ducking", expected)])
     if spec.mixing and len(slots) > 1:
-        yield _mixed(job, spec, slots)
+        yield _mixed(job, spec, slots, len(slots) - len(attached))
         return
     for number, like, members in slots:
         yield _audio(job, spec, number, like, members)
@@ -190,8 +194,8 @@ def _audio(job: Job, spec: AudioSpec, number: int, like: Input, members: Sequenc
     return joining.with_speed(replace(planned, parts=tuple(parts), counted=counted), job.speed("audio"))
 
 
-def _mixed(job: Job, spec: AudioSpec, slots: Sequence[tuple[int, Input, Sequence[Input]]]) -> StreamPlan:
-    """Return all selected audio mixed into one stream; the first provides the defaults."""
+def _mixed(job: Job, spec: AudioSpec, slots: Sequence[tuple[int, Input, Sequence[Input]]], voices: int) -> StreamPlan:
+    """Return all selected audio mixed into one stream; the first provides the defaults. Lines from `voices` on are attached."""
     number, like, _ = slots[0]
     planned = _encoded_audio(job, spec, like.audio[number], like)
     parts = tuple(
@@ -199,6 +203,9 @@ def _mixed(job: Job, spec: AudioSpec, slots: Sequence[tuple[int, Input, Sequence
         for line, (number, _, members) in enumerate(slots)
         for item in members
     )
+    if spec.ducking:
+        ducking = DuckingPlan(spec.ducking, tuple(range(voices, len(slots))))
+        planned = replace(planned, ducking=ducking, reason=f"{planned.reason}; the sources' is lowered under attached audio")
     return joining.with_speed(replace(planned, parts=parts, counted=True), job.speed("audio"))
 
 
