@@ -1,5 +1,7 @@
 """Numbers and states of a task as text for people."""
 
+from collections.abc import Iterator
+
 from google.protobuf.timestamp_pb2 import Timestamp
 
 from reelmill import vendor_json
@@ -64,14 +66,26 @@ def short_id(task_id: str) -> str:
 
 
 def stream_text(stream: ArtifactStream) -> str:
-    """Describe a stream, as `h264 1280x720 30 fps, libx264 (software)`."""
+    """Describe a stream, as `h264 1280x720 30 fps, libx264 (software), VMAF 93.1 at CRF 24`."""
     shape = ""
     if stream.width:
         rate = f" {stream.frame_rate:.6g} fps" if stream.frame_rate else ""
         shape = f" {stream.width}x{stream.height}{rate}"
     elif stream.sample_rate:
         shape = f" {stream.sample_rate} Hz {stream.channels} ch"
-    return f"{stream.codec}{shape}" + (f", {encoder_text(stream.encoder, stream.type)}" if stream.encoder else "")
+    encoder = [encoder_text(stream.encoder, stream.type)] if stream.encoder else []
+    return ", ".join([f"{stream.codec}{shape}", *encoder, *_measured(stream)])
+
+
+def _measured(stream: ArtifactStream) -> Iterator[str]:
+    """Yield what was measured of a stream: its quality, its loudness."""
+    quality, after = stream.quality, stream.loudness.after
+    if stream.HasField("quality"):
+        yield f"{quality.metric.upper()} {quality.final:.1f} at CRF {quality.crf:g}"
+    elif stream.HasField("vmaf"):
+        yield f"VMAF {stream.vmaf:.1f}"
+    if stream.HasField("loudness"):
+        yield f"{after.integrated:.1f} LUFS, peaks {after.true_peak:.1f} dBTP"
 
 
 def adjustment_text(adjustment: StreamAdjustment) -> str:

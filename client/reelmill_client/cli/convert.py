@@ -84,7 +84,7 @@ def convert(
     """Convert one file to one file, and wait for the result."""
     options = {_OPTIONS[name]: value for name, value in context.params.items() if name in _OPTIONS and value is not None}
     session = session_of(context)
-    with _flags_named(), session.client() as client:
+    with _flags_named("vmaf" if xpsnr is None else "xpsnr"), session.client() as client:
         request = build_request(None, session.project, cast(Conversion, {**options, "tags": pairs(tag or [])}))
         if dry_run:
             _print_plan(session, client.plan(request))
@@ -100,33 +100,38 @@ def _require_source(client: Client, source: str) -> None:
 
 
 @contextmanager
-def _flags_named() -> Iterator[None]:
-    """Name the flag in errors about the fields of a conversion, whether the client found them or the server."""
+def _flags_named(quality: str) -> Iterator[None]:
+    """Name the flag in errors about the fields of a conversion, whether the client found them or the server; `quality`: the one
+    that sets a quality target.
+    """
     try:
         yield
     except ReelmillError as error:
         # The text of an error that lists its violations is made of them, and must change with them.
         listed = error.message == "; ".join(map(str, error.violations))
-        error.violations = tuple(Violation(_flag(fault.field), fault.description) for fault in error.violations)
-        error.message = "; ".join(map(str, error.violations)) if listed else _with_flag(error.message)
+        error.violations = tuple(Violation(_flag(fault.field, quality), fault.description) for fault in error.violations)
+        error.message = "; ".join(map(str, error.violations)) if listed else _with_flag(error.message, quality)
         raise
 
 
-def _with_flag(message: str) -> str:
+def _with_flag(message: str, quality: str) -> str:
     """Name the flag in a message that begins with the path of a field."""
     field, colon, rest = message.partition(": ")
-    return f"{_flag(field)}{colon}{rest}"
+    return f"{_flag(field, quality)}{colon}{rest}"
 
 
-def _flag(field: str) -> str:
+def _flag(field: str, quality: str) -> str:
     """Return the flag that sets a field, or the field itself if none does."""
     field = field.replace("target_groups[0].targets[0]", "targets[0]")
+    if field.startswith(_QUALITY_FIELD):
+        return f"--{quality}"
     name = _FLAG_FIELDS.get(field, field)
     if name in _ARGUMENTS:
         return _ARGUMENTS[name]
     return f"--{name.replace('_', '-')}" if name in _FLAGS else field
 
 
+_QUALITY_FIELD = "targets[0].video.transcode_video.quality_target"
 _ARGUMENTS = {"source": "SRC", "destination": "DST"}
 _FLAGS = frozenset(inspect.signature(convert).parameters) - {"context"} - _ARGUMENTS.keys()
 
@@ -145,6 +150,7 @@ _FLAG_FIELDS = {
     "targets[0].container": "container",
     "targets[0].strip_metadata": "strip_metadata",
     "targets[0].subtitle": "subtitles",
+    "targets[0].video.transcode_video": "video",
     "targets[0].video.transcode_video.codec": "video",
     "targets[0].audio.transcode_audio.codec": "audio",
     **{f"targets[0].video.transcode_video.{field}": name for name, field in (VIDEO_FIELDS | COPIED_VIDEO_FIELDS).items()},

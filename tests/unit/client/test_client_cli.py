@@ -185,6 +185,26 @@ def test_a_wrong_request_ends_with_2(fake: Any, cli: Cli, failure: Any) -> None:
     assert (result.exit_code, result.stderr) == (2, "error: no dash yet\n")
 
 
+@pytest.mark.parametrize(
+    ("options", "field", "flag"),
+    [
+        (("--vmaf", "99.5"), "targets[0].video.transcode_video.quality_target", "--vmaf"),
+        (("--xpsnr", "90"), "targets[0].video.transcode_video.quality_target.value", "--xpsnr"),
+        (("--ladder", "auto"), "target_groups[0].auto_ladder", "--ladder"),
+        (("--ladder", "auto", "--crf", "20"), "target_groups[0].targets[0].video.transcode_video.crf", "--crf"),
+    ],
+)
+def test_the_server_s_words_name_flags(
+    fake: Any, cli: Cli, failure: Any, options: tuple[str, ...], field: str, flag: str
+) -> None:
+    """Whatever the flag becomes in the request."""
+    fake.failures["Create"].append(
+        failure(grpc.StatusCode.INVALID_ARGUMENT, f"{field}: cannot be", "InvalidArgument", "R", ((field, "cannot be"),))
+    )
+    result = cli("convert", CONVERT[1], "/out.m3u8", "--video", "h264", *options)
+    assert result.stderr.splitlines()[-1] == f"  {flag}: cannot be"
+
+
 def test_errors_as_json(fake: Any, cli: Cli, failure: Any) -> None:
     """One object on stderr, so that stdout stays what it promises."""
     violations = (("sources", "too many"),)

@@ -184,6 +184,12 @@ def test_other_texts() -> None:
     assert formatting.phase_word(Task(phase=TASK_PHASE_QUEUED, cancel_requested=True)) == "canceling"
     audio = ArtifactStream(type=STREAM_TYPE_AUDIO, codec="aac", encoder="aac", sample_rate=48000, channels=2)
     assert formatting.stream_text(audio) == "aac 48000 Hz 2 ch, aac"
+    audio.loudness.after.integrated, audio.loudness.after.true_peak = -16.04, -1.2
+    assert formatting.stream_text(audio) == "aac 48000 Hz 2 ch, aac, -16.0 LUFS, peaks -1.2 dBTP"
+    video = ArtifactStream(codec="h264", width=320, height=180, vmaf=93.06)
+    assert formatting.stream_text(video) == "h264 320x180, VMAF 93.1"
+    video.quality.metric, video.quality.final, video.quality.crf = "xpsnr", 38.02, 24.5
+    assert formatting.stream_text(video) == "h264 320x180, XPSNR 38.0 at CRF 24.5"
     added = StreamAdjustment(reason="repeated", count=3, unit="frames", added=True)
     assert formatting.adjustment_text(added) == "added 3 frames: repeated"
 
