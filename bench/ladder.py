@@ -33,7 +33,7 @@ from reelmill_server.model.request import ConvertRequest, SourceSpec, TargetSpec
 from reelmill_server.plan.context import PlanFacts
 from reelmill_server.plan.planner import make_plan
 
-# kbit/s by the shorter side: those that Apple's authoring guide lists for H.264, and on their line below.
+# kbit/s by the shorter side, usual ones: near those of Apple's authoring guide for H.264.
 _FIXED: Mapping[int, int] = {
     2160: 16000, 1440: 9000, 1080: 6000, 720: 3000, 540: 2000, 432: 1100,
     360: 730, 288: 365, 216: 145, 180: 100, 144: 70, 108: 45,

@@ -1,5 +1,6 @@
 """How sound is made."""
 
+from collections.abc import Mapping
 from pathlib import Path
 
 import numpy as np
@@ -67,20 +68,21 @@ LOUD = Task(
         {**heard("measured.mkv"), "Audio": {**audio(), "FilterAudio": {"Loudness": {"Mode": "measure"}}}},
     ],
 )
+DUCKING: Mapping[str, Mapping[str, object]] = {
+    "plain": {},
+    "usual": {"Ducking": {}},
+    "deaf": {"Ducking": {"Threshold": 0}},
+    "even": {"Ducking": {"Ratio": 1}},
+    "late": {"Ducking": {"Attack": 2000}},
+    "long": {"Ducking": {"Release": 9000}},
+}
 # A tone, and another one that is attached for its first half second.
 DUCKED = Task(
     "ducking",
     [{"URI": "film.mp4"}, {"URI": "bell.mkv", "Attached": True}],
     [
         {**heard(f"{name}.mkv"), "Audio": {**audio(), "FilterAudio": {"Mixing": True, **asked}}}
-        for name, asked in {
-            "plain": {},
-            "usual": {"Ducking": {}},
-            "deaf": {"Ducking": {"Threshold": 0}},
-            "even": {"Ducking": {"Ratio": 1}},
-            "late": {"Ducking": {"Attack": 2000}},
-            "long": {"Ducking": {"Release": 9000}},
-        }.items()
+        for name, asked in DUCKING.items()
     ],
 )
 FALLS = {
