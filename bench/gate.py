@@ -51,7 +51,7 @@ class _Uncounted(Accountant):
     def packet(self, part: Any, packet: Any, decoded: bool = False) -> None:
         pass
 
-    def frame(self, part: Any, stream: int, frame: Any) -> None:
+    def frame(self, part: Any, stream: int, frame: Any, base: Any = None) -> None:
         pass
 
 
@@ -65,9 +65,9 @@ class _Timed(Accountant):
         super().packet(part, packet, decoded)
         _Timed.spent += time.thread_time() - begun
 
-    def frame(self, part: Any, stream: int, frame: Any) -> None:
+    def frame(self, part: Any, stream: int, frame: Any, base: Any = None) -> None:
         begun = time.thread_time()
-        super().frame(part, stream, frame)
+        super().frame(part, stream, frame, base)
         _Timed.spent += time.thread_time() - begun
 
 

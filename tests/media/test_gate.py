@@ -128,7 +128,7 @@ def shifted(kinds: Sequence[str], seconds: Fraction) -> Patch:
 def untimed(patch: pytest.MonkeyPatch) -> None:
     """Frames without a time are thrown away: of several in a packet only the first has one."""
     original = audio_inputs.AudioInput.feed
-    patch.setattr(frame_times.FrameTimes, "complete", lambda self, packet, frames: frames)
+    patch.setattr(frame_times.FrameTimes, "complete", lambda self, packet, frames, base: frames)
     patch.setattr(
         audio_inputs.AudioInput, "feed", lambda self, part, item: () if item.frame.pts is None else original(self, part, item)
     )

@@ -110,7 +110,7 @@ def test_an_unforeseen_error_while_reading_ends_all_threads(
     def fail(self: Feed, *_: object) -> object:
         raise RuntimeError("a defect")
 
-    monkeypatch.setattr(Feed, "_decode", fail)
+    monkeypatch.setattr(Feed, "_frames", fail)
     running, stop = conversion(shelf, LONG, tmp_path, target("mp4", encoded(), None))
     with pytest.raises(RuntimeError):
         running.run()

@@ -214,37 +214,44 @@ class Feed:
         listening = self._listening.get((part.number, stream), ())
         # Nobody has closed anything yet, for most of the packets.
         active = [entry for entry in listening if part.wanted(entry[1], stream)] if part.over else listening
-        if any(track.wants_frames for _, track in active):
-            if packet.stream.type == "video":
-                self._accountant.packet(part, packet, decoded=True)
-            frames = self._frames(part, packet)
-            for frame in frames:
-                self._accountant.frame(part, stream, frame)
-            if packet.stream.type == "audio":
-                self._give_blocks(part, packet, frames)
-            else:
-                self._give_frames(part, stream, active, frames)
-        if packet.size == 0 and packet.dts is None:
-            return  # marks the end of the stream: only decoders need it
+        decoding = [entry for entry in active if entry[1].wants_frames]
+        if decoding:
+            self._give_decoded(part, packet, decoding)
+        if len(decoding) == len(active) or (packet.size == 0 and packet.dts is None):
+            return  # an empty packet marks the end of the stream: only decoders need it
         copying = [entry for entry in active if not entry[1].wants_frames]
-        if not copying:
-            return
         self._accountant.packet(part, packet)
         *others, (last, its_track) = copying
         for output, track in others:
             output.give(part, track, stream, twin(packet))
         last.give(part, its_track, stream, packet)
 
-    def _give_frames(self, part: Part, stream: int, active: Sequence[tuple[Output, Track]], frames: Sequence[Any]) -> None:
+    def _give_decoded(self, part: Part, packet: AnyPacket, decoding: Sequence[tuple[Output, Track]]) -> None:
+        """Decode a packet and give its frames; those of audio in blocks."""
+        stream, kind = packet.stream.index, packet.stream.type
+        base = part.bases.of(packet, stream)
+        counts = self._counted(part, packet)
+        if kind == "video":
+            self._accountant.packet(part, packet, decoded=True)
+        frames = self._frames(part, packet, counts, base)
         for frame in frames:
-            for output, track in active:
-                if track.wants_frames:
-                    output.give(part, track, stream, frame)
+            self._accountant.frame(part, stream, frame, base)
+        if kind == "audio":
+            self._give_blocks(part, packet, frames, counts, base)
+        else:
+            self._give_frames(part, stream, decoding, frames)
 
-    def _give_blocks(self, part: Part, packet: AnyPacket, frames: Sequence[AudioFrame]) -> None:
+    def _give_frames(self, part: Part, stream: int, decoding: Sequence[tuple[Output, Track]], frames: Sequence[Any]) -> None:
+        for frame in frames:
+            for output, track in decoding:
+                output.give(part, track, stream, frame)
+
+    def _give_blocks(
+        self, part: Part, packet: AnyPacket, frames: Sequence[AudioFrame], counts: StreamDecoding, base: Any
+    ) -> None:
         """Give what `frames` of audio, which came with `packet`, complete."""
-        stream, counts = packet.stream.index, self._counted(part, packet)
-        blocks = [*part.blocks[stream].join(frames)]
+        stream = packet.stream.index
+        blocks = [*part.blocks[stream].join(frames, base)]
         if self._is_early(part, packet):  # what does not count must not be joined to what does
             blocks += part.blocks[stream].rest()
         if blocks:
@@ -260,14 +267,16 @@ class Feed:
     def _give_sound(self, part: Part, stream: int, blocks: Sequence[AudioBlock], counts: StreamDecoding) -> None:
         counts.invalid += silence_invalid(block.frame for block in blocks)
         listening = self._listening.get((part.number, stream), ())
-        self._give_frames(part, stream, [entry for entry in listening if part.wanted(entry[1], stream)], blocks)
+        wanting = [entry for entry in listening if entry[1].wants_frames and part.wanted(entry[1], stream)]
+        self._give_frames(part, stream, wanting, blocks)
 
-    def _frames(self, part: Part, packet: AnyPacket) -> Sequence[Any]:
-        """Return the frames that a packet completes, each with its time."""
-        frames = self._decode(part, packet)
+    def _frames(self, part: Part, packet: AnyPacket, counts: StreamDecoding, base: Any) -> Sequence[Any]:
+        """Return the frames that a packet completes, each with its time. `base`: the time base of the packet and its frames."""
+        self.decoded += 1
+        frames = counts.decode(packet)
         if packet.stream.type == "audio":
             frames = [frame for frame in frames if isinstance(frame, AudioFrame)]  # a stream may change its kind midway
-            frames = part.times[packet.stream.index].complete(packet, frames)
+            frames = part.times[packet.stream.index].complete(packet, frames, base)
         else:
             times = part.video_times.get(packet.stream.index)
             if times is None:
@@ -296,10 +305,6 @@ class Feed:
         if part.sought is None or packet.stream.type != "audio" or packet.pts is None or not packet.time_base:
             return False
         return packet.pts * packet.time_base < part.sought
-
-    def _decode(self, part: Part, packet: AnyPacket) -> Sequence[Any]:
-        self.decoded += 1
-        return self._counted(part, packet).decode(packet)
 
 
 def _is_short(packet: AnyPacket) -> bool:

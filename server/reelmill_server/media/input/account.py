@@ -65,12 +65,13 @@ class Accountant:
             tally.reached = max(tally.reached, (max(ends), run.base), key=itemgetter(0))
         tally.add_all(run, ends)
 
-    def frame(self, part: Part, stream: int, frame: Any) -> None:
-        """Count a decoded frame."""
+    def frame(self, part: Part, stream: int, frame: Any, base: Any = None) -> None:
+        """Count a decoded frame. `base`: its time base, where that is known already."""
         tally, audio = self._tally(part, stream, True), isinstance(frame, AudioFrame)
-        base: Any = frame.time_base or tally.base
-        if not base:
-            return
+        if base is None:
+            base = frame.time_base or tally.base
+            if not base:
+                return
         if audio:
             length = round(frame.samples * base.denominator / (frame.sample_rate * base.numerator))
         else:

@@ -2,14 +2,13 @@
 
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
-from fractions import Fraction
 from typing import Any
 
 from av import AudioFifo, AudioFrame
 
 from reelmill_server.media.libav.layouts import is_shared
 
-_BLOCK_SECONDS = Fraction(1, 2)
+_BLOCKS_PER_SECOND = 2
 
 
 @dataclass(frozen=True)
@@ -34,16 +33,17 @@ class AudioBlocks:
         self._begin = self._samples = self._count = 0
         self._tick = self._sample = 1  # lengths, in units of which both have a whole number
 
-    def join(self, frames: Iterable[AudioFrame]) -> Iterator[AudioBlock]:
-        """Yield the blocks that have ended once `frames` came."""
+    def join(self, frames: Iterable[AudioFrame], base: Any) -> Iterator[AudioBlock]:
+        """Yield the blocks that have ended once `frames` came, whose time base is `base`."""
         for frame in frames:
-            if not self._continues(frame):
+            shape = frame.sample_rate, frame.layout.name, frame.format.name, base
+            if not self._continues(frame, shape):
                 yield from self.rest()
-                if not self._open(frame):
+                if not self._open(frame, shape):
                     yield AudioBlock(frame)
                     continue
             self._add(frame)
-            if self._samples >= frame.sample_rate * _BLOCK_SECONDS:
+            if self._samples * _BLOCKS_PER_SECOND >= frame.sample_rate:
                 yield from self.rest()
 
     def rest(self) -> Iterator[AudioBlock]:
@@ -55,14 +55,13 @@ class AudioBlocks:
         frame.pts, frame.time_base = self._begin, self._shape[-1]
         yield block
 
-    def _continues(self, frame: AudioFrame) -> bool:
-        if not self._count or frame.pts is None or _shape(frame) != self._shape:
+    def _continues(self, frame: AudioFrame, shape: tuple[Any, ...]) -> bool:
+        if not self._count or frame.pts is None or shape != self._shape:
             return False
         return abs((frame.pts - self._begin) * self._tick - self._samples * self._sample) <= self._tick
 
-    def _open(self, frame: AudioFrame) -> bool:
+    def _open(self, frame: AudioFrame, shape: tuple[Any, ...]) -> bool:
         """Begin a block with `frame`; return whether others can follow it."""
-        shape = _shape(frame)
         base = shape[-1]
         if frame.pts is None or not base or not frame.sample_rate or is_shared(frame.layout):
             return False
@@ -84,7 +83,3 @@ class AudioBlocks:
     def _write(self, frame: AudioFrame) -> None:
         frame.pts = None  # the queue has an opinion of its own about times
         self._fifo.write(frame)
-
-
-def _shape(frame: AudioFrame) -> tuple[Any, ...]:
-    return frame.sample_rate, frame.layout.name, frame.format.name, frame.time_base

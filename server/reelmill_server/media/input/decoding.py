@@ -27,12 +27,15 @@ class Decoders:
 
     def __init__(self) -> None:
         self._own: dict[Stream, Any] = {}
+        self._special: dict[Stream, tuple[bool, str]] = {}  # whether uncompressed; the decoder of the alpha channel
 
     def decode(self, packet: Any) -> Sequence[Any]:
         """Return the frames that a packet of any stream completes. Raises InvalidDataError for a short uncompressed frame."""
         stream: Any = packet.stream
-        refuse_short_frame(packet, stream)
-        name = alpha_decoder(stream.codec_context.codec.canonical_name, stream.metadata) if stream.type == "video" else ""
+        known = self._special.get(stream)
+        uncompressed, name = known or self._special.setdefault(stream, _special(stream))
+        if uncompressed:
+            refuse_short_frame(packet, stream)
         if not name:
             return packet.decode()  # type: ignore[no-any-return]
         # libvpx delays no frames: there is nothing to flush.
@@ -41,6 +44,14 @@ class Decoders:
         if stream not in self._own:
             self._own[stream] = _decoder(name, stream.codec_context)
         return self._own[stream].decode(packet)  # type: ignore[no-any-return]
+
+
+def _special(stream: Any) -> tuple[bool, str]:
+    """Return whether a stream is uncompressed video, and the decoder that its alpha channel needs."""
+    if stream.type != "video":
+        return False, ""
+    context = stream.codec_context
+    return context.name == "rawvideo", alpha_decoder(context.codec.canonical_name, stream.metadata)
 
 
 def refuse_short_frame(packet: Any, stream: Any) -> None:

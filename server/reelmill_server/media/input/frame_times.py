@@ -14,6 +14,7 @@ from reelmill_server.plan.clock import COUNTING_FORMATS, DECODING_FORMATS
 
 _MOST_DELAYED = 64  # more frames no decoder holds back
 _LONGEST_DELAY = Fraction(1, 2)
+_NO_TIME = Fraction(0)
 
 
 class FrameTimes:
@@ -30,8 +31,9 @@ class FrameTimes:
         self.limit: Fraction | None = None
         self.final: Fraction | None = None
         self._timed: tuple[int, Any, int, int] | None = None  # pts, time base, samples, rate of the last timed frame
-        self._since = Fraction(0)  # seconds of the frames after it
+        self._since = _NO_TIME  # seconds of the frames after it
         self._first: Fraction | None = None  # when the first packet begins
+        self._near_limit: int | None = None  # a second before it, ticks
 
     @property
     def end(self) -> Fraction | None:
@@ -41,23 +43,34 @@ class FrameTimes:
         pts, base, samples, rate = self._timed
         return pts * exact(base) + Fraction(samples, rate) + self._since
 
-    def complete(self, packet: AnyPacket, frames: Sequence[Any]) -> Sequence[Any]:
-        """Return `frames`, which came out of the decoder with `packet`, with the timestamps that miss among them."""
-        if self._first is None and packet.pts is not None and packet.time_base:
-            self._first = packet.pts * packet.time_base
+    def complete(self, packet: AnyPacket, frames: Sequence[Any], base: Any) -> Sequence[Any]:
+        """Return `frames`, which came out of the decoder with `packet`, with the timestamps that miss among them. `base`: the
+        time base of both.
+        """
+        if self._first is None and packet.pts is not None and base:
+            self._first = packet.pts * exact(base)
         for frame in frames:
-            if frame.pts is not None and (self._timed is None or frame.pts != self._timed[0]):
-                self._timed, self._since = (frame.pts, frame.time_base, frame.samples, frame.sample_rate), Fraction(0)
+            pts = frame.pts
+            if pts is not None and (self._timed is None or pts != self._timed[0]):
+                self._timed, self._since = (pts, base, frame.samples, frame.sample_rate), _NO_TIME
                 continue
             begin = self.end
             if begin is None or not frame.sample_rate:
                 continue
-            frame.time_base = frame.time_base or packet.time_base
-            frame.pts = round(begin / exact(frame.time_base))
+            frame.pts = round(begin / exact(base))
             self._since += Fraction(frame.samples, frame.sample_rate)
         if packet.size == 0 and packet.dts is None:  # the end of the stream
             self.final = self.end if self.limit is None or self.end is None else min(self.end, self.limit)
-        return frames if self.limit is None else [*cut_frames(frames, self.limit)]
+        return frames if self.limit is None or self._far_from(self.limit, frames, base) else [*cut_frames(frames, self.limit)]
+
+    def _far_from(self, limit: Fraction, frames: Sequence[Any], base: Any) -> bool:
+        """Return whether all of `frames` clearly end before `limit`."""
+        if self._near_limit is None and base:
+            self._near_limit = int((limit - 1) // exact(base))
+        near = self._near_limit
+        return near is not None and all(
+            frame.pts is not None and frame.pts < near and frame.samples <= frame.sample_rate for frame in frames
+        )
 
 
 class RepeatedTimes:

@@ -51,7 +51,8 @@ def without_padding(packets: Iterable[AnyPacket], source: InputContainer, ends: 
         if index in ends and pts is not None and pts < ends[index] < pts + (packet.duration or 0):
             packet.duration = ends[index] - pts
         if index in whole and packet.duration:
-            if index in usual and packet.has_sidedata("skip_samples"):
+            # Looking for any comes first: asking for a kind takes longer than reading the packet does.
+            if index in usual and any(packet.iter_sidedata()) and packet.has_sidedata("skip_samples"):
                 _shorten(packet, usual[index], whole[index])
             usual[index] = packet.duration
         yield packet

@@ -30,6 +30,11 @@ class Span:
     end: Fraction | None
     from_front: bool = False
 
+    @property
+    def whole(self) -> bool:
+        """Whether it is all of the source."""
+        return self.from_front and self.end is None
+
     def before(self, time: Fraction) -> bool:
         """Return whether `time` is before the span."""
         return not self.from_front and time < self.begin - TOLERANCE

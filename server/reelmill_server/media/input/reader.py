@@ -92,7 +92,7 @@ class Reader:
         index, pts = packet.stream_index, packet.pts
         ticks = packet.dts if pts is None or (self._by_decoding and packet.dts is not None) else pts
         base = None if ticks is None else self.part.bases.of(packet, index)
-        if ticks is None or not base:
+        if ticks is None or base is None:
             return
         extent = self._extents.get(index)
         if extent is None:

@@ -1,7 +1,6 @@
 """Read the channel layouts of contexts and frames without freeing what is not ours."""
 
 import ctypes
-import re
 from collections.abc import Iterable
 from typing import Any
 
@@ -10,7 +9,7 @@ import av
 # Before 19, PyAV shares the list of channels of a layout in an order of its own with the context or frame that owns it, and
 # both free it: the process dies. CAF, AIFF and MOV have such layouts whenever they name channels one by one.
 _SHARES = int(av.__version__.split(".")[0]) < 19
-_OWN_ORDER = re.compile(r"\d+ channels \(")
+_OWN_ORDER = " channels ("  # in libav's name of such a layout, behind their number
 
 
 def layout_of(context: Any) -> tuple[str, int]:
@@ -33,7 +32,7 @@ def keep_layouts(frames: Iterable[Any]) -> None:
 
 def is_shared(layout: Any) -> bool:
     """Return whether two would free the list of channels of a layout, which no more objects may share."""
-    return _SHARES and _OWN_ORDER.match(layout.name) is not None
+    return _SHARES and _OWN_ORDER in layout.name
 
 
 def _keep(layout: Any) -> None:

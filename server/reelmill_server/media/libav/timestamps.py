@@ -45,11 +45,11 @@ class TimeBases:
         self._known: dict[int, Any] = {}
 
     def of(self, packet: Any, stream: int) -> Any:
-        """Return the time base of a packet of `stream`, as PyAV gives it; None or 0: unknown."""
+        """Return the time base of a packet of `stream`, as PyAV gives it; None: unknown."""
         base = self._known.get(stream)
         if base is None:
-            base = packet.time_base
-            if base and stream not in self._changing:
+            base = packet.time_base or None
+            if base is not None and stream not in self._changing:
                 self._known[stream] = base
         return base
 

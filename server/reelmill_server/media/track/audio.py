@@ -114,9 +114,10 @@ class AudioTrack(Track):
             packets = self._stream.encode(frame)
         except av.error.FFmpegError as error:
             raise failure_of_encoder(error, self.plan, "failed while encoding") from error
-        base = self._base = self._base or (packets[0].time_base if packets else None)
+        if self._base is None and packets:
+            self._base = packets[0].time_base
         for packet in packets:
-            self.written.count(packet, base)
+            self.written.count(packet, self._base)
             if self._decoded:
                 self._decoded.see(packet)
             yield packet

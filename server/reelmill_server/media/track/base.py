@@ -70,9 +70,9 @@ class StreamStats:
         """Count a packet that is about to be written; `base` is its time base, where that is known already."""
         self.packets += 1
         self.size_bytes += packet.size
-        base = base or packet.time_base
-        if packet.pts is not None and base:
-            self.extent.add(packet.pts, packet.duration or 0, base)
+        pts = packet.pts
+        if pts is not None and (base is not None or (base := packet.time_base)):
+            self.extent.add(pts, packet.duration or 0, base)
 
     def count_all(self, packets: Sequence[AnyPacket], base: Any) -> None:
         """Count packets that have times and durations, in ticks of `base`."""

@@ -1,7 +1,7 @@
 """Carry closed captions over to encoded video of another frame rate."""
 
 from collections import deque
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from fractions import Fraction
 
 from av import VideoFrame
@@ -36,10 +36,10 @@ class Captions:
         """Return the filters that frames pass before all others."""
         return (a53.DELETED,) if self._moved else ()
 
-    def read(self, frame: VideoFrame, codec: str, time: Fraction) -> None:
-        """Look at a frame of a source in `codec` that is shown at `time`, seconds of the output."""
+    def read(self, frame: VideoFrame, codec: str, time_of: Callable[[VideoFrame], Fraction | None]) -> None:
+        """Look at a frame of a source in `codec`. `time_of` returns when it is shown, seconds of the output; None: unknown."""
         data = a53.in_frame(frame, codec)
-        if not data:
+        if not data or (time := time_of(frame)) is None:
             return
         self._written.captioned += not all(map(a53.is_filler, a53.tuples(data)))
         if self._moved:

@@ -3,6 +3,7 @@
 from collections.abc import Iterator
 from fractions import Fraction
 from pathlib import Path
+from typing import Any
 
 import av
 from av import VideoFrame
@@ -13,9 +14,10 @@ from reelmill_server.media.libav.comparison import Comparison, References, make_
 from reelmill_server.media.libav.encoder import failure_of_encoder, open_encoder
 from reelmill_server.media.libav.frame_sample import FrameSample
 from reelmill_server.media.libav.segment_clock import SegmentClock
+from reelmill_server.media.libav.timestamps import AffineMap, exact
 from reelmill_server.media.libav.types import AnyPacket
 from reelmill_server.media.overlay.pipeline import Overlays
-from reelmill_server.media.track.base import StreamStats, nearest
+from reelmill_server.media.track.base import StreamStats
 from reelmill_server.media.track.captions import Captions
 from reelmill_server.media.track.packet_times import PacketTimes
 from reelmill_server.model.capability import SOFTWARE
@@ -43,6 +45,8 @@ class FrameEncoder:
         self._plan, self._overlays = plan, overlays
         self.sample = FrameSample()
         self._durations: dict[int, int] = {}
+        self._frame_base: Any = None
+        self._packet_base: Any = None
         self._encoded = 0
         self._segment_clock = SegmentClock(plan.segment_us)
         self._times = PacketTimes(plan) if plan.device not in ("", SOFTWARE) else None
@@ -64,20 +68,15 @@ class FrameEncoder:
 
     def _encode(self, frame: VideoFrame | None) -> Iterator[AnyPacket]:
         if frame is not None:
-            boundary = self._segment_clock.begins((frame.pts or 0) * (frame.time_base or Fraction(0)))
-            # NONE: otherwise the encoder repeats the source's choice of I, P and B frames.
-            frame.pict_type = PictureType.I if boundary else PictureType.NONE
-            self._remember_duration(frame)
-            self._captions.give(frame, self._ticks(frame))
-            self._encoded += 1
-            if self._times:
-                self._times.give(self._ticks(frame))
+            self._prepare(frame)
         try:
             packets = self.stream.encode(frame)
         except av.error.FFmpegError as error:
             raise failure_of_encoder(error, self._plan, "failed while encoding") from error
         if self._comparison and frame is not None:
             self._comparison.give(frame)
+        if self._packet_base is None and packets:
+            self._packet_base = packets[0].time_base
         for encoded in packets:
             if self._times:
                 self._times.check(encoded)
@@ -85,23 +84,34 @@ class FrameEncoder:
             if self._encoded <= _UNDATED_FRAMES.get(self._plan.encoder, 0):
                 packet.dts = packet.pts
             packet.duration = self._durations.pop(packet.pts, packet.duration) if packet.pts is not None else packet.duration
-            self._written.count(packet)
+            self._written.count(packet, self._packet_base)
             if self._comparison:
                 self._comparison.see(packet)
             yield packet
         if self._comparison and frame is None:
             self._written.scores.update(self._comparison.finish())
 
-    def _remember_duration(self, frame: VideoFrame) -> None:
-        """Remember how long a frame is shown: video encoders forget it, and only that of a file's last frame cannot be told
-        otherwise.
-        """
-        if frame.pts is not None and frame.time_base and frame.duration:
-            scale = frame.time_base / self.stream.codec_context.time_base
-            begin = self._ticks(frame)
-            self._durations[begin] = nearest(Fraction((frame.pts + frame.duration) * scale)) - begin
+    def _prepare(self, frame: VideoFrame) -> None:
+        """Choose the kind of a frame that is about to be encoded, and remember what its packet will need."""
+        boundary = self._plan.segment_us and self._segment_clock.begins((frame.pts or 0) * (frame.time_base or Fraction(0)))
+        # NONE: otherwise the encoder repeats the source's choice of I, P and B frames.
+        frame.pict_type = PictureType.I if boundary else PictureType.NONE
+        ticks = self._remember_duration(frame)
+        self._captions.give(frame, ticks)
+        self._encoded += 1
+        if self._times:
+            self._times.give(ticks)
 
-    def _ticks(self, frame: VideoFrame) -> int:
-        """Return the timestamp that a frame's packet will have."""
-        ticks = (frame.pts or 0) * (frame.time_base or 0) / self.stream.codec_context.time_base
-        return nearest(Fraction(ticks))
+    def _remember_duration(self, frame: VideoFrame) -> int:
+        """Return the timestamp that a frame's packet will have, and remember how long the frame is shown: video encoders
+        forget it, and only that of a file's last frame cannot be told otherwise.
+        """
+        pts, base, duration = frame.pts, frame.time_base, frame.duration
+        if pts is None or not base:
+            return 0
+        if base != self._frame_base:
+            self._frame_base, self._scale = base, AffineMap(exact(base) / exact(self.stream.codec_context.time_base))
+        begin = self._scale.at(pts)
+        if duration:
+            self._durations[begin] = self._scale.at(pts + duration) - begin
+        return begin

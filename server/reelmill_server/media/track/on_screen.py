@@ -37,19 +37,25 @@ class FramesOnScreen:
         """Yield the frames of which all is known once `frame` came."""
         if frame.pts is None or frame.time_base is None:
             return
+        if not (self._begun and self.span.whole) and not self._shown(frame):
+            return
+        held, self._held = self._held, frame
+        if held is not None:
+            yield held
+
+    def _shown(self, frame: VideoFrame) -> bool:
+        """Return whether a frame is in the span; what was on screen when that began is held before the first."""
         time = _time(frame)
         if self.span.before(time):
             self._before = frame
-            return
+            return False
         if not self._begun:
             self._hold_first(time if self.span.end is None else min(time, self.span.end))
         if self.span.after(time):
             self.over = True
-            return
+            return False
         self._begun = True
-        held, self._held = self._held, frame
-        if held is not None:
-            yield held
+        return True
 
     def end(self, end: Fraction | None) -> Iterator[VideoFrame]:
         """Yield the last frame, which is shown until `end` of its stream, seconds of the source; None: as long as it says."""

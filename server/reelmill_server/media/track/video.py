@@ -85,8 +85,13 @@ class VideoTrack(Track):
     def _take_in(self, shown: VideoFrame) -> None:
         """Count a frame that goes into the filters, and note its captions."""
         self.written.taken += self._counts(shown)
-        if shown.pts is not None and shown.time_base:
-            self._captions.read(shown, self._codec, self._clock.at(shown.pts * shown.time_base - self._span.begin))
+        self._captions.read(shown, self._codec, self._time_in_output)
+
+    def _time_in_output(self, shown: VideoFrame) -> Fraction | None:
+        """Return when a frame of the source is shown in the output, seconds; None: it has no time."""
+        if shown.pts is None or not shown.time_base:
+            return None
+        return self._clock.at(shown.pts * shown.time_base - self._span.begin)
 
     def _counts(self, shown: VideoFrame) -> bool:
         """Return whether a frame of the source counts in this output."""

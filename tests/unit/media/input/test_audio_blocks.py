@@ -26,7 +26,7 @@ def frame(begin: int | None, samples: int, base: Fraction = Fraction(1, RATE), l
 def joined(frames: Sequence[AudioFrame]) -> list[AudioBlock]:
     """All blocks of `frames`."""
     blocks = AudioBlocks()
-    return [*blocks.join(frames), *blocks.rest()]
+    return [*blocks.join(frames, frames[0].time_base), *blocks.rest()]
 
 
 @given(st.lists(st.tuples(st.integers(1, 5000), st.sampled_from([0, 0, 0, 0, -7, 3, 9000])), min_size=1, max_size=40))
