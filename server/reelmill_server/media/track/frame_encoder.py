@@ -46,6 +46,7 @@ class FrameEncoder:
         self.sample = FrameSample()
         self._durations: dict[int, int] = {}
         self._frame_base: Any = None
+        self._scale = AffineMap(Fraction(1))  # of timestamps in it to those of packets
         self._packet_base: Any = None
         self._encoded = 0
         self._segment_clock = SegmentClock(plan.segment_us)
