@@ -16,7 +16,7 @@ from reelmill_server.media.output.base import Stopped
 from reelmill_server.media.result.files import make_results
 from reelmill_server.media.result.verify import verify
 from reelmill_server.model.capability import Limits
-from reelmill_server.model.ladder import Ladder, LadderSpec
+from reelmill_server.model.ladder import Ladder, LadderPoint, LadderSpec
 from reelmill_server.model.plan import Plan
 from reelmill_server.model.quality import Metric
 from reelmill_server.model.request import ConvertRequest, SegmentFormat, SegmentSpec, SourceSpec, TargetSpec, VideoSpec
@@ -142,6 +142,15 @@ def test_joined_sources_share_a_ladder(make: Maker) -> None:
     assert (found[0].width, found[0].height) == (200, 120)
     made = make.convert(make.plan(spec, TALL, SILENT, ladders=found), TALL, SILENT)
     assert sum(artifact.uri.endswith("/v.m3u8") for artifact in made) == len(found[0].rungs)
+
+
+def test_bounds_that_nothing_meets_are_told(make: Maker) -> None:
+    """The nearest is made, with a warning; one within the bounds has none."""
+    rung = LadderPoint(320, 180, 20.0, 900_000, 90.0)
+    chosen = {0: Ladder(Metric.XPSNR, 320, 180, (rung,), (rung,))}
+    for asked, told in ((LadderSpec(min_bitrate=1_000_000), True), (LadderSpec(3, 800_000, 1_000_000), False)):
+        warnings = make.plan(ladder(asked), FILM, ladders=chosen).warnings
+        assert any("auto_ladder: the nearest has 900000 bit/s" in warning for warning in warnings) == told
 
 
 def test_what_has_no_video_has_no_ladder(make: Maker) -> None:

@@ -39,7 +39,7 @@ def rung_targets(target: TargetSpec, inputs: Inputs, facts: PlanFacts) -> Iterat
     for number, point in enumerate(points, 1):
         assert target.video
         video = _sized(target.video, point, target.ladder.max_bitrate, joined=inputs.several)
-        yield replace(target, video=video, rung=number, ladder=target.ladder)
+        yield replace(target, video=video, rung=number)
 
 
 def ladder_of(target: TargetSpec, inputs: Inputs, facts: PlanFacts) -> Ladder:
@@ -83,6 +83,17 @@ def rung_reason(target: TargetSpec, facts: PlanFacts) -> str:
     point = ladder.rungs[target.rung - 1]
     gives = f"CRF {point.crf:g} gives {point.bitrate / 1000:.0f} kbit/s and {named(ladder.metric, point.score)} on samples"
     return f"rung {target.rung} of {len(ladder.rungs)}: {gives}, at {ladder.width}x{ladder.height}"
+
+
+def rung_warning(target: TargetSpec, facts: PlanFacts) -> str:
+    """Return what the user should know of a rung whose bit rate is not between those asked for; empty if it is."""
+    ladder, asked = facts.ladders.get(target.group), target.ladder
+    if ladder is None or asked is None:
+        return ""
+    rate = ladder.rungs[target.rung - 1].bitrate
+    if (asked.min_bitrate or 0) <= rate <= (asked.max_bitrate or rate):
+        return ""
+    return f"no size and CRF that is worth its bits has a bit rate between those of auto_ladder: the nearest has {rate} bit/s"
 
 
 def _metric(facts: PlanFacts, size: tuple[int, int], field: str) -> Metric:

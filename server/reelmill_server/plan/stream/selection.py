@@ -157,6 +157,8 @@ def _encoded_video(job: Job, spec: VideoSpec, number: int, like: Input, members:
         planned = quality.aimed(planned, spec.quality, job.facts, f"{path}.quality_target")
     if job.target.ladder:
         planned = replace(planned, reason=f"{planned.reason}; {ladder.rung_reason(job.target, job.facts)}")
+        if warning := ladder.rung_warning(job.target, job.facts):
+            job.warn(f".video: {warning}")
     parts = [replace(planned.parts[0], input=like.number)]
     if counted:
         streams = [stream_at(item.video, number) for item in members]
