@@ -96,12 +96,12 @@ chaos-short: $(STAMP) ## the same in about a minute: 20 tasks, each kind of faul
 	$(BIN)/python -m tests.chaos --short --tasks 20 --patience 400 $(if $(SEED),--seed $(SEED)) $(ARGS)
 
 .PHONY: upgrade-test
-upgrade-test: $(STAMP) ## replace a cluster of an earlier version while it works, in both orders (OLD=commit)
+upgrade-test: $(STAMP) ## replace a cluster of an earlier version while it works, in both orders, and serve (OLD=commit)
 	$(BIN)/python -m tests.upgrade $(if $(OLD),--old $(OLD)) $(ARGS)
 
 .PHONY: upgrade-short
 upgrade-short: $(STAMP) ## the same in one order, in a minute and a half
-	$(BIN)/python -m tests.upgrade --first replicas $(ARGS)
+	$(BIN)/python -m tests.upgrade --form replicas $(ARGS)
 
 .PHONY: fuzz
 fuzz: $(STAMP) ## read 20,000 broken files in real children (CASES=, SEED=; REPLAY=file: one that was kept)

@@ -64,12 +64,14 @@ class Temporal:
 
 @dataclass
 class Member:
-    """A replica or worker with its role, address and folder, across restarts; `logs` are those of all its processes."""
+    """A replica or worker with its role, address and folder, across restarts; `logs` are those of all its processes. Without
+    `temporal` its role is `serve`, which brings an engine.
+    """
 
     name: str
     role: str
     folder: Path
-    temporal: Temporal
+    temporal: Temporal | None
     arguments: tuple[str, ...]
     environment: Mapping[str, str] = field(default_factory=dict)
     logs: list[Path] = field(default_factory=list)
@@ -93,8 +95,9 @@ class Member:
 
     def start(self) -> None:
         """Start it and wait until it is ready."""
-        member_arguments = ("--temporal-address", self.temporal.address, "--data-dir", str(self.folder))
-        self._server = Server(self.role, self.folder, *member_arguments, *self.arguments, environment=self.environment)
+        engine = ("--temporal-address", self.temporal.address) if self.temporal else ()
+        arguments = (*engine, "--data-dir", str(self.folder), *self.arguments)
+        self._server = Server(self.role, self.folder, *arguments, environment=self.environment)
         self.logs.append(self._server.log)
 
     def events(self, event: str) -> list[dict[str, object]]:

@@ -44,8 +44,9 @@ class Aftermath:
         return {int(task.user_data): task for task in self.client.list()}
 
     def events(self, role: str, event: str) -> list[dict[str, object]]:
-        """What members of a role logged."""
-        return [entry for member in self.storm.cluster.members if member.role == role for entry in member.events(event)]
+        """What members of a role logged; `serve` has all roles."""
+        members = [member for member in self.storm.cluster.members if member.role in (role, "serve")]
+        return [entry for member in members for entry in member.events(event)]
 
 
 def none_lost(after: Aftermath) -> Problems:

@@ -3,6 +3,8 @@
 It begins with the code of OLD: replicas, workers and the tables of the database. This version migrates the database, and its
 members take the places of the old ones while they work, replicas or workers first, so that each meets what the other began.
 Before each of these steps some more tasks are sent, in all of every kind. All must end as in a calm cluster, none twice.
+
+The form `serve` is one process with its records in SQLite: it is stopped at work, and started again as this version.
 """
 
 import argparse
@@ -26,21 +28,22 @@ from tests.chaos.mix import KINDS, Errand, store_sources
 from tests.chaos.settings import ENVIRONMENT, MARKER, REPLICA, WORKER
 from tests.chaos.verdict import CHECKS, Aftermath, none_running
 from tests.receivers import Receiver, receiving
+from tests.upgrade.single import Single
 
 ROOT = Path(__file__).resolve().parents[2]
 _PACKAGES = ("protos", "client", "server")
 _CANCELED = frozenset({"chunks", "h264"})  # kinds of which a second task is canceled after the upgrade has begun
 _CANCEL_SECONDS = 8.0
-_STEPS = 5  # members
+FORMS = ("replicas", "workers", "serve")
+_STEPS = 5  # members, in a cluster
+_COMMITS = 30
 
 
 def parse() -> argparse.Namespace:
     """Return what the command line asks for."""
     parser = argparse.ArgumentParser(prog="python -m tests.upgrade", description=__doc__)
-    parser.add_argument("--old", default="", help="the commit to begin with (default: the last tag, or else 30 commits ago)")
-    parser.add_argument(
-        "--first", choices=("replicas", "workers"), action="append", help="what is replaced first (default: both)"
-    )
+    parser.add_argument("--old", default="", help="the commit to begin with (default: as in docs/upgrading.md)")
+    parser.add_argument("--form", choices=FORMS, action="append", help="what is replaced first, or serve (default: all three)")
     parser.add_argument("--patience", type=float, default=600, help="seconds after which callers give up")
     parser.add_argument("--keep", action="store_true", help="leave logs and files where they are")
     return parser.parse_args()
@@ -52,8 +55,13 @@ def _git(*arguments: str) -> str:
 
 
 def chosen(old: str) -> str:
-    """Return the commit to begin with, empty if the history does not reach so far."""
-    wanted = old or _git("describe", "--tags", "--abbrev=0") or "HEAD~30"
+    """Return the commit to begin with, empty if the history does not reach so far: the one named, else the last release, else
+    where this branch left the main branch, else some commits ago.
+    """
+    head = _git("rev-parse", "HEAD")
+    trunks = (_git("merge-base", "HEAD", name) for name in ("origin/HEAD", "origin/main", "main"))
+    left = (commit for commit in trunks if commit not in ("", head))
+    wanted = old or _git("describe", "--tags", "--abbrev=0", "HEAD^") or next(left, f"HEAD~{_COMMITS}")
     return _git("rev-parse", "--verify", "--quiet", f"{wanted}^{{commit}}")
 
 
@@ -74,12 +82,12 @@ def extract(commit: str, folder: Path) -> Mapping[str, str]:
     return environment
 
 
-def waves() -> list[list[Errand]]:
+def waves(steps: int = _STEPS) -> list[list[Errand]]:
     """Return the tasks that are sent before each step: one of each kind, told and watched, and those that are canceled."""
     every = [(kind, None) for kind in KINDS] + [(kind, _CANCEL_SECONDS) for kind in KINDS if kind.name in _CANCELED]
     random.Random(1).shuffle(every)
     made = [Errand(number, kind, 0.0, cancel, told=True) for number, (kind, cancel) in enumerate(every, 1)]
-    return [made[step::_STEPS] for step in range(_STEPS)]
+    return [made[step::steps] for step in range(steps)]
 
 
 def migrate(cluster: Cluster, old: Mapping[str, str]) -> None:
@@ -88,13 +96,12 @@ def migrate(cluster: Cluster, old: Mapping[str, str]) -> None:
     subprocess.run([program("reelmill-server"), "migrate"], env=environment, stdout=subprocess.DEVNULL, check=True)
 
 
-def upgrade(cluster: Cluster, first: str, old: Mapping[str, str], send: Callable[[list[Errand]], Callers]) -> list[Callers]:
-    """Replace the members of a cluster at work, one at a time, each worker in the middle of an attempt; return who asked."""
-    migrate(cluster, old)
-    groups = [cluster.replicas, cluster.workers]
-    members = [member for group in (groups if first == "replicas" else groups[::-1]) for member in group]
+def upgrade(
+    cluster: Cluster, members: Sequence[Member], old: Mapping[str, str], send: Callable[[list[Errand]], Callers]
+) -> list[Callers]:
+    """Replace the members of a cluster at work, in this order, each worker in the middle of an attempt; return who asked."""
     asked = list[Callers]()
-    for member, wave in zip(members, waves(), strict=True):
+    for member, wave in zip(members, waves(len(members)), strict=True):
         asked.append(send(wave))
         _wait_for_work(cluster, member, asked[-1])
         working = "at work" if member.busy() else "at rest"
@@ -135,19 +142,26 @@ def judge(after: Aftermath) -> int:
     return len(problems)
 
 
-def run(first: str, commit: str, folder: Path, receiver: Receiver, patience: float) -> int:
-    """Upgrade one cluster; return how many things are wrong."""
-    storage, postgres = FaultyStorage(), PrivatePostgres()
-    old = extract(commit, folder / "old")
+def made(form: str, folder: Path, storage: FaultyStorage, environment: Mapping[str, str]) -> tuple[Cluster, Sequence[Member]]:
+    """Return a cluster, and its members in the order in which they are replaced."""
+    if form == "serve":
+        single = Single(folder, (*storage.flags, *REPLICA, *WORKER, "--worker-slots", "2"), environment)
+        return single, single.members
+    postgres = PrivatePostgres()
     postgres.start()
     cluster = Cluster(
-        folder / "cluster",
-        postgres,
-        storage=storage.flags,
-        replica_settings=REPLICA,
-        worker_settings=WORKER,
-        environment={**storage.environment, **ENVIRONMENT, MARKER: str(folder), **old},
+        folder, postgres, storage=storage.flags, replica_settings=REPLICA, worker_settings=WORKER, environment=environment
     )
+    groups = [cluster.replicas, cluster.workers]
+    return cluster, [member for group in (groups if form == "replicas" else groups[::-1]) for member in group]
+
+
+def run(form: str, commit: str, folder: Path, receiver: Receiver, patience: float) -> int:
+    """Upgrade one cluster; return how many things are wrong."""
+    storage = FaultyStorage()
+    old = extract(commit, folder / "old")
+    environment = {**storage.environment, **ENVIRONMENT, MARKER: str(folder), **old}
+    cluster, members = made(form, folder / "cluster", storage, environment)
     scratch = Scratch([])
     (folder / "sources").mkdir()
     sources = store_sources(storage, folder / "sources")
@@ -160,7 +174,9 @@ def run(first: str, commit: str, folder: Path, receiver: Receiver, patience: flo
             callers.start(patience)
             return callers
 
-        asked = upgrade(cluster, first, old, send)
+        if form != "serve":  # which migrates its own database
+            migrate(cluster, old)
+        asked = upgrade(cluster, members, old, send)
         while not all(callers.over for callers in asked):
             time.sleep(0.2)
         called = [called for callers in asked for called in callers.called]
@@ -177,7 +193,7 @@ def run(first: str, commit: str, folder: Path, receiver: Receiver, patience: flo
     return wrong + len(running)
 
 
-def main(orders: Sequence[str] = ("replicas", "workers")) -> int:
+def main() -> int:
     """Return the exit status."""
     options = parse()
     commit = chosen(options.old)
@@ -186,11 +202,12 @@ def main(orders: Sequence[str] = ("replicas", "workers")) -> int:
         return 1 if options.old else 0
     forbid_real_time()
     wrong = 0
-    for first in options.first or orders:
-        print(f"from {_git('log', '-1', '--format=%h %s', commit)}: {first} first", flush=True)
+    for form in options.form or FORMS:
+        what = form if form == "serve" else f"{form} first"
+        print(f"from {_git('log', '-1', '--format=%h %s', commit)}: {what}", flush=True)
         folder = Path(tempfile.mkdtemp(prefix="upgrade-"))
         with receiving() as receiver:
-            found = run(first, commit, folder, receiver, options.patience)
+            found = run(form, commit, folder, receiver, options.patience)
         print(f"  {'all is well' if not found else f'{found} things are wrong; logs are in {folder}'}", flush=True)
         if not found and not options.keep:
             shutil.rmtree(folder, ignore_errors=True)
