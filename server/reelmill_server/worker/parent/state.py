@@ -19,10 +19,11 @@ def worker_state(
     capabilities: Capabilities,
 ) -> WorkerState:
     """Return the state of this worker, which serves `lanes` and runs `attempts`."""
+    takes = admission.has_disk()
     return WorkerState(
         version=version,
         started_us=started_us,
-        lanes=tuple(_lane(name, admission.has_disk(), capabilities) for name in lanes),
+        lanes=tuple(_lane(name, takes, capabilities) for name in lanes),
         held=_load(admission.used),
         most=_load(admission.budget),
         waiting=admission.waiting,
