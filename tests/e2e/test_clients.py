@@ -69,6 +69,10 @@ def _typescript(folder: Path) -> Sequence[str]:
     return str(copy / "node_modules" / ".bin" / "tsx"), str(copy / "client.ts")
 
 
+def _php(_: Path) -> Sequence[str]:
+    return "php", str(EXAMPLES / "php" / "client.php")
+
+
 def _ruby(folder: Path) -> Sequence[str]:
     return "ruby", "-I", str(_stubs("ruby", folder)), str(EXAMPLES / "ruby" / "client.rb")
 
@@ -121,6 +125,7 @@ EXAMPLE = {
     "buf": Example(_script("buf"), (_JQ,), prefix="http://"),
     "python": Example(_python),
     "node": Example(_node, (("npm", "Node.js"),)),
+    "php": Example(_php, (("php", "Debian's php-cli"),), http=True),
     "typescript": Example(_typescript, language="typescript", http=True),
     "ruby": Example(_ruby, (("ruby", "Debian's ruby"), ("/usr/share/doc/ruby-grpc", "Debian's ruby-grpc")), "ruby"),
     "go": Example(
