@@ -146,7 +146,9 @@ def test_audio_of_few_samples_ends_with_the_last_one(shelf: Shelf, convert: Conv
     assert len(judge.sound(convert(source, target("m4a", None, AudioSpec("aac"))).path)) == samples
 
 
-@pytest.mark.parametrize(("codec", "form"), [("eac3", "avi"), ("dca", "avi"), ("flac", "avi"), ("flac", "asf")])
+@pytest.mark.parametrize(
+    ("codec", "form"), [("eac3", "avi"), ("dca", "avi"), ("libvorbis", "avi"), ("flac", "avi"), ("flac", "asf")]
+)
 def test_audio_whose_times_mislead_follows_its_lengths(shelf: Shelf, convert: Converter, codec: str, form: str) -> None:
     """AVI counts their bytes in ticks as long as frames; libav's parser of FLAC looks ten frames ahead."""
     source = made(shelf, f"misled-{codec}.{form}", "-c:a", codec, "-strict", "-2")
@@ -155,8 +157,8 @@ def test_audio_whose_times_mislead_follows_its_lengths(shelf: Shelf, convert: Co
     assert len(got) == len(expected)
     assert np.abs(got - expected).max() < 0.01
     times = [unit.pts for unit in judge.packets(convert(source, target("mkv", None)).path, "a:0")]
-    lengths = [float(latter - former) for former, latter in pairwise(times)]
-    assert lengths == pytest.approx([1.23 / len(times)] * len(lengths), abs=0.003)
+    assert float(times[-1] - times[0]) == pytest.approx(1.23, abs=0.05)
+    assert max(float(latter - former) for former, latter in pairwise(times)) < 0.04
 
 
 def test_a_cut_of_audio_whose_times_mislead(shelf: Shelf, convert: Converter) -> None:

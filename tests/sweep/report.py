@@ -26,16 +26,13 @@ nobody here encodes (WMV 3, RealVideo 3 and 4, Monkey's Audio, DTS-HD and others
 """
 STATES = ("ok", "told", "refused", "unjudged", "wrong")
 # Faults that are known: what "mode container: codecs: words" looks like, and why it is so.
-_UNKNOWN_CAUSE = "cause not examined yet"
 KNOWN: tuple[tuple[str, str], ...] = (
     (r"copy \w+: mpeg2video, wide pixels: SAR", "the shape that the stream tells is kept, not the container's"),
     (r"encode asf: mpeg[12]video.*pictures are", "the judge gives the last two pictures one time, and moves those before them"),
     (r"encode avi: mpeg1video.*pictures are", "the judge moves all pictures after the first by one, which leaves a hole"),
-    (r"encode avi: .*: \+\d+ samples", "times in this AVI are far apart, as seen for E-AC-3, and the gaps become silence"),
     (r" (?:matroska|nut): pcm_.*layout", "the container tells how many channels there are, and readers differ on which"),
     (r"encode mov: (?:adpcm|libvorbis|libopencore)", "the track ends within the last packet, which the judge plays whole"),
     (r"copy avi: libx264 \+ aac: pictures", "AVI says when packets are decoded, of which the first two are 80 ms apart"),
-    (r" asf: flac", _UNKNOWN_CAUSE),
 )
 
 

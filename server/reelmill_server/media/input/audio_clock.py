@@ -1,7 +1,7 @@
 """Time audio by its lengths where its container's times mislead: each packet begins where the one before it ended.
 
 libav's parser of FLAC looks ten frames ahead, so that in AVI and ASF frames get the times of later ones. And its AVI muxer
-says of E-AC-3, DTS, AMR and others that their bytes are to be counted, in ticks that are as long as whole frames.
+says of E-AC-3, DTS, AMR, Vorbis and others that their bytes are to be counted, in ticks that are as long as whole frames.
 """
 
 from collections.abc import Iterator, Mapping
@@ -28,6 +28,8 @@ def counts_bytes(source: InputContainer) -> bool:
 
 
 def _counted(stream: Any) -> bool:
+    if stream.codec_context and stream.codec_context.name == "vorbis":
+        return True  # its frames have two lengths, and any number of bytes
     rate = stream.codec_context.sample_rate if stream.codec_context else 0
     times = [entry.timestamp for entry in islice(stream.index_entries, _LOOKED_AT)]
     if not rate or len(times) < _FEW or not stream.duration or exact(stream.time_base) * rate < _FRAME_SAMPLES:
@@ -36,9 +38,9 @@ def _counted(stream: Any) -> bool:
     return longer and all(latter - former > 1 for former, latter in pairwise(times))
 
 
-def _lengths(source: InputContainer) -> Mapping[int, Fraction]:
-    """Return the length of each packet, in ticks, of the audio streams whose times mislead, by index."""
-    found = {}
+def _lengths(source: InputContainer) -> Mapping[int, Fraction | None]:
+    """Return the length of each packet, in ticks, of the audio streams whose times mislead, by index; None: as it says."""
+    found: dict[int, Fraction | None] = {}
     for stream in source.streams.audio if source.format.name in CLOCKLESS_FORMATS else ():
         context: Any = stream.codec_context
         base = exact(stream.time_base or 0)
@@ -48,7 +50,7 @@ def _lengths(source: InputContainer) -> Mapping[int, Fraction]:
             if smallest == largest:
                 found[stream.index] = Fraction(largest, context.sample_rate) / base
         if stream.index not in found and source.format.name == "avi" and _counted(stream):
-            found[stream.index] = Fraction(1)
+            found[stream.index] = None
     return found
 
 
@@ -58,13 +60,12 @@ def timed_by_length(source: InputContainer, packets: Iterator[Any]) -> Iterator[
     return _following(packets, lengths) if lengths else packets
 
 
-def _following(packets: Iterator[Any], lengths: Mapping[int, Fraction]) -> Iterator[Any]:
-    begins: dict[int, int] = {}
-    counts = dict.fromkeys(lengths, 0)
+def _following(packets: Iterator[Any], lengths: Mapping[int, Fraction | None]) -> Iterator[Any]:
+    ends: dict[int, Fraction] = {}
     for packet in packets:
         index = packet.stream_index
-        if packet.size and index in lengths and (index in begins or packet.pts is not None):
-            begin = begins.setdefault(index, packet.pts)
-            packet.pts = packet.dts = begin + round(counts[index] * lengths[index])
-            counts[index] += 1
+        if packet.size and index in lengths and (index in ends or packet.pts is not None):
+            begin = ends[index] if index in ends else Fraction(packet.pts)
+            packet.pts = packet.dts = round(begin)
+            ends[index] = begin + (lengths[index] or packet.duration or 1)
         yield packet
