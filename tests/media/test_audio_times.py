@@ -182,3 +182,22 @@ def test_video_that_begins_late_is_copied_to_asf(shelf: Shelf, convert: Converte
     video = Video(times=tuple(Fraction(number + 5, 25) for number in range(25)), b_frames=0)
     clip = Clip("matroska", (video,), (Audio(seconds=1.3),))
     assert judge.numbers(convert(clip, target("asf")).path) == [*range(25)]
+
+
+@pytest.mark.parametrize("spec", ["ts", "mp4", "hls", "dash"])
+def test_dts_is_copied_to_broadcast_and_mp4(shelf: Shelf, convert: Converter, spec: str) -> None:
+    source = made(shelf, "dts.ts", "-c:a", "dca", "-strict", "-2")
+    segment = None if spec in ("ts", "mp4") else SegmentSpec(SegmentFormat(spec), 600_000)
+    wanted = replace(target("ts" if spec == "ts" else "mp4", None), segment=segment)
+    done = convert(source, wanted)
+    path = done.path if segment is None else next(done.published.glob("x.m*"))
+    assert judge.describe(path).of("Audio")[0].codec == "dts"
+    assert np.abs(judge.sound(path) - judge.sound(source)).max() == 0
+
+
+def test_an_empty_packet_is_no_damage(shelf: Shelf, convert: Converter) -> None:
+    """The FLAC encoder gives a last packet without audio, which NUT keeps."""
+    source = made(shelf, "empty-packet.nut", "-c:a", "flac")
+    done = convert(source, LOSSLESS)
+    assert len(judge.sound(done.path)) == len(judge.sound(source))
+    assert not done.warnings

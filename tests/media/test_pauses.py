@@ -1,8 +1,11 @@
 """Variable frame rates with a pause: the frame on screen is held, and nothing lasts longer than the source."""
 
+import subprocess
 from dataclasses import replace
 from fractions import Fraction
+from pathlib import Path
 
+import imageio_ffmpeg
 import pytest
 
 from reelmill_server.model.image_request import FramesSpec, ImageKind, ImageSpec
@@ -31,6 +34,16 @@ def test_a_pause_makes_nothing_longer(convert: Converter, form: str, video: Vide
     assert judge.describe(made.path).duration == pytest.approx(6, abs=0.07)
     assert made.artifact.duration_seconds == pytest.approx(6, abs=0.07)
     assert judge.numbers(made.path) == list(range(50))
+
+
+def test_a_length_that_a_frame_before_a_pause_claims_is_no_truncation(convert: Converter, tmp_path: Path) -> None:
+    """As the judge copies it, the duration is that of the packets."""
+    copied = tmp_path / "copied.mkv"
+    command = [imageio_ffmpeg.get_ffmpeg_exe(), "-v", "error", "-i", str(convert.shelf.get(source("mp4"))), "-c", "copy"]
+    subprocess.run([*command, str(copied)], check=True)
+    assert judge.describe(copied).duration > 7
+    made = convert(copied, target("mp4", encoded()))
+    assert made.artifact.duration_seconds == pytest.approx(6, abs=0.07)
 
 
 @pytest.mark.parametrize("form", ["mp4", "matroska"])

@@ -114,7 +114,11 @@ class StreamDecoding:
         return [*warnings, text]
 
     def decode(self, packet: AnyPacket) -> Sequence[Any]:
-        """Decode a packet of the stream and count it; a packet that the decoder refuses gives no frames."""
+        """Decode a packet of the stream and count it; a packet that the decoder refuses gives no frames, nor does an empty one,
+        as encoders of FLAC leave behind, unless it marks the end.
+        """
+        if not packet.size and packet.dts is not None:
+            return ()
         self.packets += packet.size > 0  # an empty packet marks the end of the stream
         try:
             frames = self._decoders.decode(packet)

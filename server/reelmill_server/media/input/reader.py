@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator, Sequence
 from fractions import Fraction
+from operator import add
 from typing import Any
 
 from av.container import InputContainer
@@ -61,6 +62,7 @@ class Reader:
         self._indexed = source.format.name in INDEXED_FORMATS
         self._by_decoding = source.format.name in COUNTING_FORMATS
         self._claimed_ends = claimed_ends(source)
+        self._claimed = Fraction(0)  # how far a packet claims to reach, whatever is shown after it
         self.latest = float("-inf")
         """When the last packet begins, about, seconds of the source."""
         self._bytes = 0
@@ -103,6 +105,7 @@ class Reader:
             self.part.untold.add(index)
             duration = extent.since(ticks)
         extent.add(ticks, duration or 0, base)
+        self._claimed = max(self._claimed, (ticks + (duration or 0)) * base)
         last, end = self._claimed_ends.get(index, _NO_END)
         if last is not None and packet.dts == last and isinstance(extent, ShownExtent):
             extent.end_at(end)
@@ -130,6 +133,8 @@ class Reader:
         if extent is None:
             extent = self._begin_extent(run.index)
         extent.add_all(ticks, run.durations, run.base)
+        if max(run.durations) * run.base > _CLAIM_SECONDS:
+            self._claimed = max(self._claimed, max(map(add, ticks, run.durations)) * run.base)
         self.latest = max(self.latest, max(ticks) * run.base.numerator / run.base.denominator)
 
     def _begin_extent(self, index: int) -> Extent:
@@ -237,7 +242,8 @@ class Reader:
     def check_end(self) -> None:
         """Raise InvalidMedia when the source ended clearly before the end that it claims."""
         claimed = Fraction(self.plan.duration_us, MICROSECONDS)
-        got = max(self._reached() - self._begin, Fraction(0))
+        # Where a demuxer took distances of decode timestamps for durations, files claim what the frame before a pause does.
+        got = max(max(self._reached(), self._claimed) - self._begin, Fraction(0))
         if claimed and got + max(_CLAIM_SECONDS, claimed * _CLAIM_SHARE) < claimed:
             raise InvalidMedia(
                 f"the source claims {float(claimed):.3f} s in the span, but only {float(got):.3f} s could be read: "

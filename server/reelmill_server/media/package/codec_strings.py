@@ -30,6 +30,7 @@ _FIXED = {
     "mp2": "mp4a.40.33",
     "ac3": "ac-3",
     "eac3": "ec-3",
+    "dts": "mp4a.A9",
     "opus": "Opus",
     "flac": "fLaC",
     "alac": "alac",

@@ -80,7 +80,7 @@ CONTAINERS: Mapping[str, Container] = {
             "mp4",
             "mp4",
             video="h264 hevc vp9 av1 mpeg4 mpeg2video mpeg1video mjpeg",
-            audio="aac mp3 mp2 ac3 eac3 opus flac alac",
+            audio="aac mp3 mp2 ac3 eac3 dts opus flac alac",
             subtitle="mov_text",
             picture=frozenset({"mjpeg", "png"}),
             data=ANY,
@@ -114,7 +114,7 @@ CONTAINERS: Mapping[str, Container] = {
             "ts",
             "mpegts",
             video="h264 hevc mpeg2video mpeg1video",
-            audio="aac mp3 mp2 ac3 eac3 opus",
+            audio="aac mp3 mp2 ac3 eac3 dts opus",
             subtitle="dvb_subtitle",
         ),
         _container(
