@@ -173,6 +173,15 @@ def test_lists_are_as_long_as_the_media(convert: Converter, kind: str, container
     assert apart == pytest.approx([0] * len(apart), abs=0.03)
 
 
+@pytest.mark.parametrize("container", ["ts", "mp4"])
+def test_variants_are_as_long_as_the_audio_beside_them(convert: Converter, container: str) -> None:
+    """Players end with the variant's playlist."""
+    clip, expected, _ = OF_LENGTHS["long audio"]
+    made = convert(clip, *ladder(container, (96, 64), (48, 32)), group_uris=("file:///out/film/main.m3u8",))
+    for name in ("64/v.m3u8", "32/v.m3u8", "main-audio.m3u8"):
+        assert sum(lengths(made.published / "film" / name)) == pytest.approx(expected, abs=0.06)
+
+
 @pytest.mark.parametrize("copied", [False, True])
 def test_dash_of_codecs_that_webm_holds_is_of_mp4(convert: Converter, copied: bool) -> None:
     """libav's DASH muxer would choose WebM for VP9 and Opus."""

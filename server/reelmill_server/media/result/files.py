@@ -13,6 +13,7 @@ from reelmill_server.media.package.codec_strings import dolby_codec_string, supp
 from reelmill_server.media.package.playlists import MasterPlaylist, MediaPlaylist, Rendition, Variant, rewrite_manifest
 from reelmill_server.media.package.segments import listed
 from reelmill_server.media.package.webvtt import cut_subtitles
+from reelmill_server.media.result.listing import held
 from reelmill_server.media.result.verify import Verified
 from reelmill_server.model.colour import Transfer
 from reelmill_server.model.package_plan import RenditionPlan
@@ -106,6 +107,7 @@ def make_results(
 class _Results:
     def __init__(self, plan: Plan, verified: Sequence[Verified], directory: Path, checksums: Checksums) -> None:
         self._plan, self._directory, self._checksums = plan, directory, checksums
+        verified = [self._outlasted(slot, read, verified) for slot, read in enumerate(verified)]
         self._verified = [self._cut(read, verified) for read in verified]
         self._files = planned_files(plan)
         self._lists = {
@@ -114,6 +116,12 @@ class _Results:
 
     def make(self) -> tuple[Result, ...]:
         return tuple(self._result(file) for file in self._files)
+
+    def _outlasted(self, slot: int, read: Verified, verified: Sequence[Verified]) -> Verified:
+        """Return a variant as long as the audio beside it: players end with the variant's playlist."""
+        beside = [verified[other] for group in self._plan.groups if slot in group.variants for other in group.renditions]
+        audio = [playlist for other in beside for playlist in other.playlists]
+        return replace(read, playlists=tuple(held(playlist, audio) for playlist in read.playlists)) if audio else read
 
     def _cut(self, read: Verified, verified: Sequence[Verified]) -> Verified:
         """Cut subtitles into segments, as long as the longest variant that they belong to; return everything else as it is."""

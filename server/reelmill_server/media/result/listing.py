@@ -57,6 +57,17 @@ def checked_playlist(
     )
 
 
+def held(playlist: MediaPlaylist, beside: Sequence[MediaPlaylist]) -> MediaPlaylist:
+    """Return a playlist whose last segment lasts until those `beside` it end: its last frame stays."""
+    longer = max(other.seconds for other in beside) - playlist.seconds
+    *before, last = playlist.segments
+    return (
+        replace(playlist, segments=(*before, replace(last, seconds=last.seconds + longer)))
+        if longer > _OUTLASTING
+        else playlist
+    )
+
+
 def mislisted(
     seconds: Fraction, plans: Sequence[StreamPlan], read: Sequence[Extent], written: Sequence[StreamStats]
 ) -> Iterator[str]:
