@@ -1,9 +1,11 @@
 """Open encoders as a plan says, and tell which one failed."""
 
 import re
+from contextlib import nullcontext
 from fractions import Fraction
 from typing import Any
 
+from av import FFmpegError, Packet, VideoFrame
 from av.codec.context import Flags
 from av.codec.hwaccel import HWAccel
 from av.container import OutputContainer
@@ -18,7 +20,7 @@ _FULL = re.compile(r"out of memory \(10\)|incompatible client key", re.IGNORECAS
 
 
 class EncoderDown(EncoderFailed):
-    """Raised when an encoder failed; `encoder` and `device` name it, so that another can be tried.
+    """Raised when an encoder failed; `encoder` and `device` name it, so that another can be tried. `reason`: without its name.
 
     `opening`: it did not open, which may be due to the settings of the target `target` (its index; -1: unknown).
     """
@@ -26,6 +28,7 @@ class EncoderDown(EncoderFailed):
     def __init__(self, encoder: str, device: str, message: str, *, opening: bool = False) -> None:
         super().__init__(f"{encoder}: {message}")
         self.encoder, self.device, self.opening, self.target = encoder, device, opening, -1
+        self.reason = message
 
     @property
     def full(self) -> bool:
@@ -57,6 +60,20 @@ def _open(plan: StreamPlan, output: OutputContainer, global_header: bool | None)
             if isinstance(failure, EncoderDown):
                 failure.opening = True
             raise failure from error
+
+
+def encode(stream: Any, plan: StreamPlan, frame: VideoFrame | None) -> list[Packet]:
+    """Give a frame to the opened encoder `stream`; None: the end. Return the packets that are ready. Raises EncoderDown, with the
+    words of an accelerator's driver.
+    """
+    hardware = plan.device not in ("", SOFTWARE)
+    with captured_log() if hardware else nullcontext([]) as lines:
+        try:
+            packets: list[Packet] = stream.encode(frame)
+        except FFmpegError as error:
+            words = driver_words(error, lines, plan.encoder) if hardware else ""
+            raise failure_of_encoder(error, plan, "failed while encoding", words) from error
+    return packets
 
 
 def _opened(plan: StreamPlan, output: OutputContainer, global_header: bool | None) -> Any:

@@ -14,6 +14,8 @@ _PATH = re.compile(r"""(?P<quote>['"])?(?<![\w./:])/[^\s/'":,;]+/(?(quote)[^'"\n
 
 # Drivers say what they lack in lines that are no errors to libav: "Max B-frames 8 exceed 4".
 _OF_A_LIMIT = re.compile(r"exceed|support|capable|require|minimum|maximum|fail|cannot", re.IGNORECASE)
+# What FFmpeg says of NVENC before it looks further, and after it has told what is lacking.
+_OF_NO_LIMIT = re.compile(r"^(\d+ CUDA|No) capable devices found|^supports NVENC", re.IGNORECASE)
 _MOST_WORDS = 500
 LogLine = tuple[int, str, str]
 """Level, name of what wrote it, and text, of a line of libav's log."""
@@ -47,12 +49,13 @@ def error_text(error: Exception) -> str:
 
 def driver_words(error: Exception, lines: Sequence[LogLine], encoder: str) -> str:
     """Return what an encoder, or its driver, logged about a failure, or else the text of the error."""
-    said = (
-        text.strip()
+    said = dict.fromkeys(
+        text.strip(" \n;")
         for level, name, text in lines
         if name == encoder and (level <= av.logging.ERROR or (level <= av.logging.VERBOSE and _OF_A_LIMIT.search(text)))
     )
-    return _PATH.sub("(a file)", "; ".join(dict.fromkeys(said)))[:_MOST_WORDS] or error_text(error)
+    telling = [text for text in said if text and not _OF_NO_LIMIT.match(text)] or [text for text in said if text]
+    return _PATH.sub("(a file)", "; ".join(telling))[:_MOST_WORDS] or error_text(error)
 
 
 def option_text(path: Path) -> str:

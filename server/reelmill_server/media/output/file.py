@@ -191,7 +191,7 @@ class FileOutput(Output):
     def close(self) -> None:
         """End the thread and close the container, whatever happened before."""
         super().close()
-        if self._unclosable:
+        if self._unclosable and self._thread.ident is not None:
             _LEFT_OPEN.append(self._container)
             return
         try:

@@ -5,13 +5,12 @@ from fractions import Fraction
 from pathlib import Path
 from typing import Any
 
-import av
 from av import VideoFrame
 from av.container import OutputContainer
 from av.video.frame import PictureType
 
 from reelmill_server.media.libav.comparison import Comparison, References, make_meters
-from reelmill_server.media.libav.encoder import failure_of_encoder, open_encoder
+from reelmill_server.media.libav.encoder import encode, open_encoder
 from reelmill_server.media.libav.frame_sample import FrameSample
 from reelmill_server.media.libav.segment_clock import SegmentClock
 from reelmill_server.media.libav.timestamps import AffineMap, exact
@@ -70,10 +69,7 @@ class FrameEncoder:
     def _encode(self, frame: VideoFrame | None) -> Iterator[AnyPacket]:
         if frame is not None:
             self._prepare(frame)
-        try:
-            packets = self.stream.encode(frame)
-        except av.error.FFmpegError as error:
-            raise failure_of_encoder(error, self._plan, "failed while encoding") from error
+        packets = encode(self.stream, self._plan, frame)
         if self._comparison and frame is not None:
             self._comparison.give(frame)
         if self._packet_base is None and packets:

@@ -1,5 +1,6 @@
 """Produce outputs in a child: all of a task, those of one chunk, or all from the files of chunks."""
 
+import gc
 import json
 import shutil
 from collections.abc import Callable
@@ -58,12 +59,14 @@ def convert(attempt: Attempt) -> messages.FromChild:
             finished = _carry_out(attempt, plan, meter)
         except EncoderDown as error:
             refused = error.opening and _may_replace(attempt, error) and (error.full or capabilities.still_works(error.encoder))
-            lost = messages.EncoderLost(error.encoder, error.device, error.message, refused, error.target, error.full)
+            lost = messages.EncoderLost(error.encoder, error.device, error.reason, refused, error.target, error.full)
             attempt.report(lost)
             if not _may_replace(attempt, error) or not objections.add(error, refused):
                 raise
-            continue
-        return replace(finished, warnings=(*plan.warnings, *objections.warnings, *finished.warnings))
+        else:
+            break
+        gc.collect()  # encoders of the run that failed are in reference cycles, and hold sessions until they are freed
+    return replace(finished, warnings=(*plan.warnings, *objections.warnings, *finished.warnings))
 
 
 @dataclass
@@ -78,7 +81,7 @@ class _Objections:
         """Add an encoder that failed, for its target only if it `refused` that one's settings; return whether it is new."""
         known = self.refused.setdefault(error.target, {}) if refused else self.excluded
         new = error.encoder not in known
-        known[error.encoder] = error.message
+        known[error.encoder] = error.reason
         self.warnings.append(f"{error.message}: another encoder was used")
         return new
 
@@ -118,7 +121,7 @@ def encode_unit(attempt: Attempt) -> messages.FromChild:
         with attempt.stage("convert"), every(REPORT_SECONDS, report):
             files, warnings = conversion.make()
     except EncoderDown as error:
-        attempt.report(messages.EncoderLost(error.encoder, error.device, error.message))
+        attempt.report(messages.EncoderLost(error.encoder, error.device, error.reason))
         raise
     return messages.ChunkEncoded(tuple(files), tuple(warnings), attempt.stages, usage())
 

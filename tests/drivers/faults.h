@@ -1,0 +1,41 @@
+/* What a driver for tests does wrong: read anew for each session from the file "faults" beside it, lines of a name and a number. */
+#ifndef FAULTS_H
+#define FAULTS_H
+
+#define FAULTS(X)                                                                                                              \
+    X(no_device)     /* there is none */                                                                                       \
+    X(old_driver)    /* its interface is older than what FFmpeg needs */                                                       \
+    X(sessions)      /* so many at once, all processes together; 0: any number */                                              \
+    X(client_key)    /* the one too many is refused as "incompatible client key", not as "out of memory" */                    \
+    X(fail_init)     /* no encoder can be initialized */                                                                       \
+    X(fail_at)       /* the n-th picture of a session fails; so on */                                                          \
+    X(fail_flush)                                                                                                              \
+    X(crash_open)    /* the process dies when a session is opened */                                                           \
+    X(crash_at)                                                                                                                \
+    X(hang_open)                                                                                                               \
+    X(hang_at)                                                                                                                 \
+    X(damaged_at)    /* from the n-th packet on, nothing can be decoded */                                                     \
+    X(green_at)      /* from the n-th picture on, all are green */                                                             \
+    X(repeat_at)     /* from the n-th picture on, all are like the one before */                                               \
+    X(times_at)      /* from the n-th packet on, times are wrong */                                                            \
+    X(no_10bit)                                                                                                                \
+    X(no_444)                                                                                                                  \
+    X(no_lossless)                                                                                                             \
+    X(no_refs)       /* the number of reference frames cannot be chosen */                                                     \
+    X(b_frames_h264) /* most B-frames, less one: 1 means none, 0 the usual number */                                           \
+    X(b_frames_hevc)                                                                                                           \
+    X(max_width)                                                                                                               \
+    X(min_width)     /* by default 145 */
+
+struct faults {
+#define FIELD(name) int name;
+    FAULTS(FIELD)
+#undef FIELD
+};
+
+struct faults read_faults(void);
+
+/* Take one of so many sessions until the returned descriptor is closed, or its process is gone. -1: all are taken. */
+int take_session(int sessions);
+
+#endif
