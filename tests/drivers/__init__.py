@@ -1,7 +1,7 @@
 """A driver of NVIDIA's for tests: libcuda and libnvidia-encode, built here, with libx264 and libx265 behind NVENC's interface.
 
-FFmpeg's own `h264_nvenc` and `hevc_nvenc` load them. What they do wrong is read from a file for each session, so that faults can be
-switched while a server runs.
+FFmpeg's own `h264_nvenc` and `hevc_nvenc` load them. What they do wrong is read from a file for each session, so that faults
+can be switched while a server runs.
 """
 
 import ctypes

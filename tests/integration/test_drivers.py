@@ -49,9 +49,21 @@ class Faulty:
     def encode(self, frame: Any) -> Any:
         """Encode, or not."""
         self._frames += 1
+        if frame is not None and self._fault in ("green", "repeated"):
+            frame = self._spoiled(frame)
         late = self._frames > _FAULTY_FROM and hasattr(self, f"_{self._fault}")
         packets = self._stream.encode(frame)
         return [getattr(self, f"_{self._fault}")(packet) for packet in packets] if late else packets
+
+    def _spoiled(self, frame: Any) -> Any:
+        """As a card that has lost its memory, or reads what it was given before."""
+        if self._frames <= _FAULTY_FROM:
+            self._held = frame.to_ndarray()
+            return frame
+        samples = self._held if self._fault == "repeated" else 0 * self._held
+        other = av.VideoFrame.from_ndarray(samples, format=frame.format.name)
+        other.pts, other.time_base, other.pict_type = frame.pts, frame.time_base, frame.pict_type
+        return other
 
     def _crash(self, _: Any) -> Any:
         os.kill(os.getpid(), signal.SIGSEGV)
@@ -158,7 +170,7 @@ FORMS = {
 
 
 @pytest.mark.parametrize("form", FORMS)
-@pytest.mark.parametrize("fault", ["times", "order", "damaged", "not at all"])
+@pytest.mark.parametrize("fault", ["times", "order", "damaged", "green", "repeated", "not at all"])
 async def test_nonsense_of_a_card_is_made_again_in_software(
     bench: Bench, monkeypatch: pytest.MonkeyPatch, fault: str, form: str
 ) -> None:

@@ -1,11 +1,11 @@
 """Open encoders as a plan says, and tell which one failed."""
 
 import re
-from contextlib import nullcontext
+from contextlib import ExitStack
 from fractions import Fraction
 from typing import Any
 
-from av import FFmpegError, Packet, VideoFrame
+from av import FFmpegError, VideoFrame
 from av.codec.context import Flags
 from av.codec.hwaccel import HWAccel
 from av.container import OutputContainer
@@ -13,6 +13,7 @@ from av.container import OutputContainer
 from reelmill_server.errors import EncoderFailed, ReelmillError
 from reelmill_server.media.libav.errors import LIBAV_ERRORS, is_memory, memory_was_short, too_little_memory
 from reelmill_server.media.libav.log import captured_log, driver_words, error_text
+from reelmill_server.media.libav.types import AnyPacket
 from reelmill_server.model.capability import SOFTWARE
 from reelmill_server.model.plan import StreamPlan, VideoOutput
 
@@ -20,7 +21,8 @@ _FULL = re.compile(r"out of memory \(10\)|incompatible client key", re.IGNORECAS
 
 
 class EncoderDown(EncoderFailed):
-    """Raised when an encoder failed; `encoder` and `device` name it, so that another can be tried. `reason`: without its name.
+    """Raised when an encoder failed; `encoder` and `device` name it, so that another can be tried. `failure`: the message
+    without its name.
 
     `opening`: it did not open, which may be due to the settings of the target `target` (its index; -1: unknown).
     """
@@ -28,7 +30,7 @@ class EncoderDown(EncoderFailed):
     def __init__(self, encoder: str, device: str, message: str, *, opening: bool = False) -> None:
         super().__init__(f"{encoder}: {message}")
         self.encoder, self.device, self.opening, self.target = encoder, device, opening, -1
-        self.reason = message
+        self.failure = message
 
     @property
     def full(self) -> bool:
@@ -62,14 +64,16 @@ def _open(plan: StreamPlan, output: OutputContainer, global_header: bool | None)
             raise failure from error
 
 
-def encode(stream: Any, plan: StreamPlan, frame: VideoFrame | None) -> list[Packet]:
-    """Give a frame to the opened encoder `stream`; None: the end. Return the packets that are ready. Raises EncoderDown, with the
-    words of an accelerator's driver.
+def encode(stream: Any, plan: StreamPlan, frame: VideoFrame | None) -> list[AnyPacket]:
+    """Give a frame to the opened encoder `stream`; None: the end. Return the packets that are ready.
+
+    Raises EncoderDown, with the words of an accelerator's driver.
     """
     hardware = plan.device not in ("", SOFTWARE)
-    with captured_log() if hardware else nullcontext([]) as lines:
+    with ExitStack() as stack:
+        lines = stack.enter_context(captured_log()) if hardware else []
         try:
-            packets: list[Packet] = stream.encode(frame)
+            packets: list[AnyPacket] = stream.encode(frame)
         except FFmpegError as error:
             words = driver_words(error, lines, plan.encoder) if hardware else ""
             raise failure_of_encoder(error, plan, "failed while encoding", words) from error

@@ -17,6 +17,7 @@ from reelmill_server.media.input.decoders import may_decode, usual_decoders
 from reelmill_server.media.input.padding import heard
 from reelmill_server.media.input.reader import INDEXED_FORMATS, claimed_ends
 from reelmill_server.media.libav.errors import LIBAV_ERRORS, check_memory
+from reelmill_server.media.libav.likeness import GivenFrames, samples_of
 from reelmill_server.media.libav.timestamps import Extent, ShownExtent, TimeBases
 from reelmill_server.media.libav.types import AnyPacket
 from reelmill_server.media.output.base import MediaFile
@@ -157,8 +158,10 @@ def _runs(container: InputContainer, media: Sequence[Stream]) -> Iterator[Run]:
         over = bundle.over
 
 
-def decode_ends(stream: Any, planned: StreamPlan, sight: StreamReading, where: str) -> None:
-    """Decode the first and the last packets, where an encoder's mistake or a damaged file shows. Raises OutputInvalid."""
+def decode_ends(stream: Any, planned: StreamPlan, sight: StreamReading, where: str, given: GivenFrames | None = None) -> None:
+    """Decode the first and the last packets, where an encoder's mistake or a damaged file shows, and compare the pictures with
+    those that were `given`, if anything is known of these. Raises OutputInvalid.
+    """
     if planned.type not in (StreamType.VIDEO, StreamType.AUDIO) or not sight.packets:
         return
     # A copy may be as imperfect as its source; what was encoded here must be flawless.
@@ -177,11 +180,21 @@ def decode_ends(stream: Any, planned: StreamPlan, sight: StreamReading, where: s
             continue
         # A copy that begins with leading or broken frames may still be good as a whole.
         tries = (_few(group), group) if copied else (group,)
-        times = next((times for packets in tries if (times := _times(stream, packets, copied)) is not None), None)
+        shown: dict[int, bytes] | None = {} if given is not None and not copied else None
+        times = next((times for packets in tries if (times := _times(stream, packets, copied, shown)) is not None), None)
         if times is None:
             raise OutputInvalid(f"{where}: the {stream.type} cannot be decoded")
+        if given is not None and shown and (wrong := _mistaken(given, shown, group is tail)):
+            raise OutputInvalid(f"{where}: the video shows wrong pictures: {wrong}")
         if stream.type == "video" and sight.ordered and out_of_order(times):
             raise OutputInvalid(f"{where}: the frames of the {stream.type} have times in another order than they are shown in")
+
+
+def _mistaken(given: GivenFrames, shown: dict[int, bytes], last: bool) -> str:
+    """Return what is wrong with decoded pictures, by timestamp, of the last group or the first."""
+    pictures = [shown[time] for time in sorted(shown)]
+    # The first packets may end within reordered frames, so that some in between are missing.
+    return given.mistaken_last(pictures) if last else given.mistaken_first(pictures[: max(1, len(pictures) // 2)])
 
 
 def _few(packets: Sequence[AnyPacket]) -> Sequence[AnyPacket]:
@@ -190,9 +203,11 @@ def _few(packets: Sequence[AnyPacket]) -> Sequence[AnyPacket]:
     return packets[: max(2, sum(size <= _COPY_BYTES for size in sizes))]
 
 
-def _times(stream: Any, packets: Sequence[AnyPacket], copied: bool) -> list[int] | None:
-    """Return the timestamps of the frames that `packets` decode to; None if too few of them can be decoded."""
-    frames, refused, times = _decoded(stream.codec_context, packets)
+def _times(stream: Any, packets: Sequence[AnyPacket], copied: bool, shown: dict[int, bytes] | None = None) -> list[int] | None:
+    """Return the timestamps of the frames that `packets` decode to; None if too few of them can be decoded. `shown` takes
+    samples of them.
+    """
+    frames, refused, times = _decoded(stream.codec_context, packets, shown)
     # Leading frames refer to the GOP before.
     begin = packets[0].pts or 0
     pictures = sum((packet.pts or 0) >= begin for packet in packets) if stream.type == "video" else 1
@@ -201,7 +216,7 @@ def _times(stream: Any, packets: Sequence[AnyPacket], copied: bool) -> list[int]
     return None if ((good < len(packets) * _GOOD_SHARE) if copied else (refused or frames < pictures)) else times
 
 
-def _decoded(context: Any, packets: Sequence[AnyPacket]) -> tuple[int, int, list[int]]:
+def _decoded(context: Any, packets: Sequence[AnyPacket], shown: dict[int, bytes] | None = None) -> tuple[int, int, list[int]]:
     """Return how many frames `packets` give, how many packets the decoder refuses, and the timestamps of the frames."""
     frames = refused = 0
     times: list[int] = []
@@ -210,6 +225,8 @@ def _decoded(context: Any, packets: Sequence[AnyPacket]) -> tuple[int, int, list
             given = context.decode(packet)
             frames += len(given)
             times += [frame.pts for frame in given if frame.pts is not None]
+            if shown is not None:
+                shown.update((frame.pts, samples_of(frame)) for frame in given if frame.pts is not None)
         except av.error.EOFError:
             break
         except LIBAV_ERRORS as error:

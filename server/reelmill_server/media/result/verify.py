@@ -152,8 +152,8 @@ def _read_back(produced: MediaFile, file: Any, moved: Callable[[], None], cuts: 
             unordered = plan.container in CONTAINERS and bool(CONTAINERS[plan.container].unordered)
             seen = read_streams(container, media, unordered, moved, cuts, halves(produced, unordered))
             compare(media, plan, produced.written, seen, where)
-            for stream, planned, sight in zip(media, plan.streams, seen, strict=True):
-                decode_ends(stream, planned, sight, where)
+            for stream, planned, sight, written in zip(media, plan.streams, seen, produced.written, strict=True):
+                decode_ends(stream, planned, sight, where, written.given)
             given = produced.given or (None,) * len(media)
             streams = tuple(map(describe_stream, media, plan.streams, produced.written, given, seen))
             codecs = tuple(

@@ -20,6 +20,7 @@ from reelmill_server.media.input.decoding import BROKEN_SHARE
 from reelmill_server.media.input.part import Part, Span, own_parts
 from reelmill_server.media.input.tally import Given
 from reelmill_server.media.libav.frame_sample import FrameSample
+from reelmill_server.media.libav.likeness import GivenFrames
 from reelmill_server.media.libav.timestamps import Extent
 from reelmill_server.media.libav.types import AnyPacket
 from reelmill_server.model import tags
@@ -43,7 +44,8 @@ class StreamStats:
     left out on purpose, by reason. Of video at a constant rate: how many frames
     were `skipped` and `repeated` for it, and how many are `black`. Of encoded audio: `samples` of it, of which `silent` ones
     fill gaps, and samples that were `cut` off, by reason; its `loudness` if it was measured, and the `decoded_peak`, dBTP of
-    what its packets decode to, if that was.
+    what its packets decode to, if that was. Of what an accelerator encoded:
+    samples of the frames that it was `given`.
     """
 
     packets: int = 0
@@ -63,6 +65,7 @@ class StreamStats:
     black: int = 0
     loudness: LoudnessResult | None = None
     decoded_peak: float | None = None
+    given: GivenFrames | None = None
     cut: Counter[str] = field(default_factory=Counter)
     dropped: Counter[str] = field(default_factory=Counter)
 

@@ -19,6 +19,7 @@ from reelmill_server.media.overlay.pipeline import Overlays
 from reelmill_server.media.track.base import StreamStats
 from reelmill_server.media.track.captions import Captions
 from reelmill_server.media.track.packet_times import PacketTimes
+from reelmill_server.media.track.picture_check import PictureCheck, checks_pictures
 from reelmill_server.model.capability import SOFTWARE
 from reelmill_server.model.plan import StreamPlan
 
@@ -49,7 +50,12 @@ class FrameEncoder:
         self._packet_base: Any = None
         self._encoded = 0
         self._segment_clock = SegmentClock(plan.segment_us)
-        self._times = PacketTimes(plan) if plan.device not in ("", SOFTWARE) else None
+        self._checks: list[PacketTimes | PictureCheck] = []
+        if plan.device not in ("", SOFTWARE):
+            self._checks.append(PacketTimes(plan))
+            if checks_pictures(plan):
+                self._checks.append(pictures := PictureCheck(plan, self.stream.codec_context))
+                written.given = pictures.given
         meters = make_meters(plan, Path(f"{output.name}.{self.stream.index}.vmaf"))
         self._comparison = Comparison(plan, self.stream.codec_context, meters) if meters else None
 
@@ -75,8 +81,8 @@ class FrameEncoder:
         if self._packet_base is None and packets:
             self._packet_base = packets[0].time_base
         for encoded in packets:
-            if self._times:
-                self._times.check(encoded)
+            for check in self._checks:
+                check.check(encoded)
             packet = self._captions.onto(encoded)
             if self._encoded <= _UNDATED_FRAMES.get(self._plan.encoder, 0):
                 packet.dts = packet.pts
@@ -96,8 +102,8 @@ class FrameEncoder:
         ticks = self._remember_duration(frame)
         self._captions.give(frame, ticks)
         self._encoded += 1
-        if self._times:
-            self._times.give(ticks)
+        for check in self._checks:
+            check.give(ticks, frame)
 
     def _remember_duration(self, frame: VideoFrame) -> int:
         """Return the timestamp that a frame's packet will have, and remember how long the frame is shown: video encoders

@@ -14,7 +14,7 @@ class PacketTimes:
         self._given: set[int] = set()
         self._last: int | None = None
 
-    def give(self, ticks: int) -> None:
+    def give(self, ticks: int, _: Any = None) -> None:
         """Note that the encoder is given a frame that is shown at `ticks`."""
         self._given.add(ticks)
 

@@ -59,7 +59,7 @@ def convert(attempt: Attempt) -> messages.FromChild:
             finished = _carry_out(attempt, plan, meter)
         except EncoderDown as error:
             refused = error.opening and _may_replace(attempt, error) and (error.full or capabilities.still_works(error.encoder))
-            lost = messages.EncoderLost(error.encoder, error.device, error.reason, refused, error.target, error.full)
+            lost = messages.EncoderLost(error.encoder, error.device, error.failure, refused, error.target, error.full)
             attempt.report(lost)
             if not _may_replace(attempt, error) or not objections.add(error, refused):
                 raise
@@ -81,7 +81,7 @@ class _Objections:
         """Add an encoder that failed, for its target only if it `refused` that one's settings; return whether it is new."""
         known = self.refused.setdefault(error.target, {}) if refused else self.excluded
         new = error.encoder not in known
-        known[error.encoder] = error.reason
+        known[error.encoder] = error.failure
         self.warnings.append(f"{error.message}: another encoder was used")
         return new
 
@@ -121,7 +121,7 @@ def encode_unit(attempt: Attempt) -> messages.FromChild:
         with attempt.stage("convert"), every(REPORT_SECONDS, report):
             files, warnings = conversion.make()
     except EncoderDown as error:
-        attempt.report(messages.EncoderLost(error.encoder, error.device, error.reason))
+        attempt.report(messages.EncoderLost(error.encoder, error.device, error.failure))
         raise
     return messages.ChunkEncoded(tuple(files), tuple(warnings), attempt.stages, usage())
 

@@ -1,0 +1,111 @@
+"""Tell whether an accelerator's pictures are those that went in, by a few samples of each frame.
+
+The bounds are below what encoders make of any video, at CRF 51 too: docs/hardware.md has the measurements.
+"""
+
+from collections import deque
+from collections.abc import Iterable, Sequence
+from itertools import islice
+from math import log10
+from typing import Any
+
+from av import VideoFrame
+
+_GRID = 16  # samples of a plane's row, and rows
+_PLANE = _GRID * _GRID
+_SEMI_PLANAR = ("nv12", "p010le")
+_WHITE_SQUARED = 255**2
+_UNLIKE = _WHITE_SQUARED / 10**0.85
+"""Mean squared error at 8.5 dB. A green picture for a gray one has 7; noise over the full range that an encoder flattens may
+have 6, but then that is its own variance.
+"""
+_VARIANCES = 1.25
+_BLURRED = _WHITE_SQUARED / 10**2
+"""At 20 dB: what is nearer is the same picture, or so little of it moves that an encoder may leave it out."""
+_NEARER = 8
+"""Of two frames, the one that is so many times nearer is the one that is shown. Encoders that leave noise out reach 3.4."""
+_REMEMBERED = 600
+_BEGINNING = 32
+
+
+def samples_of(frame: VideoFrame) -> bytes:
+    """Return `_PLANE` samples of each plane of a frame, of 8 bits each; gray ones for planes that it lacks."""
+    name = frame.format.name
+    planes: Sequence[Any] = frame.planes
+    deep = name.endswith(("10le", "p010le"))
+    shift = (8 if name == "p010le" else 2) if deep else 0
+    found = bytearray()
+    for number in range(3):
+        paired = name in _SEMI_PLANAR and number > 0
+        if not paired and number >= len(planes):
+            found += bytes((128,)) * _PLANE
+            continue
+        plane = planes[min(number, 1)] if paired else planes[number]
+        width = frame.format.chroma_width(frame.width) if number else frame.width
+        height = frame.format.chroma_height(frame.height) if number else frame.height
+        row, every = plane.line_size // (1 + deep), max(1, width // _GRID)
+        step = every * (1 + paired)
+        memory: memoryview[Any] = memoryview(plane)
+        memory = memory.cast("H") if deep else memory
+        for line in range(_GRID):
+            begin = (2 * line + 1) * height // (2 * _GRID) * row + every // 2 * (1 + paired) + (number == 2 and paired)
+            values = memory[begin : begin + step * _GRID : step] if width >= _GRID else [memory[begin]] * _GRID
+            found += bytes(value >> shift for value in values) if deep else bytes(values)
+    return bytes(found)
+
+
+def _error(one: bytes, other: bytes) -> float:
+    return sum([(a - b) ** 2 for a, b in zip(one, other, strict=True)]) / len(one)
+
+
+def _variance(samples: bytes) -> float:
+    """Return the mean squared error of a picture whose planes each have one color."""
+    planes = [samples[begin : begin + _PLANE] for begin in range(0, len(samples), _PLANE)]
+    return sum(_error(plane, bytes((sum(plane) // _PLANE,)) * _PLANE) for plane in planes) / len(planes)
+
+
+def mistaken(shown: bytes, given: bytes, before: Iterable[bytes]) -> str:
+    """Return what is wrong with a picture for which `given` went in, after `before`; empty: nothing that can be told."""
+    error = _error(shown, given)
+    if error > _UNLIKE and error > _VARIANCES * _variance(given):
+        return f"it is unlike the frame that went in ({10 * log10(_WHITE_SQUARED / error):.1f} dB)"
+    if error > _BLURRED and any(_NEARER * _error(shown, other) < error for other in before):
+        return "it shows a frame that went in before"
+    return ""
+
+
+class GivenFrames:
+    """Samples of the frames that an accelerator was given: the first ones, and the latest."""
+
+    def __init__(self) -> None:
+        self._first: list[bytes] = []
+        self._latest: deque[bytes] = deque(maxlen=_REMEMBERED)
+
+    def add(self, frame: VideoFrame) -> bytes:
+        """Add a frame, in the order in which they are shown; return its samples."""
+        samples = samples_of(frame)
+        if len(self._first) < _BEGINNING:
+            self._first.append(samples)
+        self._latest.append(samples)
+        return samples
+
+    def mistaken_now(self, shown: VideoFrame, given: bytes) -> str:
+        """Return what is wrong with a picture that came out lately; empty: nothing."""
+        return mistaken(samples_of(shown), given, islice(self._latest, max(0, len(self._latest) - 1)))
+
+    def mistaken_first(self, shown: Sequence[bytes]) -> str:
+        """Return what is wrong with the first pictures; empty: nothing."""
+        return _first_mistake(shown, self._first)
+
+    def mistaken_last(self, shown: Sequence[bytes]) -> str:
+        """Return what is wrong with the last pictures; empty: nothing."""
+        count = min(len(shown), len(self._latest))
+        latest = list(self._latest)
+        return _first_mistake(shown[len(shown) - count :], latest[len(latest) - count :])
+
+
+def _first_mistake(shown: Sequence[bytes], given: Sequence[bytes]) -> str:
+    for number, (picture, frame) in enumerate(zip(shown, given, strict=False)):
+        if text := mistaken(picture, frame, given[:number]):
+            return text
+    return ""
