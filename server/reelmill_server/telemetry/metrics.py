@@ -139,7 +139,7 @@ class Metrics:
     )
     encoder_fallback_total = _counter(
         "reelmill_encoder_fallback",
-        "Times one encoder replaced another, by kind of reason: failed, refused (what the task asks of it), or sessions (none free).",
+        "Times one encoder replaced another, by kind of reason: failed, refused (what a task asks), or sessions (none free).",
         "from",
         "to",
         "reason",

@@ -26,6 +26,7 @@ _NEARER = 8
 """Of two frames, the one that is so many times nearer is the one that is shown. Encoders that leave noise out reach 3.4."""
 _REMEMBERED = 600
 _BEGINNING = 32
+_FEW = 8
 
 
 def samples_of(frame: VideoFrame) -> bytes:
@@ -95,17 +96,17 @@ class GivenFrames:
 
     def mistaken_first(self, shown: Sequence[bytes]) -> str:
         """Return what is wrong with the first pictures; empty: nothing."""
-        return _first_mistake(shown, self._first)
+        return _first_mistake(shown[: len(self._first)], self._first)
 
     def mistaken_last(self, shown: Sequence[bytes]) -> str:
         """Return what is wrong with the last pictures; empty: nothing."""
-        count = min(len(shown), len(self._latest))
-        latest = list(self._latest)
-        return _first_mistake(shown[len(shown) - count :], latest[len(latest) - count :])
+        return _first_mistake(shown[-len(self._latest) :], list(self._latest), max(0, len(self._latest) - len(shown)))
 
 
-def _first_mistake(shown: Sequence[bytes], given: Sequence[bytes]) -> str:
-    for number, (picture, frame) in enumerate(zip(shown, given, strict=False)):
-        if text := mistaken(picture, frame, given[:number]):
+def _first_mistake(shown: Sequence[bytes], given: Sequence[bytes], begin: int = 0) -> str:
+    """Return what is wrong with a few of the pictures for which `given` went in from number `begin` on."""
+    every = max(1, len(shown) // _FEW)
+    for number in sorted({*range(0, len(shown), every), len(shown) - 1} - {-1}):
+        if text := mistaken(shown[number], given[begin + number], given[: begin + number]):
             return text
     return ""

@@ -60,4 +60,5 @@ def test_the_first_and_the_last_pictures_are_known() -> None:
     given = GivenFrames()
     samples = [given.add(striped(number)) for number in range(8)]
     assert given.mistaken_first(samples[:4]) == given.mistaken_last(samples[4:]) == ""
+    assert given.mistaken_last([samples[2]])
     assert given.mistaken_first([*samples[:3], GREEN]) and given.mistaken_last([*samples[2:7], samples[2]])
