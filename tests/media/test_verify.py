@@ -117,9 +117,9 @@ def test_of_a_copy_few_packets_are_decoded(convert: Converter, monkeypatch: pyte
     groups: list[int] = []
     decode = reading._decoded
 
-    def counting(context: Any, packets: Sequence[Any]) -> Any:
+    def counting(context: Any, packets: Sequence[Any], *more: Any) -> Any:
         groups.append(len(packets))
-        return decode(context, packets)
+        return decode(context, packets, *more)
 
     monkeypatch.setattr(reading, "_decoded", counting)
     assert convert(clip, target("mkv")).artifact.streams[0].packet_count == 150
