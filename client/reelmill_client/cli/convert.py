@@ -4,7 +4,7 @@ import inspect
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Annotated, Any, cast
+from typing import Annotated, Any, Literal, cast
 
 import typer
 
@@ -44,7 +44,8 @@ def convert(
     vmaf: Annotated[float | None, _option("Quality to encode at, 1 to 99; instead of --crf.", _VIDEO)] = None,
     xpsnr: Annotated[float | None, _option("The same in dB, where VMAF cannot be measured.", _VIDEO)] = None,
     ladder: Annotated[
-        str | None, _option("auto: make the variants of DST, a master playlist (.m3u8), for SRC; instead of --crf.", _VIDEO)
+        Literal["auto"] | None,
+        _option("auto: make the variants of DST, a master playlist (.m3u8), for SRC; instead of --crf.", _VIDEO),
     ] = None,
     passes: Annotated[int | None, _option("2: encode twice to meet --bitrate.", _VIDEO)] = None,
     size: Annotated[str | None, _option("1280x720, 1280x or x720.", _VIDEO)] = None,
@@ -58,7 +59,9 @@ def convert(
     preset: Annotated[str | None, _option("Effort, from ultrafast to veryslow. Default: medium.", _VIDEO)] = None,
     hardware: Annotated[str | None, _option("preferred, required or never. Default: preferred.", _VIDEO)] = None,
     smart_cut: Annotated[
-        str | None, _option("Cut copied video at the frame: preferred or required. Default: at the keyframe.", _VIDEO)
+        # A word that is forgotten would be the next flag, whose value is then one argument too many.
+        Literal["preferred", "required"] | None,
+        _option("Cut copied video at the frame. Default: at the keyframe.", _VIDEO),
     ] = None,
     audio: Annotated[str | None, _option("aac, mp3, opus, flac, …, copy or none. Default: copy.", _AUDIO)] = None,
     audio_bitrate: Annotated[str | None, _option("For example 128k.", _AUDIO)] = None,

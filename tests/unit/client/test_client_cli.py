@@ -205,6 +205,14 @@ def test_the_server_s_words_name_flags(
     assert result.stderr.splitlines()[-1] == f"  {flag}: cannot be"
 
 
+@pytest.mark.parametrize("flag", ["--smart-cut", "--ladder"])
+def test_a_forgotten_word_is_missed_by_name(fake: Any, cli: Cli, flag: str) -> None:
+    """The next flag would be the word, and its value an argument too many."""
+    result = cli(*CONVERT, flag, "--start", "1.3")
+    assert (result.exit_code, fake.calls) == (2, [])
+    assert flag in result.stderr and "'--start'" in result.stderr
+
+
 def test_errors_as_json(fake: Any, cli: Cli, failure: Any) -> None:
     """One object on stderr, so that stdout stays what it promises."""
     violations = (("sources", "too many"),)
