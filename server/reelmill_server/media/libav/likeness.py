@@ -55,22 +55,23 @@ def samples_of(frame: VideoFrame) -> bytes:
     return bytes(found)
 
 
-def _error(one: bytes, other: bytes) -> float:
+def squared_error(one: bytes, other: bytes) -> float:
+    """Return the mean squared error between the samples of two pictures, 0 to 65,025."""
     return sum([(a - b) ** 2 for a, b in zip(one, other, strict=True)]) / len(one)
 
 
 def _variance(samples: bytes) -> float:
     """Return the mean squared error of a picture whose planes each have one color."""
     planes = [samples[begin : begin + _PLANE] for begin in range(0, len(samples), _PLANE)]
-    return sum(_error(plane, bytes((sum(plane) // _PLANE,)) * _PLANE) for plane in planes) / len(planes)
+    return sum(squared_error(plane, bytes((sum(plane) // _PLANE,)) * _PLANE) for plane in planes) / len(planes)
 
 
 def mistaken(shown: bytes, given: bytes, before: Iterable[bytes]) -> str:
     """Return what is wrong with a picture for which `given` went in, after `before`; empty: nothing that can be told."""
-    error = _error(shown, given)
+    error = squared_error(shown, given)
     if error > _UNLIKE and error > _VARIANCES * _variance(given):
         return f"it is unlike the frame that went in ({10 * log10(_WHITE_SQUARED / error):.1f} dB)"
-    if error > _BLURRED and any(_NEARER * _error(shown, other) < error for other in before):
+    if error > _BLURRED and any(_NEARER * squared_error(shown, other) < error for other in before):
         return "it shows a frame that went in before"
     return ""
 
