@@ -6,12 +6,13 @@ from typing import Annotated, cast
 
 import typer
 
+from reelmill.v1.task_pb2 import Ladder
 from reelmill_client.cli import hull, tables
 from reelmill_client.cli.convert import DETACH, follow_created
 from reelmill_client.cli.failures import EXIT_OK, exit_code, report
 from reelmill_client.cli.session import session_of
 from reelmill_client.cli.wait import show_all, wait_for
-from reelmill_client.errors import NotFound, ReelmillError
+from reelmill_client.errors import InvalidArgument, NotFound, ReelmillError
 from reelmill_client.formatting import phase_word
 from reelmill_client.requests import TaskFilter, pairs
 from reelmill_client.watch import is_final
@@ -54,7 +55,10 @@ def get(
 def ladder(
     context: typer.Context,
     task_id: Annotated[str, _TASK_ID],
-    plot: Annotated[Path | None, typer.Option(metavar="FILE.svg", dir_okay=False, help="Draw what was measured, too.")] = None,
+    plot: Annotated[
+        Path | None,
+        typer.Option(metavar="FILE.svg", dir_okay=False, help="Draw what was measured, too; a second ladder to FILE-2.svg."),
+    ] = None,
 ) -> None:
     """Print the ladders that a task has made for its sources."""
     session = session_of(context)
@@ -63,13 +67,21 @@ def ladder(
     made = [artifact for artifact in task.artifacts if artifact.HasField("ladder")]
     if not made:
         raise NotFound(f"{task_id} has made no ladder" + ("" if is_final(task) else " yet"))
-    for artifact in made:
+    for number, artifact in enumerate(made, 1):
         if session.json:
             session.print_json(artifact.ladder)
         else:
             tables.print_ladder(session, artifact)
-    if plot is not None:
-        plot.write_text(hull.drawing(made[0].ladder))
+        if plot is not None:
+            _draw(artifact.ladder, plot if number == 1 else plot.with_stem(f"{plot.stem}-{number}"))
+
+
+def _draw(made: Ladder, path: Path) -> None:
+    """Draw a ladder to a file. Raises InvalidArgument if it cannot be written."""
+    try:
+        path.write_text(hull.drawing(made), encoding="utf-8")
+    except OSError as error:
+        raise InvalidArgument(f"cannot write {path}: {error.strerror}") from error
 
 
 def list_(

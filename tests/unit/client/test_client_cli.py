@@ -470,6 +470,11 @@ def test_a_ladder_is_printed_and_drawn(fake: Any, cli: Cli, tmp_path: Path) -> N
     tags = [element.tag.rpartition("}")[2] for element in drawn.iter()]
     assert tags.count("polyline") == 3 and tags.count("circle") == len(points) + 2
     assert json_lines(cli("ladder", "a", "--json").stdout)[0]["Metric"] == "vmaf"
+    fake.tasks["a"].artifacts.append(master)
+    assert cli("ladder", "a", "--plot", str(tmp_path / "two.svg")).exit_code == 0
+    assert (tmp_path / "two.svg").read_text() == (tmp_path / "two-2.svg").read_text()
+    unwritten = cli("ladder", "a", "--plot", str(tmp_path / "none" / "hull.svg"))
+    assert unwritten.exit_code == 2 and "cannot write" in unwritten.stderr
     fake.tasks["a"].ClearField("artifacts")
     refused = cli("ladder", "a")
     assert refused.exit_code == 3 and "has made no ladder" in refused.stderr
