@@ -1,7 +1,9 @@
 """Nonces of signed requests, on SQLite and PostgreSQL."""
 
 import asyncio
+from unittest.mock import AsyncMock
 
+import pytest
 from sqlalchemy import func, select
 
 from reelmill_server.tasks.database import Database
@@ -26,6 +28,17 @@ async def test_a_nonce_is_new_once_on_all_replicas(database: Database, database_
         await stores[0].forget_expired(3_000)
         await other.close()
     assert await _count(database) == 0
+
+
+async def test_whoever_waits_hears_of_any_error(database: Database, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Also of one that nobody expects; the next nonce is written."""
+    store = NonceStore(database)
+    with monkeypatch.context() as patch:
+        patch.setattr(store, "_insert", AsyncMock(side_effect=RuntimeError("unexpected")))
+        with pytest.raises(RuntimeError):
+            await asyncio.wait_for(store.use("b" * 32, 1_000), 10)
+    assert await store.use("b" * 32, 1_000)
+    await store.forget_expired(2_000)
 
 
 async def _count(database: Database) -> int:

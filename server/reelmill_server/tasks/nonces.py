@@ -7,7 +7,6 @@ from dataclasses import dataclass
 from sqlalchemy import delete, select
 from sqlalchemy.dialects import postgresql, sqlite
 
-from reelmill_server.errors import ReelmillError
 from reelmill_server.tasks.database import Database
 from reelmill_server.tasks.tables import used_nonces
 
@@ -55,7 +54,7 @@ class NonceStore:
                 uses, self._waiting = self._waiting[:_BATCH], self._waiting[_BATCH:]
                 try:
                     new = await self._insert(uses)
-                except ReelmillError as error:
+                except Exception as error:  # whatever it is, those who wait must hear of it
                     for use in uses:
                         if not use.new.done():
                             use.new.set_exception(error)
