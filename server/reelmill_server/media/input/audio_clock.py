@@ -44,7 +44,13 @@ def _lengths(source: InputContainer) -> Mapping[int, Fraction | None]:
     for stream in source.streams.audio if source.format.name in CLOCKLESS_FORMATS else ():
         context: Any = stream.codec_context
         base = exact(stream.time_base or 0)
-        if context is not None and context.name == "flac" and len(context.extradata or b"") >= 4 and context.sample_rate:
+        if (
+            context is not None
+            and base
+            and context.name == "flac"
+            and len(context.extradata or b"") >= 4
+            and context.sample_rate
+        ):
             # The smallest and the largest frame, of which the last one is left out (RFC 9639, 8.2): they are the same.
             smallest, largest = (int.from_bytes(context.extradata[at : at + 2]) for at in (0, 2))
             if smallest == largest:
