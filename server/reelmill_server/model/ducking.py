@@ -5,7 +5,11 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True)
 class DuckingSpec:
-    """What is asked: `threshold_db` of the voice in dBFS, the `ratio` above it, `attack_ms` and `release_ms`."""
+    """Settings of a compressor of the music that the voice drives.
+
+    `threshold_db`: level of the voice in dBFS from which on the music is lowered; `ratio`: of so many dB of the voice above
+    it, the music loses all but one; `attack_ms`, `release_ms`: until it is lowered, and until it is back.
+    """
 
     threshold_db: float = -30.0
     ratio: float = 8.0

@@ -65,7 +65,7 @@ class LoudnessPlan:
 
     @property
     def ceiling_db(self) -> float:
-        """What the limiter keeps true peaks below, so that decoded ones are below the limit."""
+        """The limiter's ceiling in dBTP: the limit that was asked for, less what the encoder was found to add to peaks."""
         return self.asked.true_peak - self.headroom_db
 
     @property

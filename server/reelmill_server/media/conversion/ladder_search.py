@@ -1,74 +1,51 @@
 """Measure what sizes and CRFs give on samples of the sources, and choose the rungs of ladders from it."""
 
-import threading
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from fractions import Fraction
-from pathlib import Path
 
 from reelmill_server.errors import InvalidMedia
-from reelmill_server.media.conversion.sample import SampleEncoder
-from reelmill_server.media.input.source import Location
+from reelmill_server.media.conversion.sample import SampleSearch
 from reelmill_server.media.track.base import StreamStats
-from reelmill_server.model.capability import Limits
 from reelmill_server.model.ladder import Ladder, LadderPoint
-from reelmill_server.model.plan import Plan, StreamPlan
+from reelmill_server.model.plan import StreamPlan
 from reelmill_server.model.quality import Metric, QualityTarget
 from reelmill_server.plan.hull import TRIED_CRFS, choose_rungs
 from reelmill_server.plan.ladder import OpenLadder, open_ladders
 from reelmill_server.plan.quality import EVERY, with_crf
+from reelmill_server.plan.samples import Sample
 
 
-class LadderSearch:
+class LadderSearch(SampleSearch[Mapping[int, Ladder]]):
     """The search for all ladders of `plan` whose rungs are not chosen yet.
 
     All sizes are encoded beside each other, from one reading of each sample, and compared at the largest.
     """
 
-    def __init__(
-        self,
-        plan: Plan,
-        locations: Sequence[Location],
-        directory: Path,
-        *,
-        limits: Limits,
-        stop: threading.Event,
-        watermark_locations: Mapping[str, Location] | None = None,
-    ) -> None:
-        """Take locations as Conversion does; what samples need on disk is in `directory`."""
-        self._encoder = SampleEncoder(
-            plan, locations, directory, limits=limits, stop=stop, watermark_locations=watermark_locations
-        )
-        self._open = open_ladders(plan)
-        self._done = 0.0
+    _done = 0.0  # CRFs, of all ladders
 
     @property
     def share(self) -> float:
         """Return how much of the search is done, 0 to 1."""
-        return min(self._done / max(len(self._open) * len(TRIED_CRFS), 1), 1.0)
+        return min(self._done / max(len(open_ladders(self._plan)) * len(TRIED_CRFS), 1), 1.0)
 
-    @property
-    def moved(self) -> float:
-        """Return a number that grows as long as media moves."""
-        return self._encoder.moved
-
-    def run(self) -> dict[int, Ladder]:
+    def run(self) -> Mapping[int, Ladder]:
         """Return the ladder of each group, by its number. Raises as `Run.write`."""
-        return {ladder.group: self._chosen(ladder) for ladder in self._open}
+        return {ladder.group: self._chosen(ladder) for ladder in open_ladders(self._plan)}
 
     def _chosen(self, given: OpenLadder) -> Ladder:
-        points = tuple(point for crf in TRIED_CRFS for point in self._measure(given, crf))
+        samples = self._encoder.choose(given.streams[0])
+        points = tuple(point for crf in TRIED_CRFS for point in self._measure(given, samples, crf))
         if not points:
             raise InvalidMedia(f"{given.field}: no frame of the source could be read for the choice of its rungs")
         rungs = choose_rungs(points, given.asked, given.ladder.metric, given.streams[0].encoder)
         return replace(given.ladder, points=points, rungs=rungs)
 
-    def _measure(self, given: OpenLadder, crf: float) -> Iterator[LadderPoint]:
+    def _measure(self, given: OpenLadder, samples: Sequence[Sample], crf: float) -> Iterator[LadderPoint]:
         """Yield what each size gives at one CRF."""
         metric = given.ladder.metric
         streams = [_probe(stream, metric, crf) for stream in given.streams]
         sums = [_Sum() for _ in streams]
-        samples = self._encoder.choose(streams[0])
         for sample in samples:
             for total, written in zip(sums, self._encoder.encode(given.target, streams, sample), strict=True):
                 total.add(written, metric)
@@ -85,7 +62,7 @@ def _probe(stream: StreamPlan, metric: Metric, crf: float) -> StreamPlan:
 
 @dataclass
 class _Sum:
-    """What all samples of one size gave."""
+    """The bytes, seconds, frames and scores of all samples of one size, added up; a score counts by its frames."""
 
     size_bytes: int = 0
     seconds: Fraction = Fraction(0)

@@ -1,50 +1,25 @@
 """Search the CRF of streams with a quality target: samples are encoded as the whole will be, and compared."""
 
-import threading
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import replace
-from pathlib import Path
 
 from reelmill_server.errors import InvalidMedia, UnsupportedFormat
-from reelmill_server.media.conversion.sample import SampleEncoder
-from reelmill_server.media.input.source import Location
-from reelmill_server.model.capability import Limits
+from reelmill_server.media.conversion.sample import SampleSearch
 from reelmill_server.model.plan import Plan, StreamPlan, TargetPlan
 from reelmill_server.plan.crf_search import MOST_TRIES, Choice, CrfSearch
 from reelmill_server.plan.quality import EVERY, searched, unsearched, with_crf
 from reelmill_server.plan.samples import Sample
 
 
-class QualitySearch:
+class QualitySearch(SampleSearch[Plan]):
     """The search for all streams of `plan` that have a quality target."""
 
-    def __init__(
-        self,
-        plan: Plan,
-        locations: Sequence[Location],
-        directory: Path,
-        *,
-        limits: Limits,
-        stop: threading.Event,
-        watermark_locations: Mapping[str, Location] | None = None,
-    ) -> None:
-        """Take locations as Conversion does; what samples need on disk is in `directory`."""
-        self._plan = plan
-        self._encoder = SampleEncoder(
-            plan, locations, directory, limits=limits, stop=stop, watermark_locations=watermark_locations
-        )
-        self._streams = list(unsearched(plan))
-        self._tries, self._share = 0, 0.0
+    _tries, _share = 0, 0.0  # CRFs that were tried, of all streams; how much of the next one
 
     @property
     def share(self) -> float:
         """Return how much of the search is done, 0 to 1, at most: it may end early."""
-        return min((self._tries + self._share) / max(len(self._streams) * MOST_TRIES, 1), 1.0)
-
-    @property
-    def moved(self) -> float:
-        """Return a number that grows as long as media moves."""
-        return self._encoder.moved
+        return min((self._tries + self._share) / max(len([*unsearched(self._plan)]) * MOST_TRIES, 1), 1.0)
 
     def run(self) -> Plan:
         """Return the plan with a CRF for every stream.
@@ -52,7 +27,7 @@ class QualitySearch:
         Raises as `Run.write`, and UnsupportedFormat if the sources do not say how long they are.
         """
         plan = self._plan
-        for number, (slot, index, stream) in enumerate(self._streams):
+        for number, (slot, index, stream) in enumerate(unsearched(self._plan)):
             self._tries = number * MOST_TRIES
             choice = self._choice(plan.targets[slot], stream)
             plan = searched(plan, slot, index, choice)

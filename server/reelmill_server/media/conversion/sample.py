@@ -1,11 +1,13 @@
 """Encode samples of a source as the whole will be, to measure what comes of it."""
 
 import threading
+from abc import ABC, abstractmethod
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
 from fractions import Fraction
 from functools import partial
 from pathlib import Path
+from typing import Generic, TypeVar
 
 import av
 from av.container import InputContainer
@@ -30,6 +32,7 @@ from reelmill_server.model.time import FALLBACK_RATE, MICROSECONDS
 from reelmill_server.plan.chunks import AFTER_KEY_FRAMES, lone_stream
 from reelmill_server.plan.samples import Sample, choose_samples
 
+Found = TypeVar("Found")
 _GLOBAL_HEADER = 0x40  # AVFMT_GLOBALHEADER
 
 
@@ -99,6 +102,40 @@ class SampleEncoder:
         assert self._run
         path = self._directory / "sample"
         yield _SampleOutput(plan, path, sources, self._watermarks, limits=self._limits, stop=self._run.stop, window=window)
+
+
+class SampleSearch(ABC, Generic[Found]):
+    """A search for settings of `plan` by what they make of samples of its sources."""
+
+    def __init__(
+        self,
+        plan: Plan,
+        locations: Sequence[Location],
+        directory: Path,
+        *,
+        limits: Limits,
+        stop: threading.Event,
+        watermark_locations: Mapping[str, Location] | None = None,
+    ) -> None:
+        """Take what `SampleEncoder` takes."""
+        self._plan = plan
+        self._encoder = SampleEncoder(
+            plan, locations, directory, limits=limits, stop=stop, watermark_locations=watermark_locations
+        )
+
+    @property
+    def moved(self) -> float:
+        """Return a number that grows as long as media moves."""
+        return self._encoder.moved
+
+    @property
+    @abstractmethod
+    def share(self) -> float:
+        """Return how much of the search is done, 0 to 1, at most: it may end early."""
+
+    @abstractmethod
+    def run(self) -> Found:
+        """Search. Raises as `Run.write`."""
 
 
 class _SampleOutput(Output):

@@ -6,13 +6,13 @@ import shutil
 from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import TypeVar
 
 from reelmill_server.errors import ChunksDiffer, InternalError, OutputInvalid, SourceChanged
 from reelmill_server.media import capabilities
 from reelmill_server.media.conversion.chunk import ChunkConversion
 from reelmill_server.media.conversion.ladder_search import LadderSearch
 from reelmill_server.media.conversion.quality_search import QualitySearch
+from reelmill_server.media.conversion.sample import Found, SampleSearch
 from reelmill_server.media.conversion.whole import Conversion
 from reelmill_server.media.input.source import Location
 from reelmill_server.media.libav.encoder import EncoderDown
@@ -24,7 +24,6 @@ from reelmill_server.media.result.images import image_results
 from reelmill_server.media.result.verify import Verified, verify
 from reelmill_server.media.track.joined import JoinedChunks
 from reelmill_server.model.capability import SOFTWARE
-from reelmill_server.model.ladder import Ladder
 from reelmill_server.model.plan import Plan
 from reelmill_server.model.request import Hardware
 from reelmill_server.model.task import Progress, TargetProgress, TaskPhase
@@ -36,8 +35,6 @@ from reelmill_server.worker.child.context import REPORT_SECONDS, Attempt, every,
 from reelmill_server.worker.child.inspect import ProbedSources, identities, plan_for, split_for
 from reelmill_server.worker.child.previews import Previews
 from reelmill_server.worker.child.progress import ProgressMeter
-
-_Search = TypeVar("_Search", QualitySearch, LadderSearch)
 
 
 def convert(attempt: Attempt) -> messages.FromChild:
@@ -53,7 +50,7 @@ def convert(attempt: Attempt) -> messages.FromChild:
         plan = _negotiated_plan(attempt, probed, objections)
         try:
             if open_ladders(plan):
-                probed = replace(probed, ladders=_ladders(attempt, plan, meter))
+                probed = replace(probed, ladders=_searched(LadderSearch, attempt, plan, meter))
                 plan = _negotiated_plan(attempt, probed, objections)
             plan = _search(attempt, plan, meter)
             finished = _carry_out(attempt, plan, meter)
@@ -193,23 +190,14 @@ def _search(attempt: Attempt, plan: Plan, meter: ProgressMeter) -> Plan:
     """Return `plan` with the CRF of every quality target. Raises as a conversion, and UnsupportedFormat."""
     if not any(unsearched(plan)):
         return plan
-    search = _begun(QualitySearch, attempt, plan)
-    with attempt.stage("convert"), every(REPORT_SECONDS, lambda: attempt.report(meter.searching(search.share, search.moved))):
-        return search.run()
+    return _searched(QualitySearch, attempt, plan, meter)
 
 
-def _ladders(attempt: Attempt, plan: Plan, meter: ProgressMeter) -> dict[int, Ladder]:
-    """Return the ladders of `plan` with their rungs, by the number of their group. Raises as a conversion."""
-    search = _begun(LadderSearch, attempt, plan)
-    with attempt.stage("convert"), every(REPORT_SECONDS, lambda: attempt.report(meter.searching(search.share, search.moved))):
-        return search.run()
-
-
-def _begun(kind: type[_Search], attempt: Attempt, plan: Plan) -> _Search:
-    """Return a search over the sources of an attempt, whose directory is empty."""
+def _searched(kind: type[SampleSearch[Found]], attempt: Attempt, plan: Plan, meter: ProgressMeter) -> Found:
+    """Return what a search over the sources of an attempt has found. Raises as a conversion."""
     directory = Path(attempt.assignment.directory)
     _empty(directory)
-    return kind(
+    search = kind(
         plan,
         attempt.locations,
         directory,
@@ -217,6 +205,8 @@ def _begun(kind: type[_Search], attempt: Attempt, plan: Plan) -> _Search:
         stop=attempt.stop,
         watermark_locations=attempt.watermark_locations,
     )
+    with attempt.stage("convert"), every(REPORT_SECONDS, lambda: attempt.report(meter.searching(search.share, search.moved))):
+        return search.run()
 
 
 def _carry_out(attempt: Attempt, plan: Plan, meter: ProgressMeter, joined: JoinedChunks | None = None) -> messages.Finished:
