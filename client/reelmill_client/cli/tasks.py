@@ -64,10 +64,10 @@ def ladder(
     session = session_of(context)
     with session.client() as client:
         task = client.get(task_id)
-    made = [artifact for artifact in task.artifacts if artifact.HasField("ladder")]
-    if not made:
+    masters = [artifact for artifact in task.artifacts if artifact.HasField("ladder")]
+    if not masters:
         raise NotFound(f"{task_id} has made no ladder" + ("" if is_final(task) else " yet"))
-    for number, artifact in enumerate(made, 1):
+    for number, artifact in enumerate(masters, 1):
         if session.json:
             session.print_json(artifact.ladder)
         else:
@@ -76,10 +76,10 @@ def ladder(
             _draw(artifact.ladder, plot if number == 1 else plot.with_stem(f"{plot.stem}-{number}"))
 
 
-def _draw(made: Ladder, path: Path) -> None:
+def _draw(chosen: Ladder, path: Path) -> None:
     """Draw a ladder to a file. Raises InvalidArgument if it cannot be written."""
     try:
-        path.write_text(hull.drawing(made), encoding="utf-8")
+        path.write_text(hull.drawing(chosen), encoding="utf-8")
     except OSError as error:
         raise InvalidArgument(f"cannot write {path}: {error.strerror}") from error
 

@@ -157,7 +157,9 @@ def _extract(target: AnyTarget) -> ExtractSpec | None:
     return ExtractSpec(subtitle_format(settings.format), settings.uri)
 
 
-def _target(index: int, target: AnyTarget, group: int = -1, member: int = -1, made: LadderSpec | None = None) -> TargetSpec:
+def _target(
+    index: int, target: AnyTarget, group: int = -1, member: int = -1, ladder_spec: LadderSpec | None = None
+) -> TargetSpec:
     grouped = isinstance(target, target_pb2.GroupTarget)
     all_or_none = "none" if grouped or target.subtitle.disable_subtitle else "all"
     absent = "none" if grouped else "first"
@@ -185,7 +187,7 @@ def _target(index: int, target: AnyTarget, group: int = -1, member: int = -1, ma
         max_size_ratio=round(target.max_size_ratio, 6),
         group=group,
         member=member,
-        ladder=made,
+        ladder=ladder_spec,
     )
 
 
@@ -194,9 +196,9 @@ def _targets(request: media_convert_service_pb2.CreateMediaConvertTaskRequest) -
     yield from (_target(index, target) for index, target in enumerate(request.targets))
     index = len(request.targets)
     for number, group in enumerate(request.target_groups):
-        made = ladder(group)
+        ladder_spec = ladder(group)
         for member, target in enumerate(group.targets):
-            yield _target(index, target, number, member, made)
+            yield _target(index, target, number, member, ladder_spec)
             index += 1
 
 
