@@ -56,8 +56,8 @@ cluster-demo: $(STAMP) ## start a cluster on this machine, convert a batch, kill
 	@$(BIN)/python -m examples.cluster
 
 .PHONY: test
-test: $(STAMP) ## run the tests, but for clusters and the further cells of tables (four minutes on two cores)
-	$(BIN)/python -m pytest -n $(WORKERS) --dist loadgroup -m "not cluster and not matrix and not toolchain" $(ARGS)
+test: $(STAMP) ## run the tests, but for clusters, slow ones and the further cells of tables (four minutes on two cores)
+	$(BIN)/python -m pytest -n $(WORKERS) --dist loadgroup -m "not cluster and not slow and not matrix and not toolchain" $(ARGS)
 
 .PHONY: test-all
 test-all: $(STAMP) ## run all tests, as CI does

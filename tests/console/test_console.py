@@ -37,6 +37,7 @@ def until(shown: Any, script: str) -> None:
         shown.wait_for_timeout(50)
 
 
+@pytest.mark.slow
 def test_bars_rise_and_never_fall(service: Service, long_clip: Path, page: Open) -> None:
     """From the first state to the artifacts, in one page that is never loaded again."""
     shown = page(submitted(service, service.request(long_clip, "risen.mp4")))
@@ -61,6 +62,7 @@ def test_cancel_and_retry(service: Service, long_clip: Path, page: Open) -> None
     shown.wait_for_selector("#state .chip.canceled")
 
 
+@pytest.mark.slow
 def test_lists_are_live(service: Service, clip: Path, page: Open) -> None:
     """A new task appears, and ends, in a list that is open; its place stays in the list's order, and filters hold."""
     shown = page(f"{service.server.api}/?tag=film%3Dlive")

@@ -3,6 +3,8 @@
 import asyncio
 from collections.abc import Callable
 
+import pytest
+
 from reelmill_server.model.project import Quotas
 from reelmill_server.model.task import Outcome, TaskQuery, TaskRecord, TaskStatus
 from reelmill_server.tasks.changes import ChangeStore
@@ -14,6 +16,7 @@ from reelmill_server.tasks.store import TaskStore
 MakeRecord = Callable[..., TaskRecord]
 
 
+@pytest.mark.sample(every=2)
 async def test_whatever_watchers_see_is_numbered(database: Database, store: TaskStore, make_record: MakeRecord) -> None:
     """A new task, a cancel, a quota that lets it run, its end; not what nobody sees. The numbers of a project have no gaps."""
     changes, records = ChangeStore(database), [make_record(number) for number in range(3)]
@@ -40,6 +43,7 @@ async def test_whatever_watchers_see_is_numbered(database: Database, store: Task
     assert [one.task_id for one in await changes.running("demo")] == names[1:]
 
 
+@pytest.mark.sample(every=2)
 async def test_a_follower_misses_no_change(database: Database, store: TaskStore, make_record: MakeRecord) -> None:
     """However many are made at once: whoever sees a number has seen all smaller ones."""
     changes = ChangeStore(database)

@@ -42,6 +42,7 @@ def s3(moto: Moto) -> Moto:
     return moto
 
 
+@pytest.mark.sample(every=2)
 @pytest.mark.parametrize("name", ["AWS_ENDPOINT_URL", "AWS_ENDPOINT_URL_S3"])
 @pytest.mark.parametrize("host", ["127.0.0.1", "localhost"])
 async def test_the_endpoint_of_s3(s3: Moto, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, name: str, host: str) -> None:

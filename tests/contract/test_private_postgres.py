@@ -48,6 +48,7 @@ def test_it_ends_with_a_killed_process(postgres: PrivatePostgres) -> None:
         shutil.rmtree(Path(folder), ignore_errors=True)
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(os.geteuid() != 0, reason="only for root PostgreSQL runs as another user")
 def test_programs_where_only_root_has_access(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """In a checkout below root's home, PostgreSQL's programs find the libraries that came with them, as another user."""

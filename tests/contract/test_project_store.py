@@ -135,6 +135,7 @@ async def test_delete_waits_for_running_tasks_and_takes_the_finished(
             await action("demo")
 
 
+@pytest.mark.sample(every=2)
 async def test_delete_and_insert_at_once_lose_no_task(
     projects: ProjectStore, store: TaskStore, make_record: Callable[..., TaskRecord]
 ) -> None:

@@ -296,6 +296,7 @@ async def test_an_object_that_is_replaced_while_it_is_read(shop: Shop) -> None:
     await reader.close()
 
 
+@pytest.mark.sample(every=2)
 @writable
 async def test_files_appear_whole(shop: Shop, tmp_path: Path) -> None:
     """Small ones, empty ones and those of several parts; one that was there is replaced."""
@@ -308,6 +309,7 @@ async def test_files_appear_whole(shop: Shop, tmp_path: Path) -> None:
     assert shop.unfinished() == 0
 
 
+@pytest.mark.sample(every=3)
 @objects
 @pytest.mark.parametrize("last", ["small", "big"])
 async def test_nothing_is_left_when_one_fails(shop: Shop, tmp_path: Path, last: str) -> None:
@@ -320,6 +322,7 @@ async def test_nothing_is_left_when_one_fails(shop: Shop, tmp_path: Path, last: 
     assert shop.unfinished() == 0
 
 
+@pytest.mark.sample(every=2)
 @objects
 async def test_what_was_placed_is_removed(shop: Shop, tmp_path: Path) -> None:
     """The list comes last and fails: what it names must go."""
@@ -365,6 +368,7 @@ async def test_what_replaced_a_file_stays_when_that_is_taken_back(shop: Shop, tm
     assert shop.get("out/x.mp4") == later * times
 
 
+@pytest.mark.sample(every=3)
 @writable
 @pytest.mark.parametrize("times", [1, BIG // len(DATA) + 1], ids=["small", "in parts"])
 async def test_what_was_announced_can_be_taken_away_by_anybody(shop: Shop, tmp_path: Path, times: int) -> None:
@@ -553,6 +557,7 @@ async def test_labels(shop: Shop, servers: Servers, tmp_path: Path) -> None:
             assert tags == [{"Key": "team", "Value": "video"}]
 
 
+@pytest.mark.sample(every=2)
 @writable
 @pytest.mark.parametrize("name", ["", "folder/", "a\nb", "a/../../b"])
 async def test_what_cannot_be_written(shop: Shop, name: str) -> None:
@@ -575,6 +580,7 @@ async def listed(shop: Shop, folder: str) -> dict[str, int]:
     return {uri.removeprefix(base): size for uri, size in named.items()}
 
 
+@pytest.mark.sample(every=2)
 @writable
 async def test_a_folder_is_erased_and_nothing_beside_it(shop: Shop) -> None:
     """All of it, again and again; folders that begin alike stay."""
@@ -591,6 +597,7 @@ async def test_a_folder_is_erased_and_nothing_beside_it(shop: Shop) -> None:
     assert set(await listed(shop, "a/")) == {"a/bc", "a/b.ts"}
 
 
+@pytest.mark.sample(every=2)
 @writable
 async def test_what_was_staged_in_a_folder_goes_with_it(shop: Shop, tmp_path: Path) -> None:
     """A worker that was killed left it; what was staged beside it stays, and can be placed."""
@@ -611,6 +618,7 @@ async def test_what_was_staged_in_a_folder_goes_with_it(shop: Shop, tmp_path: Pa
     assert (shop.get("a/b/big.mkv"), shop.get("a/big.mkv")) == (None, bytes(BIG))
 
 
+@pytest.mark.sample(every=2)
 @every
 @pytest.mark.parametrize("name", ["", "a/b", "a/../../b/", "a/../"])
 async def test_what_cannot_be_erased(shop: Shop, name: str) -> None:

@@ -69,6 +69,7 @@ async def walk(store: TaskStore, query: TaskQuery, between: Callable[[], object]
         query = replace(query, next_token=page.next_token)
 
 
+@pytest.mark.slow
 async def test_pages_joined_are_the_full_sort(store: TaskStore, make_record: MakeRecord) -> None:
     """For every sort, direction and page size, ties and running tasks included."""
     records = random_records(make_record, 40)
@@ -80,7 +81,7 @@ async def test_pages_joined_are_the_full_sort(store: TaskStore, make_record: Mak
             assert await walk(store, query) == expected, (sort, descending, limit)
 
 
-@pytest.mark.sample(every=5)
+@pytest.mark.sample(every=15)
 @pytest.mark.parametrize(("sort", "descending"), ORDERS)
 async def test_inserts_between_pages_neither_hide_nor_repeat_a_task(
     store: TaskStore, make_record: MakeRecord, sort: str, descending: bool

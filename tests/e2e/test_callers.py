@@ -135,6 +135,7 @@ def failure(server: servers.Server, method: MethodDescriptor, request: Message, 
     return error.code(), error.details()
 
 
+@pytest.mark.slow
 def test_without_a_token_or_with_a_wrong_one_there_is_nothing(server: servers.Server, admin: Client) -> None:
     """Every RPC is UNAUTHENTICATED, and says what is missing; a revoked key is as worthless as one that never was. After some
     tries callers are told to wait, in the same words for all.

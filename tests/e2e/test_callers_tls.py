@@ -12,6 +12,7 @@ from tests import servers
 from tests.certificates import Authority
 
 
+@pytest.mark.slow
 def test_certificates_say_who_calls_and_are_renewed(tmp_path: Path) -> None:
     """The names in them have the grants of the settings; a stranger's certificate opens no connection."""
     ours, others, clients = Authority(), Authority(), Authority()

@@ -155,6 +155,7 @@ def _lacking(example: Example) -> list[str]:
     return named + [f"{what} ({package})" for what, package in absent]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", MARKED)
 def test_an_example_does_what_a_client_does(
     name: str, server: servers.Server, client: Client, long_clip: Path, files: Path, tmp_path: Path

@@ -73,6 +73,7 @@ def test_one_task_makes_several_verified_files(client: Client, clip: Path, files
     assert not list((files / "several").glob(".reelmill*"))
 
 
+@pytest.mark.slow
 def test_a_ladder_and_one_set_of_files_for_hls_and_dash(client: Client, clip: Path, files: Path) -> None:
     """Every list that the task names can be played, and the checksums are those of the files."""
     base, aac = f"{files.as_uri()}/ladder", {"TranscodeAudio": {"Codec": "aac"}}
@@ -170,6 +171,7 @@ def test_the_same_request_id_is_the_same_task(client: Client, clip: Path, files:
         client.submit(**other, request_id="0f0e0d0c-1111-4222-8333-444455556666")
 
 
+@pytest.mark.sample(every=2)
 @pytest.mark.parametrize(
     ("name", "content", "code"),
     [
@@ -190,6 +192,7 @@ def test_files_that_are_no_media_fail_with_a_code(
     assert not (files / "bad").exists()
 
 
+@pytest.mark.slow
 def test_a_truncated_source_fails_rather_than_giving_a_short_output(client: Client, files: Path, long_clip: Path) -> None:
     """An mp4 whose index promises more than the file holds is not converted."""
     broken = files / "truncated.mp4"
@@ -304,6 +307,7 @@ def test_a_bitrate_above_the_source_is_lowered_or_fails_the_task(client: Client,
     assert not answers["fall"].valid and answers["fall"].problems[0].code == "ConditionNotMet"
 
 
+@pytest.mark.slow
 def test_cancel_ends_the_child_and_leaves_nothing(client: Client, server: servers.Server, long_clip: Path, files: Path) -> None:
     """A canceled task is CANCELED, its process is gone, no file appears; a second cancel is the same, a late one refused."""
     before = servers.at_work(server)
@@ -459,6 +463,7 @@ def test_subtitles_come_from_a_file_and_leave_as_files(client: Client, clip: Pat
     assert failure.value.code == "InvalidMedia" and "clip.mp4: has no subtitles" in failure.value.message
 
 
+@pytest.mark.slow
 def test_sources_are_joined_and_mixed_through_the_service(client: Client, clip: Path, files: Path) -> None:
     """Two in a row, a third beside them for as long; the judge reads the result."""
     request = {
@@ -484,6 +489,7 @@ def test_sources_are_joined_and_mixed_through_the_service(client: Client, clip: 
     judge.check(files / "joined.mp4")
 
 
+@pytest.mark.slow
 def test_marks_are_drawn_and_logos_filled_through_the_service(client: Client, clip: Path, files: Path) -> None:
     """A text, a file and a delogo; what no font has is a warning, and a file that is no picture fails the task by name."""
     Image.new("RGBA", (40, 20), (255, 255, 255, 255)).save(files / "white.png")
@@ -533,6 +539,7 @@ def test_data_and_cover_pictures_are_kept_through_the_service(client: Client, fi
     assert [violation.field for violation in caught.value.violations] == ["targets[0].data.stream"]
 
 
+@pytest.mark.slow
 def test_each_sound_becomes_a_file_of_its_own_through_the_service(client: Client, files: Path) -> None:
     """One target, two files, which share its progress; one name for both leaves the last, with a warning."""
     source = files / "dubbed.mp4"
@@ -552,6 +559,7 @@ def test_each_sound_becomes_a_file_of_its_own_through_the_service(client: Client
         assert judge.pitch(judge.sound(files / "dubbed" / f"{name}.mp3")[:, 0], 48000) == pytest.approx(hz, abs=2)
 
 
+@pytest.mark.slow
 def test_a_task_that_ended_is_retried_with_the_same_request(client: Client, files: Path, long_clip: Path) -> None:
     """Not one that runs. The new task says which one it retries; sent twice with one request id, there is one."""
     late, out = files / "late.mp4", files / "retried.mp4"
@@ -583,6 +591,7 @@ def test_a_task_that_ended_is_retried_with_the_same_request(client: Client, file
         client.retry("MediaConvert-nobody")
 
 
+@pytest.mark.slow
 def test_workers_show_what_they_run(client: Client, files: Path, long_clip: Path) -> None:
     """Their room, their lanes, the running task with its encoders, and why an encoder is missing."""
     task_id = client.submit(source=long_clip, destination=files / "shown.mp4", video="h264", preset="veryslow").task_id

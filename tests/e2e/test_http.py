@@ -22,6 +22,7 @@ def post(server: servers.Server, method: str, body: object, **headers: str) -> t
         return error.code, json.load(error)
 
 
+@pytest.mark.sample(every=2)
 @pytest.mark.parametrize("content_type", ["application/json", "application/x-www-form-urlencoded"])
 def test_json_reaches_the_services(server: servers.Server, content_type: str) -> None:
     """By the names of the proto and by the vendor's, also with the content type that curl sends by default."""
@@ -48,6 +49,7 @@ def test_pages_of_other_sites_reach_nothing(server: servers.Server) -> None:
     assert post(server, "ProjectService/GetProject", {"ProjectName": "default"}, **own)[0] == 200
 
 
+@pytest.mark.slow
 def test_a_stopping_service_ends_its_streams(tmp_path: Path) -> None:
     """Their last event says why, and the process ends with 0."""
     (tmp_path / "files").mkdir()

@@ -46,6 +46,7 @@ def call(server: servers.Server, path: str, token: str = "", body: Any = None) -
         return error.code, json.loads(text) if error.headers.get_content_type() == "application/json" else text
 
 
+@pytest.mark.slow
 def test_nobody_gets_in_by_any_address(server: servers.Server) -> None:
     """Every RPC, in each protocol."""
     for path, method in method_descriptors():

@@ -4,6 +4,8 @@ import os
 import stat
 from pathlib import Path
 
+import pytest
+
 from reelmill_client import Client
 from tests import servers
 from tests.clips import moving_picture
@@ -13,6 +15,7 @@ def _modes(folder: Path) -> dict[str, int]:
     return {str(path.relative_to(folder)): stat.S_IMODE(path.lstat().st_mode) for path in [folder, *folder.rglob("*")]}
 
 
+@pytest.mark.slow
 def test_data_is_private_and_outputs_are_ordinary(tmp_path: Path) -> None:
     """0600 and 0700 for all that is in the data folder, even one that was open before; files and folders as umask says."""
     clip = moving_picture(tmp_path / "files" / "clip.mp4", 1)

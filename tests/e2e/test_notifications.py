@@ -94,6 +94,7 @@ def states(client: Client, task_id: str) -> dict[str, str]:
     }
 
 
+@pytest.mark.slow
 def test_success_is_told_on_every_channel_and_the_file_is_there_first(
     client: Client, folder: Path, webhook: Receiver, mns: Receiver
 ) -> None:
@@ -125,6 +126,7 @@ def test_success_is_told_on_every_channel_and_the_file_is_there_first(
     assert sorted(states(client, task_id)) == ["ExtendedMessage.100", "MNS.100", "Webhook.100"]
 
 
+@pytest.mark.slow
 def test_faults_are_tried_again_with_the_same_id(client: Client, folder: Path, webhook: Receiver) -> None:
     """An error, a closed connection and no answer at all; a failed task is told like any other."""
     webhook.answers = [500, "close", "hang"]
@@ -147,6 +149,7 @@ def test_a_redirect_is_not_followed(client: Client, folder: Path, webhook: Recei
     assert [received.path for received in webhook.received] == ["/here", "/here"]
 
 
+@pytest.mark.slow
 def test_redelivery_sends_the_same_message_again(client: Client, folder: Path, webhook: Receiver) -> None:
     """One that is gone is given up at once, with the reason; it can be sent again, and so can one that was delivered."""
     webhook.answers = [410]
@@ -163,6 +166,7 @@ def test_redelivery_sends_the_same_message_again(client: Client, folder: Path, w
     assert (delivered.attempts, delivered.last_error) == (3, "")
 
 
+@pytest.mark.slow
 def test_a_canceled_task_is_told_and_a_running_one_is_not(client: Client, folder: Path, webhook: Receiver) -> None:
     """Before its end nothing is due, and nothing can be sent again."""
     moving_picture(folder / "files" / "long.mp4", 40, "640x360")
@@ -178,6 +182,7 @@ def test_a_canceled_task_is_told_and_a_running_one_is_not(client: Client, folder
     assert isinstance(data, dict) and (data["Status"], data["Code"]) == ("Canceled", "Canceled")
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("parallelism", "seconds"), [(1, 6), pytest.param(3, 24, marks=pytest.mark.cluster)], ids=["in one go", "in units"]
 )
@@ -195,6 +200,7 @@ def test_progress_is_told_in_order(client: Client, folder: Path, webhook: Receiv
     assert told[0] < 90  # long before units are joined
 
 
+@pytest.mark.slow
 def test_a_dead_endpoint_costs_nothing_else(client: Client, folder: Path, webhook: Receiver) -> None:
     """While one receiver hangs with more than its places, other tasks end, and are told elsewhere."""
     with receiving() as dead:

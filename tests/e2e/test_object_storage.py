@@ -44,6 +44,7 @@ def _played(files: dict[str, bytes], name: str) -> int:
     return int(frames)
 
 
+@pytest.mark.slow
 def test_from_one_store_to_another(client: Client, stores: Stores, stored: str) -> None:
     """An alias of S3 is read in the name of a role, HLS appears in S3 and in Google Cloud Storage, whole and labelled."""
     credentials = {"ServiceRole": ROLE}
@@ -75,6 +76,7 @@ def test_a_file_is_looked_at_in_the_name_of_a_role(server: servers.Server, store
         assert caught.value.code() is grpc.StatusCode.PERMISSION_DENIED  # type: ignore[attr-defined]
 
 
+@pytest.mark.slow
 def test_what_a_store_refuses(client: Client, server: servers.Server, stored: str) -> None:
     """At once when the table says so, else the task fails with the code and the URI; no key is told anywhere."""
     with pytest.raises(PermissionDenied, match="not one that this server may assume"):

@@ -45,6 +45,7 @@ def serve(folder: Path, listen: str = "127.0.0.1:0", http: str = "127.0.0.1:0") 
     )
 
 
+@pytest.mark.slow
 def test_ctrl_c_drains(folder: Path) -> None:
     """The server gets one signal, not two: with two it would give up what it does."""
     process = serve(folder)
@@ -60,6 +61,7 @@ def test_ctrl_c_drains(folder: Path) -> None:
     assert (folder / "service" / "temporal.db").exists()
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("setting", ["listen", "http"])
 def test_a_port_that_is_taken(folder: Path, setting: str) -> None:
     """One line names the flag and the variable; nothing was started."""
@@ -78,6 +80,7 @@ def test_a_port_that_is_taken(folder: Path, setting: str) -> None:
     assert (folder / "service.log").read_text().count("\n") == 1
 
 
+@pytest.mark.slow
 def test_a_signal_right_after_it_is_ready_drains(tmp_path: Path) -> None:
     """Whoever is told that it is ready may stop it at once."""
     with servers.serve(tmp_path) as server:

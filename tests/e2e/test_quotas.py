@@ -21,6 +21,7 @@ def project(client: Client) -> str:
     return "tight"
 
 
+@pytest.mark.slow
 def test_a_project_works_within_its_quotas(
     server: servers.Server, client: Client, project: str, long_clip: Path, files: Path
 ) -> None:

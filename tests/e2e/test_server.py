@@ -110,6 +110,7 @@ def test_a_deadline_ends_a_watch_and_frees_its_place(
     servers.wait_for(lambda: "reelmill_watchers 0.0" in server.get("/metrics")[1], "the end of the watch")
 
 
+@pytest.mark.slow
 def test_progress_is_fresh(server: servers.Server, client: Client, long_clip: Path, files: Path) -> None:
     """While an encode runs its watcher is told something new again and again."""
     task_id = client.submit(source=long_clip, destination=files / "fresh.mp4", video="h264", preset="veryslow").task_id
@@ -146,6 +147,7 @@ def test_a_stopping_service_says_so_and_finishes_its_work(tmp_path: Path) -> Non
     servers.wait_for(lambda: not any(Path(f"/proc/{pid}").exists() for pid in family), "the end of its processes")
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("flag", ["--listen", "--http-api", "--http"])
 def test_a_taken_port_is_a_sentence_and_not_a_traceback(flag: str, server: servers.Server, tmp_path: Path) -> None:
     """The second server on one address names the flag and the address, and exits with 1."""
@@ -160,6 +162,7 @@ def test_a_taken_port_is_a_sentence_and_not_a_traceback(flag: str, server: serve
     assert flag in last and server.grpc in last and "Traceback" not in done.stderr
 
 
+@pytest.mark.slow
 def test_the_roles_that_print(clip: Path, files: Path, tmp_path: Path) -> None:
     """`plan` prints a plan and `capabilities` the trials, both without a server; a bad request is a sentence."""
     request = tmp_path / "request.yaml"
@@ -178,6 +181,7 @@ def test_the_roles_that_print(clip: Path, files: Path, tmp_path: Path) -> None:
     assert wrong.returncode == 1 and "sources" in wrong.stderr and "Traceback" not in wrong.stderr
 
 
+@pytest.mark.slow
 def test_cancels_are_quick(client: Client, long_clip: Path, files: Path) -> None:
     """Half of the cancels of running encodes are over within some heartbeats (the time is printed, not judged)."""
     took = []

@@ -86,6 +86,7 @@ def _submitted(server: servers.Server, **conversion: Any) -> tuple[bytes, bytes]
     return context.trace_id.to_bytes(16, "big"), context.span_id.to_bytes(8, "big")
 
 
+@pytest.mark.slow
 def test_a_small_task_is_one_trace(server: servers.Server, collector: Collector) -> None:
     """From the caller's span to the stages in the child, each below what caused it, and inside it in time."""
     files = server.log.parents[1] / "files"
@@ -107,6 +108,7 @@ def test_a_small_task_is_one_trace(server: servers.Server, collector: Collector)
         assert named[stage].end_time_unix_nano < child.end_time_unix_nano + 1_000_000
 
 
+@pytest.mark.slow
 def test_units_and_their_join_are_in_the_trace_of_their_task(server: servers.Server, collector: Collector) -> None:
     """Each unit is an activity with a child of its own, and waits to be admitted before it."""
     files = server.log.parents[1] / "files"
@@ -122,6 +124,7 @@ def test_units_and_their_join_are_in_the_trace_of_their_task(server: servers.Ser
     assert len(joins) == 1
 
 
+@pytest.mark.slow
 def test_a_task_that_waits_for_its_quota_keeps_its_trace(server: servers.Server, collector: Collector) -> None:
     """It is started by the end of another, and is not part of that one's trace."""
     files = server.log.parents[1] / "files"

@@ -50,6 +50,7 @@ def conversion(clip: Path, output: Path, **more: Any) -> Any:
     return models.CreateMediaConvertTaskRequest(project_name="default", sources=[source], targets=[target], **more)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("algorithm", [None, "v2"])
 def test_it_converts(server: servers.Server, clip: Path, files: Path, algorithm: str | None) -> None:
     """Create, wait by GetTask, list by a tag, with either generation of signatures."""
@@ -124,6 +125,7 @@ def test_long_requests(server: servers.Server, clip: Path, files: Path) -> None:
     assert wrong.value.code == "InvalidArgument" and "no more than 100" in str(wrong.value)
 
 
+@pytest.mark.slow
 def test_keys_have_rights(guarded: servers.Server) -> None:
     """Those of their grants; a wrong secret, an unknown key and a missing token are nobody."""
     project = models.GetProjectRequest(project_name="default")
@@ -150,6 +152,7 @@ def test_keys_have_rights(guarded: servers.Server) -> None:
     assert hidden.value.code == "ResourceNotFound"
 
 
+@pytest.mark.slow
 def test_too_many_calls_are_throttled(guarded: servers.Server) -> None:
     """Its exception for that says how long to wait, in milliseconds."""
     client = sdk(guarded, "LTAI-submitter", "planted-secret-0001")

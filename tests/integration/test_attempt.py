@@ -153,6 +153,7 @@ async def bench(tmp_path: Path, clip: Path) -> AsyncIterator[Bench]:
     yield made
 
 
+@pytest.mark.slow
 async def test_a_hardware_encoder_that_fails_gives_way_and_the_result_says_why(bench: Bench) -> None:
     """NVENC seemed to work but does not open: software does the work, the warning and the reason name it, and it is out."""
     bench.claim("h264_nvenc", "h264", "nvenc")
@@ -184,6 +185,7 @@ async def test_required_hardware_that_fails_is_a_clear_error(bench: Bench) -> No
     assert bench.left() == []
 
 
+@pytest.mark.slow
 async def test_faces_are_looked_for_in_the_child_and_only_where_detectors_run(bench: Bench) -> None:
     """The worker's trial at its start decides; without detectors the task fails with the line that installs them."""
     spec = DesensitizationSpec(DesensitizationRule(), DesensitizationRule())
@@ -198,6 +200,7 @@ async def test_faces_are_looked_for_in_the_child_and_only_where_detectors_run(be
     assert bench.left() == ["out.mp4"]
 
 
+@pytest.mark.slow
 async def test_no_free_session_means_the_next_candidate(tmp_path: Path, clip: Path) -> None:
     """The device's sessions are all leased: software runs, and the reason says so. They come back at the end."""
     bench = Bench(tmp_path, clip, sessions={"nvenc": 1})
@@ -221,6 +224,7 @@ async def test_a_child_that_stands_still_is_ended_as_stalled(tmp_path: Path, cli
     assert bench.left() == []
 
 
+@pytest.mark.slow
 async def test_an_attempt_that_takes_too_long_is_ended(tmp_path: Path, clip: Path) -> None:
     """By the clock, with a code that is not tried again."""
     bench = Bench(tmp_path, clip, timeout_seconds=0.0)
@@ -230,6 +234,7 @@ async def test_an_attempt_that_takes_too_long_is_ended(tmp_path: Path, clip: Pat
     assert not Timeout.retryable and bench.left() == []
 
 
+@pytest.mark.slow
 async def test_an_attempt_that_was_taken_over_publishes_nothing(bench: Bench) -> None:
     """The publish guard holds even when all is made and verified."""
     with pytest.raises(InternalError):
@@ -275,6 +280,7 @@ async def test_progress_never_falls_and_ends_with_publishing(bench: Bench) -> No
     assert bench.reported[-1].phase is TaskPhase.PUBLISHING and percents[-1] >= 95
 
 
+@pytest.mark.slow
 async def test_two_passes_write_their_statistics_where_the_child_may(bench: Bench) -> None:
     """In the sandbox; progress goes on from the first to the second, and nothing but the output is left."""
     both = [
@@ -288,6 +294,7 @@ async def test_two_passes_write_their_statistics_where_the_child_may(bench: Benc
     assert bench.left() == ["h264.mp4", "h265.mp4"]
 
 
+@pytest.mark.slow
 async def test_a_quality_is_searched_in_the_child_with_progress(bench: Bench) -> None:
     """In the sandbox; the search and the encode share one progress, and nothing of the samples is left."""
     aimed = bench.target("out.mp4", quality=QualityTarget(Metric.XPSNR, 36.0))
@@ -346,6 +353,7 @@ def _talk_nonsense(pipe: Any, *_: Any) -> None:
     pipe.send_bytes(b"\x80\x04not json")
 
 
+@pytest.mark.slow
 async def test_a_child_in_an_endless_loop_is_killed(monkeypatch: pytest.MonkeyPatch) -> None:
     """One that neither hears nor heeds SIGTERM is killed and reaped."""
     monkeypatch.setattr(child_process, "enter", _ignore_everything)
@@ -370,6 +378,7 @@ def packaged(bench: Bench) -> TargetSpec:
     return replace(bench.target("film/x"), container="ts", segment=segment)
 
 
+@pytest.mark.slow
 async def test_an_output_in_segments_is_published_whole(bench: Bench) -> None:
     """The list and all that it names, with the checksums that the result tells."""
     (artifact,), _ = await bench.convert(bench.request(packaged(bench)))
@@ -442,6 +451,7 @@ async def test_what_was_verified_is_not_made_again(bench: Bench, monkeypatch: py
     assert kept(bench) == []
 
 
+@pytest.mark.slow
 async def test_a_retry_takes_over_chunks_that_are_kept(bench: Bench) -> None:
     """In its own scratch, with nothing encoded again; what is gone, it encodes."""
     (bench.folder / "shared").mkdir()
@@ -486,6 +496,7 @@ async def test_what_was_made_is_kept_though_the_engine_is_away(bench: Bench, mon
     assert TaskPhase.VERIFYING not in {progress.phase for progress in bench.reported} and bench.left() == ["out.mp4"]
 
 
+@pytest.mark.slow
 async def test_what_was_made_of_another_plan_or_source_is_made_anew(bench: Bench, monkeypatch: pytest.MonkeyPatch) -> None:
     """A source that was replaced meanwhile, and settings that another version of the worker would choose."""
     (bench.folder / "shared").mkdir()

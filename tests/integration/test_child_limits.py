@@ -64,6 +64,7 @@ def _spin(*arguments: Any) -> None:
     child.main(*arguments)
 
 
+@pytest.mark.slow
 async def test_too_much_cpu_time_is_a_timeout(monkeypatch: pytest.MonkeyPatch) -> None:
     """Not a crash, which another attempt might not meet."""
     child_process.preload()

@@ -47,6 +47,7 @@ async def test_a_line_without_an_end_is_one_too(monkeypatch: pytest.MonkeyPatch)
     assert await _logged(monkeypatch, b"a bit", 1) == ["a bit"]
 
 
+@pytest.mark.sample(every=2)
 @pytest.mark.parametrize(("text", "times"), [(b"flood\n", 100_000), (b"z" * 100_000, 100)])
 async def test_a_flood_ends(monkeypatch: pytest.MonkeyPatch, text: bytes, times: int) -> None:
     """The child goes on, and its parent has read enough."""

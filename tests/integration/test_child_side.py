@@ -120,6 +120,7 @@ def planned_encoders(said: list[messages.FromChild]) -> list[str]:
     return [message.plan.targets[0].streams[0].encoder for message in said if isinstance(message, messages.Planned)]
 
 
+@pytest.mark.slow
 def test_an_encoder_that_fails_midway_is_replaced_and_all_is_made_again(failing: None, clip: Path, tmp_path: Path) -> None:
     """The parent hears which one was lost; the output is whole and says what ran, and why."""
     said, work = carry_out(assignment(clip, tmp_path))
@@ -133,6 +134,7 @@ def test_an_encoder_that_fails_midway_is_replaced_and_all_is_made_again(failing:
     assert any("device lost" in warning for warning in finished.warnings)
 
 
+@pytest.mark.slow
 def test_progress_does_not_fall_when_all_is_made_again(failing: None, clip: Path, tmp_path: Path) -> None:
     """Percentages wait until they are passed."""
     said, work = carry_out(assignment(clip, tmp_path))
@@ -141,6 +143,7 @@ def test_progress_does_not_fall_when_all_is_made_again(failing: None, clip: Path
     assert percents == sorted(percents)
 
 
+@pytest.mark.sample(every=2)
 def test_required_hardware_that_fails_midway_fails_the_task(failing: None, clip: Path, tmp_path: Path) -> None:
     """There is nothing to fall back to; the plan that cannot be made says what happened."""
     required = replace(FILE, video=replace(VIDEO, hardware=Hardware.REQUIRED))
@@ -183,7 +186,7 @@ def files_below(folder: Path) -> dict[str, str]:
     return {str(path.relative_to(folder)): hashlib.sha256(path.read_bytes()).hexdigest() for path in paths}
 
 
-@pytest.mark.sample(every=3)
+@pytest.mark.sample(every=15)
 @pytest.mark.parametrize("package", PACKAGES)
 def test_nothing_of_a_failed_run_is_left_in_what_another_encoder_makes(
     failing: None, clip: Path, tmp_path: Path, package: str
@@ -232,6 +235,7 @@ if __name__ == "__main__":
 """
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(os.geteuid() != 0, reason="the memory map of a child is open to root only")
 def test_a_child_loads_nothing_of_its_parent(tmp_path: Path) -> None:
     """Neither the script that started the server, nor what starts children: a fifth of a second each, and more to attack."""
@@ -241,6 +245,7 @@ def test_a_child_loads_nothing_of_its_parent(tmp_path: Path) -> None:
     assert ran.stdout == "the script runs\nno ssl\n"
 
 
+@pytest.mark.slow
 def test_a_child_has_no_arrays_before_it_needs_them() -> None:
     """numpy takes its number of threads from the environment when it is loaded, and a tenth of a second."""
     code = "import sys, reelmill_server.worker.child.main; sys.exit('numpy' in sys.modules)"

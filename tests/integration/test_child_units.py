@@ -98,6 +98,7 @@ async def made_by_units(task: messages.Assignment, folder: Path) -> tuple[messag
     return tuple(files)
 
 
+@pytest.mark.slow
 async def test_units_are_encoded_and_joined_by_children(clip: Path, tmp_path: Path) -> None:
     """The joined file is what one child makes, but for the bytes of its pictures."""
     task = await cut(clip)
@@ -114,6 +115,7 @@ async def test_units_are_encoded_and_joined_by_children(clip: Path, tmp_path: Pa
     assert joined.warnings == serial.warnings
 
 
+@pytest.mark.slow
 async def test_files_of_units_are_read_where_they_lie(clip: Path, tmp_path: Path) -> None:
     """In ranges, through the parent, each about once."""
     task = await cut(clip)
@@ -132,6 +134,7 @@ async def test_files_of_units_are_read_where_they_lie(clip: Path, tmp_path: Path
     assert storage.bytes_read <= 2 * sum(entry.file.size_bytes for entry in chunks)
 
 
+@pytest.mark.slow
 async def test_files_that_do_not_fit_fail_so_that_all_is_made_anew(clip: Path, tmp_path: Path) -> None:
     """The code says that another attempt may succeed."""
     task = await cut(clip)
@@ -141,6 +144,7 @@ async def test_files_that_do_not_fit_fail_so_that_all_is_made_anew(clip: Path, t
     assert isinstance(ended, messages.Failed) and ended.code == "ChunksDiffer"
 
 
+@pytest.mark.slow
 async def test_units_work_on_the_source_and_with_the_encoders_that_were_planned_for(clip: Path, tmp_path: Path) -> None:
     """Else the chunks would not be of one film, or of one make."""
     task = await cut(clip)

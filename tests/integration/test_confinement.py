@@ -20,6 +20,7 @@ print({os.sched_getscheduler(task) for task in tasks} == {os.SCHED_OTHER})
 """
 
 
+@pytest.mark.slow
 def test_an_encoder_does_not_become_real_time() -> None:
     """SVT-AV1 asks for it when it runs as root: it is not given."""
     done = subprocess.run([sys.executable, "-c", _ENCODE], capture_output=True, text=True, check=True, env=os.environ)

@@ -134,6 +134,7 @@ def known(bench: Bench, name: str = "h264_nvenc") -> Any:
     return next(capability for capability in bench.capabilities.encoders if capability.name == name)
 
 
+@pytest.mark.slow
 async def test_a_driver_that_crashes_is_not_met_again(bench: Bench, monkeypatch: pytest.MonkeyPatch) -> None:
     """The next attempt, on whatever worker, goes without the encoder; it is suspect for others here, too."""
     monkeypatch.setattr(child_process, "enter", partial(_driver, "crash"))
@@ -147,6 +148,7 @@ async def test_a_driver_that_crashes_is_not_met_again(bench: Bench, monkeypatch:
     assert video.encoder == "libx264" and "h264_nvenc: its driver failed in an earlier attempt" in video.reason
 
 
+@pytest.mark.sample(every=2)
 @pytest.mark.parametrize("fault", ["crash", "hang"])
 async def test_required_hardware_fails_at_once_and_names_the_driver(
     tmp_path: Path, clip: Path, monkeypatch: pytest.MonkeyPatch, fault: str
@@ -169,6 +171,7 @@ FORMS = {
 }
 
 
+@pytest.mark.sample(every=23)
 @pytest.mark.parametrize("form", FORMS)
 @pytest.mark.parametrize("fault", ["times", "order", "damaged", "green", "repeated", "not at all"])
 async def test_nonsense_of_a_card_is_made_again_in_software(
@@ -189,6 +192,7 @@ async def test_nonsense_of_a_card_is_made_again_in_software(
     assert str(bench.folder) not in f"{warnings}{video.reason}{known(bench).reason}"
 
 
+@pytest.mark.slow
 async def test_required_hardware_that_gives_nonsense_is_an_error(bench: Bench, monkeypatch: pytest.MonkeyPatch) -> None:
     """It says which encoder, and what was wrong."""
     monkeypatch.setattr(child_process, "enter", partial(_driver, "times"))
@@ -197,6 +201,7 @@ async def test_required_hardware_that_gives_nonsense_is_an_error(bench: Bench, m
     assert bench.left() == []
 
 
+@pytest.mark.slow
 async def test_what_one_target_asks_in_vain_takes_the_card_from_nobody(bench: Bench, monkeypatch: pytest.MonkeyPatch) -> None:
     """Only that target is encoded in software, and the encoder is not lost."""
     monkeypatch.setattr(child_process, "enter", partial(_driver, "large frames only"))
@@ -208,6 +213,7 @@ async def test_what_one_target_asks_in_vain_takes_the_card_from_nobody(bench: Be
     assert b'reelmill_encoder_fallback_total{from="h264_nvenc",reason="refused",to="libx264"} 1.0' in bench.metrics.render()
 
 
+@pytest.mark.slow
 async def test_a_ladder_takes_the_sessions_that_are_free(bench: Bench, monkeypatch: pytest.MonkeyPatch) -> None:
     """How many there are is learned from the card's refusal, which NVENC calls a lack of memory."""
     monkeypatch.setattr(child_process, "enter", partial(_driver, "one session"))

@@ -53,6 +53,7 @@ def taken_first(monkeypatch: pytest.MonkeyPatch) -> Iterator[list[ReservedPort]]
     listener.close()
 
 
+@pytest.mark.slow
 async def test_another_port_is_tried_when_the_chosen_one_is_taken(tmp_path: Path, taken_first: list[ReservedPort]) -> None:
     """The engine comes up on the second."""
     started = engine(tmp_path)
@@ -73,6 +74,7 @@ async def test_a_start_that_finds_only_taken_ports_ends(tmp_path: Path) -> None:
     assert (tmp_path / "starts").read_text().count("started") == 5
 
 
+@pytest.mark.slow
 async def test_a_failed_start_leaves_the_data_folder_to_others(tmp_path: Path) -> None:
     """Other failures than taken ports are told at once, and the next engine on the folder is not refused."""
     binary = program(tmp_path, f"echo started >> {tmp_path}/starts; exit 3")
@@ -117,6 +119,7 @@ async def test_a_canceled_start_leaves_no_process(tmp_path: Path, starting: asyn
         await engine(tmp_path / "data", program(tmp_path, "exit 3")).start()
 
 
+@pytest.mark.slow
 async def test_clients_reconnect_to_a_restarted_engine(tmp_path: Path) -> None:
     """It comes back on its port after it was killed, and the same client goes on."""
     restarts: list[None] = []
@@ -155,6 +158,7 @@ def test_a_reserved_port_is_for_servers_that_know_it() -> None:
     port.release()
 
 
+@pytest.mark.slow
 async def test_another_user_of_the_machine_does_not_reach_the_engine(tmp_path: Path) -> None:
     """Neither through its port, nor through one of those that its parts open; our own processes do."""
     if os.geteuid() != 0 or not _has_namespaces():

@@ -149,6 +149,7 @@ def _pauses(history: WorkflowHistory) -> list[float]:
     return [timer.timer_started_event_attributes.start_to_fire_timeout.ToTimedelta().total_seconds() for timer in timers]
 
 
+@pytest.mark.slow
 async def test_a_task_that_is_handed_back_waits_longer_each_time(world: World) -> None:
     """Up to a bound."""
     world.busy, world.long_events = 4, 10_000
@@ -159,6 +160,7 @@ async def test_a_task_that_is_handed_back_waits_longer_each_time(world: World) -
         assert longest * 0.7 < pause <= longest
 
 
+@pytest.mark.slow
 async def test_a_task_that_is_handed_back_for_ever_has_no_history_without_end(world: World) -> None:
     """What happened in an earlier run is known in all others: attempts that failed, and files to be taken away."""
     world.busy = 8
@@ -173,6 +175,7 @@ async def test_a_task_that_is_handed_back_for_ever_has_no_history_without_end(wo
     assert world.standings == [Standing.TAKEN_OVER, Standing.OURS]  # of two runs, no attempts have one name
 
 
+@pytest.mark.slow
 async def test_units_that_are_made_are_not_made_again_by_a_new_run(world: World) -> None:
     """Only what was handed back."""
     world.busy, world.needs = 8, Needs(Cost(), chunked=ChunkedPlan(Plan(()), Split(UNITS)))
@@ -184,6 +187,7 @@ async def test_units_that_are_made_are_not_made_again_by_a_new_run(world: World)
     await world.replay(histories)
 
 
+@pytest.mark.slow
 async def test_an_accelerator_that_is_busy_for_ever_makes_no_history_without_end(world: World) -> None:
     """It is required, and there, and does not come; the task is canceled in a later run."""
     world.needs = Needs(Cost(), ("nvenc",), 1)

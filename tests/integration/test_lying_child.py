@@ -163,6 +163,7 @@ async def _told(bench: Bench, name: str, monkeypatch: pytest.MonkeyPatch, segmen
     return [*warnings, *(text for stream in streams for text in (stream.codec, stream.encoder, stream.reason))]
 
 
+@pytest.mark.sample(every=11)
 @pytest.mark.parametrize("name", FILES)
 async def test_no_other_file_is_replaced_or_published(bench: Bench, monkeypatch: pytest.MonkeyPatch, name: str) -> None:
     """The places are those of the request, the files those of the child."""
@@ -172,6 +173,7 @@ async def test_no_other_file_is_replaced_or_published(bench: Bench, monkeypatch:
         assert bench.left() == [_VICTIM]
 
 
+@pytest.mark.sample(every=3)
 @pytest.mark.parametrize("name", PACKAGES)
 async def test_no_segment_goes_elsewhere(bench: Bench, monkeypatch: pytest.MonkeyPatch, name: str) -> None:
     """Their names follow from the request, too."""
@@ -179,6 +181,7 @@ async def test_no_segment_goes_elsewhere(bench: Bench, monkeypatch: pytest.Monke
     assert told[0].startswith(OutputInvalid.code) and bench.left() == [_VICTIM]
 
 
+@pytest.mark.sample(every=13)
 @pytest.mark.parametrize("name", TEXTS)
 async def test_what_a_child_says_stays_small(bench: Bench, monkeypatch: pytest.MonkeyPatch, name: str) -> None:
     """In metrics, which keep every label, in errors, and in progress."""

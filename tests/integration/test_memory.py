@@ -63,6 +63,7 @@ CASES = {
 }
 
 
+@pytest.mark.slow
 @pytest.mark.sample(every=2)
 @pytest.mark.parametrize("case", CASES)
 async def test_too_little_memory_is_called_nothing_else(clip: Path, tmp_path: Path, case: str) -> None:
@@ -114,6 +115,7 @@ def _end(kind: str, starved: bool, *arguments: Any) -> None:
     main.main(*arguments)
 
 
+@pytest.mark.sample(every=7)
 @pytest.mark.parametrize("starved", [False, True], ids=["with memory", "without memory"])
 @pytest.mark.parametrize("kind", ["abort", "fault", "exit"])
 async def test_a_child_that_dies_near_its_bound_had_too_little_memory(
@@ -126,6 +128,7 @@ async def test_a_child_that_dies_near_its_bound_had_too_little_memory(
         await attempt(messages.Assignment("probe", Limits(max_address_bytes=BOUND)))
 
 
+@pytest.mark.sample(every=2)
 @pytest.mark.parametrize("starved", [False, True], ids=["with memory", "without memory"])
 async def test_a_child_that_stands_still_near_its_bound_had_too_little_memory(
     monkeypatch: pytest.MonkeyPatch, starved: bool
@@ -173,6 +176,7 @@ async def _held(limits: Limits, seconds: float = 3.0, expected: int = 0) -> None
             pass
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("kind", ["touches", "grows"])
 async def test_a_child_that_holds_too_much_is_stopped(monkeypatch: pytest.MonkeyPatch, kind: str) -> None:
     """Both figures are in its error. It ends at its limit, and not after it took everything."""
@@ -190,6 +194,7 @@ async def test_address_space_is_not_memory(monkeypatch: pytest.MonkeyPatch) -> N
     await _held(Limits(max_memory_bytes=256 * MIB), 1.0)
 
 
+@pytest.mark.slow
 async def test_who_exceeds_its_estimate_is_stopped_before_the_container_is_full(monkeypatch: pytest.MonkeyPatch) -> None:
     """Its neighbor, which holds as much as it was expected to, lives."""
     child_process.preload()
@@ -214,6 +219,7 @@ async def test_who_exceeds_its_estimate_is_stopped_before_the_container_is_full(
         assert await calm.receive(0.5) is None
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(cgroups.delegated(cgroups.current()) is None, reason="no cgroup may be made here")
 async def test_a_child_that_the_kernel_ended_had_too_little_memory(monkeypatch: pytest.MonkeyPatch) -> None:
     """In a cgroup of its own, which is gone afterwards; this process lives. The watch is late here: it never looks."""

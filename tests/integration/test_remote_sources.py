@@ -158,6 +158,7 @@ async def test_a_cut_reads_in_proportion(bench: Bench, film: Path) -> None:
     assert bench.storage.bytes_read < 16 * 512_000  # from there to the end are 22 s
 
 
+@pytest.mark.slow
 async def test_several_targets_read_every_byte_once(bench: Bench, film: Path) -> None:
     """Looking at it, two files and a picture elsewhere, and in some tens of requests."""
     targets = [bench.target(), bench.target("b.mp4", 1), replace(bench.snapshot(10), index=2)]
@@ -189,6 +190,7 @@ async def test_looking_at_a_file_reads_little(bench: Bench, film: Path) -> None:
     assert bench.storage.bytes_read < 2_000_000
 
 
+@pytest.mark.sample(every=2)
 @pytest.mark.parametrize("at", [0, 10_000_000, 25_600_000])
 @pytest.mark.parametrize("kind", [AccessDenied, ResourceNotFound, ServiceUnavailable])
 async def test_a_storage_that_fails_is_named_with_its_reason(
@@ -251,6 +253,7 @@ async def test_a_storage_that_says_nothing_is_a_stall(tmp_path: Path, film: Path
         await bench.convert(bench.request(film, bench.target()))
 
 
+@pytest.mark.sample(every=5)
 @pytest.mark.parametrize("look", ["probe", "plan", "convert"])
 async def test_a_storage_that_gives_drops_is_given_up(
     bench: Bench, film: Path, look: str, monkeypatch: pytest.MonkeyPatch
@@ -289,6 +292,7 @@ def packaged(bench: Bench, form: SegmentFormat) -> TargetSpec:
     return bench.target("film/x", container="ts" if form == SegmentFormat.HLS else "mp4", segment=segment, video=video)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("form", [SegmentFormat.HLS, SegmentFormat.DASH])
 async def test_segments_are_sent_while_others_are_made(bench: Bench, film: Path, form: SegmentFormat) -> None:
     """None is visible before all are verified; each is sent once; lists come last."""
@@ -307,6 +311,7 @@ async def test_segments_are_sent_while_others_are_made(bench: Bench, film: Path,
     assert {f"remote://{path}" for path in (bench.folder / "film").iterdir()} == set(names)
 
 
+@pytest.mark.slow
 async def test_a_canceled_attempt_takes_back_what_it_sent(bench: Bench, film: Path) -> None:
     """Nothing stays half uploaded."""
     work = asyncio.create_task(bench.convert(bench.request(film, packaged(bench, SegmentFormat.HLS))))

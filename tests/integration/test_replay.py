@@ -15,6 +15,7 @@ from reelmill_server.engine.workflow import MediaConvertWorkflow
 HISTORIES = sorted((Path(__file__).parents[1] / "data" / "histories").glob("*.json"))
 
 
+@pytest.mark.sample(every=17)
 @pytest.mark.parametrize("file", HISTORIES, ids=lambda file: file.stem)
 @pytest.mark.parametrize("whole", [True, False], ids=["ended", "in flight"])
 async def test_what_began_before_goes_on(file: Path, whole: bool) -> None:

@@ -60,12 +60,14 @@ def as_nobody() -> list[str]:
     pytest.skip("others cannot read this interpreter or its modules")
 
 
+@pytest.mark.slow
 def test_nor_does_one_of_an_ordinary_user(as_nobody: list[str]) -> None:
     """Who has no powers to drop."""
     done = subprocess.run([*as_nobody, *_HOSTILE, "require"], check=True, capture_output=True, text=True, cwd=_REPOSITORY)
     assert json.loads(done.stdout) == []
 
 
+@pytest.mark.slow
 def test_without_the_sandbox_it_reaches_most(as_nobody: list[str]) -> None:
     """Else nothing is shown by what fails."""
     done = subprocess.run([*as_nobody, *_HOSTILE, "off"], check=True, capture_output=True, text=True, cwd=_REPOSITORY)
@@ -73,12 +75,14 @@ def test_without_the_sandbox_it_reaches_most(as_nobody: list[str]) -> None:
     assert len(reached) > _MANY and {"read its rows", "the engine", "a shell", "outlive the server"} <= set(reached)
 
 
+@pytest.mark.slow
 def test_the_memory_of_server_and_fork_server_is_closed(as_nobody: list[str]) -> None:
     """The kernel gives it to root, once they are ready."""
     done = subprocess.run([*as_nobody, "-c", _OWNERS], check=True, capture_output=True, text=True, cwd=_REPOSITORY, timeout=60)
     assert done.stdout.split() == [str(_NOBODY), "0"]
 
 
+@pytest.mark.slow
 async def test_a_child_does_not_outlive_a_server_that_is_killed() -> None:
     """Not even one that does not listen: it held the fork server alive, whose end is its own."""
     command = [sys.executable, "-m", "tests.integration.hostile", "stay"]

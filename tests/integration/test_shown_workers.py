@@ -5,6 +5,7 @@ import time
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 
+import pytest
 from temporalio.client import Client
 
 from reelmill_server.engine.activities import ControlActivities
@@ -36,6 +37,7 @@ async def read(replica: ShownWorkers, ready: Callable[[Sequence[ShownWorker]], b
     return listed
 
 
+@pytest.mark.slow
 async def test_replicas_see_workers_come_change_and_go(engine_client: Client) -> None:
     """Two, by name; what one runs; one that takes the name of a dead one; none that has stopped."""
     replica = ShownWorkers(engine_client)

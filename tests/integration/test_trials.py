@@ -34,6 +34,7 @@ def _drivers(faults: dict[str, str], *arguments: Any) -> None:
     main.main(*arguments)
 
 
+@pytest.mark.slow
 async def test_a_bad_driver_takes_only_its_own_encoders_along(monkeypatch: pytest.MonkeyPatch) -> None:
     """One crashes, one never answers; software works, in its place of the order. Both are tried again after the cool-down."""
     child_process.preload()

@@ -58,6 +58,7 @@ async def test_a_waiting_child_takes_one_assignment(reserve: Reserve) -> None:
     assert await _probe(reserve) == second
 
 
+@pytest.mark.slow
 async def test_attempts_beside_each_other_wait_for_nobody(reserve: Reserve) -> None:
     """One takes the child that waits, the others start their own."""
     waiting = await _filled(reserve)
@@ -82,6 +83,7 @@ async def test_a_closed_reserve_leaves_nobody_waiting(reserve: Reserve) -> None:
     assert reserve._coming is None
 
 
+@pytest.mark.slow
 async def test_a_large_assignment_arrives_whole(reserve: Reserve) -> None:
     """More than the buffers of a socket hold."""
     names = tuple(f"encoder_{number}" for number in range(100_000))

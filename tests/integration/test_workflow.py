@@ -497,6 +497,7 @@ async def test_a_required_accelerator_that_comes_late_is_in_time(world: World) -
         assert (await world.outcome("late")).status is TaskStatus.SUCCEEDED
 
 
+@pytest.mark.slow
 async def test_a_task_that_a_busy_worker_gives_back_counts_for_nothing(world: World) -> None:
     """More often than a task has attempts, and no trace of it is left."""
     given_back = 0
@@ -535,6 +536,7 @@ async def test_a_later_attempt_does_not_look_again(world: World) -> None:
     assert (outcome.attempt, world.lanes) == (2, ["fast", "software", "software"])
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("urgent", [3, 1])
 async def test_projects_take_turns(world: World, urgent: int) -> None:
     """Of two projects of which one came first with many tasks, urgent ones even, the other does not wait for all of them."""
@@ -572,6 +574,7 @@ async def test_projects_take_turns(world: World, urgent: int) -> None:
     assert last < 10, order  # in the order in which they came it would be 14
 
 
+@pytest.mark.slow
 async def test_priorities_count_within_a_project(world: World) -> None:
     """What came later and is urgent is before most of what is not; the project has no more of the workers for it."""
     order: list[int] = []
@@ -737,6 +740,7 @@ async def test_what_succeeded_stays_and_what_was_lost_before_goes(world: World) 
         await world.engine.announce("second", "any", placed[0])
 
 
+@pytest.mark.slow
 async def test_a_storage_that_is_away_does_not_keep_an_end_back(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
     """What is left goes when it is back."""
     monkeypatch.setattr("reelmill_server.engine.workflow._WITHDRAWAL_WAIT_SECONDS", 0.5)

@@ -60,6 +60,7 @@ def _settings(workload: Workload, monkeypatch: pytest.MonkeyPatch) -> Settings:
     return command_line.parse_command_line(workload.container["args"]).settings
 
 
+@pytest.mark.sample(every=7)
 def test_kubernetes_accepts_them(manifests: tuple[Manifest, ...]) -> None:
     """By the schemas of two versions, and those of KEDA and of Prometheus' operator; names are used once."""
     for manifest in manifests:
@@ -71,6 +72,7 @@ def test_kubernetes_accepts_them(manifests: tuple[Manifest, ...]) -> None:
     assert namespaces == {found["metadata"]["name"] for found in find(manifests, "Namespace")}
 
 
+@pytest.mark.sample(every=3)
 def test_callers_are_asked_who_they_are_or_kept_out(manifests: tuple[Manifest, ...], monkeypatch: pytest.MonkeyPatch) -> None:
     """A service that asks nobody has a policy that lets pods of its own namespace in only."""
     served = [_settings(workload, monkeypatch) for workload in workloads(manifests) if workload.role in ("api", "serve")]
@@ -114,6 +116,7 @@ def test_the_checks_of_schemas_find_mistakes(manifest: Manifest, version: str) -
         schemas.check(manifest, version)
 
 
+@pytest.mark.sample(every=2)
 def test_settings_exist_and_are_understood(manifests: tuple[Manifest, ...], monkeypatch: pytest.MonkeyPatch) -> None:
     """Each variable of ours is a setting that the program takes; what a workload sets for itself, its role uses."""
     known = {setting.variable for setting in SETTINGS.values()}

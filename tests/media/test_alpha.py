@@ -91,6 +91,7 @@ def test_a_copy_keeps_alpha_where_it_can(convert: Converter, source: Path, conta
     assert probe_file(str(converted.path), NO_LIMITS).video[0].transparent != lost
 
 
+@pytest.mark.sample(every=2)
 @pytest.mark.parametrize("codec, container", [("h264", "mp4"), ("vp9", "webm")])
 def test_a_transparent_source_behind_an_opaque_one_is_shown_on_black(
     join: Joiner, source: Path, codec: str, container: str

@@ -40,6 +40,7 @@ def played(converted: Converted) -> list[tuple[int, float]]:
     return shown
 
 
+@pytest.mark.sample(every=2)
 @pytest.mark.parametrize("form", FORMATS)
 @pytest.mark.parametrize(
     "asked, numbers, seconds",
@@ -125,6 +126,7 @@ def chunked(convert: Converter, tmp_path_factory: pytest.TempPathFactory) -> Chu
     return Chunked(convert, lambda: tmp_path_factory.mktemp("chunked"))
 
 
+@pytest.mark.sample(every=2)
 @pytest.mark.parametrize("asked", [{}, {"number": 30}], ids=["all", "some"])
 def test_chunks_keep_the_lengths_of_pictures(convert: Converter, chunked: Chunked, asked: dict[str, Any]) -> None:
     """What follows a picture may lie in the next chunk."""

@@ -37,6 +37,7 @@ def made(shelf: Shelf, name: str, *arguments: str, seconds: str = "1.23", begin:
     return path
 
 
+@pytest.mark.sample(every=2)
 @pytest.mark.parametrize(
     ("codec", "container"),
     [("adpcm_ms", "wav"), ("wmav1", "asf"), ("wmav2", "asf"), ("aac", "mp4"), ("libmp3lame", "mp4"), ("real_144", "rm")],
@@ -51,6 +52,7 @@ def test_every_sample_that_the_decoder_gives_is_converted(shelf: Shelf, convert:
     assert not result.warnings
 
 
+@pytest.mark.sample(every=2)
 @pytest.mark.parametrize(("codec", "container"), [("libmp3lame", "mp3"), ("aac", "m4a"), ("libopus", "opus")])
 def test_padding_of_the_last_frame_is_left_out_at_seams(shelf: Shelf, join: Joiner, codec: str, container: str) -> None:
     parts = [made(shelf, f"seam-{number}.{container}", "-c:a", codec, seconds="1", begin=str(number)) for number in range(3)]
@@ -130,6 +132,7 @@ def test_frames_of_equal_times_are_all_shown(convert: Converter, wanted: object)
     assert max(abs(time - times[0] - Fraction(number, 25)) for number, time in enumerate(times)) <= Fraction(41, 1000)
 
 
+@pytest.mark.sample(every=2)
 @pytest.mark.parametrize("container", ["mkv", "mp4"])
 def test_packets_shorter_than_a_tick_are_copied_in_time(shelf: Shelf, convert: Converter, container: str) -> None:
     source = made(shelf, "short.mkv", "-c:a", "flac", "-frame_size", "40")  # 0.83 ms, in ticks of 1 ms
@@ -146,6 +149,7 @@ def test_audio_of_few_samples_ends_with_the_last_one(shelf: Shelf, convert: Conv
     assert len(judge.sound(convert(source, target("m4a", None, AudioSpec("aac"))).path)) == samples
 
 
+@pytest.mark.sample(every=2)
 @pytest.mark.parametrize(
     ("codec", "form"), [("eac3", "avi"), ("dca", "avi"), ("libvorbis", "avi"), ("flac", "avi"), ("flac", "asf")]
 )

@@ -48,6 +48,7 @@ def files() -> Iterator[LocalFiles]:
     files.forget()
 
 
+@pytest.mark.sample(every=5)
 @pytest.mark.parametrize("name", BOMBS)
 async def test_a_look_has_bounds(name: str, files: LocalFiles, tmp_path: Path) -> None:
     """A child that probes takes less than a gigabyte; what would need more is refused, with a code that says so."""

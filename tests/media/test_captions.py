@@ -29,6 +29,7 @@ def clip(shelf: Shelf) -> Path:
     return captioned(shelf, "captioned", SAID, second=shown("NEXT CHANNEL", 3))
 
 
+@pytest.mark.sample(every=4)
 @pytest.mark.parametrize("codec", ["h264", "h265"])
 @pytest.mark.parametrize("container", ["mp4", "mkv", "ts"])
 def test_captions_stay(convert: Converter, clip: Path, codec: str, container: str) -> None:
@@ -36,7 +37,7 @@ def test_captions_stay(convert: Converter, clip: Path, codec: str, container: st
     assert heard(path) == spoken(SAID) and heard(path, (1,)) == heard(clip, (1,)) and text(path) == text(clip)
 
 
-@pytest.mark.sample(every=3)
+@pytest.mark.sample(every=6)
 @pytest.mark.parametrize("rate", [Fraction(10), Fraction(24), Fraction(25), NTSC, Fraction(50), Fraction(60)], ids=str)
 @pytest.mark.parametrize("codec", ["h264", "h265"])
 def test_captions_are_laid_out_anew_at_another_rate(convert: Converter, shelf: Shelf, rate: Fraction, codec: str) -> None:
@@ -58,6 +59,7 @@ def test_captions_of_a_cut_are_those_of_its_frames(convert: Converter, clip: Pat
     assert heard(path) == spoken(SAID[10:30])
 
 
+@pytest.mark.sample(every=2)
 @pytest.mark.parametrize("rate", [Fraction(0), Fraction(50)], ids=str)
 def test_captions_cross_the_seams_of_chunks(
     convert: Converter, shelf: Shelf, tmp_path_factory: pytest.TempPathFactory, rate: Fraction

@@ -63,7 +63,7 @@ def check(serial: Converted, joined: Converted, numbered: bool = True) -> None:
                 assert judge.numbers(other) == judge.numbers(one)
 
 
-@pytest.mark.sample(every=3)
+@pytest.mark.sample(every=15)
 @pytest.mark.parametrize("codec", ["h264", "h265", "av1", "vp9"])
 @pytest.mark.parametrize("container", ["mp4", "mkv"])
 def test_joined_pictures_are_those_of_one_encoder(convert: Converter, chunked: Chunked, codec: str, container: str) -> None:
@@ -72,7 +72,7 @@ def test_joined_pictures_are_those_of_one_encoder(convert: Converter, chunked: C
     assert len(chunked.split.units) == 4
 
 
-@pytest.mark.sample(every=2)
+@pytest.mark.sample(every=10)
 @pytest.mark.parametrize(
     ("container", "audio"), [("mov", "ac3"), ("ts", "aac"), ("avi", "mp3"), ("webm", "opus"), ("mkv", "flac")]
 )
@@ -103,14 +103,14 @@ SOURCES = {
 }
 
 
-@pytest.mark.sample(every=4)
+@pytest.mark.sample(every=20)
 @pytest.mark.parametrize("name", SOURCES)
 def test_every_kind_of_source_can_be_cut(convert: Converter, chunked: Chunked, name: str) -> None:
     wanted = target("mp4", encoded(b_frames=2), AAC)
     check(convert(SOURCES[name], wanted), chunked(SOURCES[name], wanted))
 
 
-@pytest.mark.sample(every=3)
+@pytest.mark.sample(every=15)
 @pytest.mark.parametrize("rate", [Fraction(12), Fraction(24000, 1001), Fraction(60), Fraction(50)])
 @pytest.mark.parametrize("name", ["plain", "variable"])
 def test_rates_are_converted_as_in_one_go(convert: Converter, chunked: Chunked, rate: Fraction, name: str) -> None:
@@ -119,6 +119,7 @@ def test_rates_are_converted_as_in_one_go(convert: Converter, chunked: Chunked, 
     check(convert(clip, wanted), chunked(clip, wanted))
 
 
+@pytest.mark.slow
 @pytest.mark.sample(every=3)
 @pytest.mark.parametrize("name", ["plain", "variable", "late", "matroska"])
 def test_a_span_is_cut_further(convert: Converter, chunked: Chunked, name: str) -> None:
@@ -127,6 +128,7 @@ def test_a_span_is_cut_further(convert: Converter, chunked: Chunked, name: str) 
     check(convert(clip, wanted, start=0.71, duration=4.33), chunked(clip, wanted, start=0.71, duration=4.33))
 
 
+@pytest.mark.slow
 @pytest.mark.sample(every=5)
 @pytest.mark.parametrize("speed", [Fraction(2), Fraction(3, 4), Fraction(11, 10)])
 @pytest.mark.parametrize("rate", [Fraction(0), Fraction(30)])
@@ -135,6 +137,7 @@ def test_speed_is_kept(convert: Converter, chunked: Chunked, speed: Fraction, ra
     check(convert(LONG, wanted), chunked(LONG, wanted))
 
 
+@pytest.mark.slow
 def test_fields_become_the_same_pictures(convert: Converter, chunked: Chunked) -> None:
     film = Video("mpeg2video", size=(192, 128), seconds=6.0, pattern="bar", fields="tt", options=(("flags", "+ilme+ildct"),))
     clip = Clip("mov", (film,), ())
@@ -150,6 +153,7 @@ def segmented(format: SegmentFormat, container: str, video: object, **more: obje
     return replace(target(container, video, AAC), segment=SegmentSpec(format, 1_000_000), **more)  # type: ignore[arg-type]
 
 
+@pytest.mark.slow
 @pytest.mark.sample(every=2)
 @pytest.mark.parametrize(
     ("format", "container"), [(SegmentFormat.HLS, "ts"), (SegmentFormat.HLS, "mp4"), (SegmentFormat.DASH, "mp4")]
@@ -182,6 +186,7 @@ def test_a_ladder_is_cut_at_the_same_pictures(
         ]
 
 
+@pytest.mark.slow
 def test_what_is_beside_the_pictures_comes_along(convert: Converter, chunked: Chunked) -> None:
     clip = replace(
         LONG,
@@ -206,7 +211,7 @@ PICTURES = {
 }
 
 
-@pytest.mark.sample(every=4)
+@pytest.mark.sample(every=20)
 @pytest.mark.parametrize("name", PICTURES)
 @pytest.mark.parametrize("kind", [ImageKind.SNAPSHOT, ImageKind.SPRITE, ImageKind.ANIMATION])
 def test_pictures_come_from_the_chunks(convert: Converter, chunked: Chunked, name: str, kind: ImageKind) -> None:
@@ -292,7 +297,7 @@ def _moved(said: Summary) -> None:
     said.first += 1
 
 
-@pytest.mark.sample(every=3)
+@pytest.mark.sample(every=15)
 @pytest.mark.parametrize(
     "spoil",
     [
@@ -310,6 +315,7 @@ def test_what_does_not_fit_together_is_not_joined(
         _joins(chunked, spoil(chunked.files, tmp_path), tmp_path).run()
 
 
+@pytest.mark.slow
 def test_what_an_encoder_notes_of_its_threads_makes_no_difference(chunked: Chunked, tmp_path: Path) -> None:
     """x265 does, beside what decoders must know; workers need not have as many cores."""
 
@@ -322,6 +328,7 @@ def test_what_an_encoder_notes_of_its_threads_makes_no_difference(chunked: Chunk
     chunked.join(plan, path, CLIP, NO_LIMITS, tmp_path, _resummed(note)(chunked.files, tmp_path)).run()
 
 
+@pytest.mark.slow
 def test_overlays_keep_the_clock_of_the_whole(convert: Converter, chunked: Chunked, tmp_path: Path) -> None:
     place = PlaceSpec(start_us=1_500_000, duration_us=3_000_000)
     text = WatermarkSpec(replace(place, corner=Corner.BOTTOM_RIGHT), TextSpec("hello", size=20, color="#ffffff"))
@@ -334,6 +341,7 @@ def test_overlays_keep_the_clock_of_the_whole(convert: Converter, chunked: Chunk
     assert off.mean(axis=(1, 2)).max() < 1.0
 
 
+@pytest.mark.slow
 def test_alpha_comes_through(convert: Converter, chunked: Chunked) -> None:
     clip = Clip("matroska", (replace(FILM, codec="ffv1", pixel_format="yuva420p", gop=10),), ())
     wanted = target("webm", encoded("vp9", pixel_format="yuva420p"), None)
@@ -357,6 +365,7 @@ def test_vmaf_is_the_mean_of_all_chunks(convert: Converter, chunked: Chunked) ->
     assert abs(serial.vmaf - joined.vmaf) < 2
 
 
+@pytest.mark.slow
 def test_what_goes_wrong_in_a_unit_is_as_clear_as_in_one_go(convert: Converter, chunked: Chunked) -> None:
     whole = chunked.shelf.get(replace(LONG, options=(("movflags", "faststart"),))).read_bytes()
     broken = chunked.shelf.put("broken.mp4", whole[: len(whole) // 2])
@@ -403,6 +412,7 @@ def test_a_source_that_changes_its_size_midway_is_left_to_one_encoder(chunked: C
         chunked(path, replace(WANTED, audio=None))
 
 
+@pytest.mark.sample(every=2)
 @pytest.mark.parametrize("form", ["mp4", "matroska"])
 def test_a_unit_decodes_little_more_than_its_window(chunked: Chunked, tmp_path: Path, form: str) -> None:
     """From the key frame before it, until the first picture behind it has come through the queue: never from the front."""

@@ -58,6 +58,7 @@ def flash(factor: float) -> Change:
     return change
 
 
+@pytest.mark.sample(every=3)
 @pytest.mark.parametrize(
     ("spec", "change", "words"),
     [

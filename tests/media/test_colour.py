@@ -32,6 +32,7 @@ def colour_clip(form: str = "matroska", codec: str = "ffv1", **settings: object)
     return Clip(form, (Video(codec, pattern="ramp", seconds=0.4, **settings),), ())  # type: ignore[arg-type]
 
 
+@pytest.mark.sample(every=4)
 @pytest.mark.parametrize(("codec", "pixel_format"), [(codec, name) for codec, names in TAKEN.items() for name in names])
 def test_each_pixel_format_is_met(convert: Converter, codec: str, pixel_format: str) -> None:
     """The output has the format asked for and still looks like the source; a format that this build lacks is refused."""
@@ -55,6 +56,7 @@ def test_vp9_keeps_alpha(convert: Converter) -> None:
     assert re.search(r"alpha_mode\s*: 1", judge.header(made.path), re.IGNORECASE)
 
 
+@pytest.mark.sample(every=2)
 @pytest.mark.parametrize(
     ("source", "kept"),
     [
@@ -83,6 +85,7 @@ def test_ten_bits_go_down_to_eight_where_the_codec_has_no_more(convert: Converte
     assert f"{expected}(" in judge.describe(made.path).of("Video")[0].rest
 
 
+@pytest.mark.sample(every=5)
 @pytest.mark.parametrize("settings", [{}, {"width": 48, "height": 32}, {"frame_rate": Fraction(50)}])
 @pytest.mark.parametrize(
     "source",

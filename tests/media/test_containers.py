@@ -89,6 +89,7 @@ OLD = {
 }
 
 
+@pytest.mark.sample(every=3)
 @pytest.mark.parametrize(("codec", "container"), [(codec, name) for codec, (_, names, _) in OLD.items() for name in names])
 def test_an_old_codec_is_copied_to_where_it_belongs(convert: Converter, codec: str, container: str) -> None:
     """Every picture as it was, at its time."""
@@ -140,7 +141,7 @@ def heard(path: Path) -> tuple[float, float]:
     return len(sound) / rate, round(judge.pitch(sound[len(sound) // 5 : -len(sound) // 5], rate) / 5) * 5
 
 
-@pytest.mark.sample(every=5)
+@pytest.mark.sample(every=10)
 @pytest.mark.parametrize(("container", "codec"), VIDEO_CELLS)
 def test_each_video_cell_holds_what_went_in_or_is_refused(convert: Converter, container: str, codec: str) -> None:
     """A codec that fits gives every picture at its time and decodes clean; one that does not is refused before any work."""
@@ -161,7 +162,7 @@ def test_each_video_cell_holds_what_went_in_or_is_refused(convert: Converter, co
     assert made.artifact.duration_seconds == pytest.approx(1, abs=FRAME)
 
 
-@pytest.mark.sample(every=5)
+@pytest.mark.sample(every=15)
 @pytest.mark.parametrize(("container", "codec"), AUDIO_CELLS)
 def test_each_audio_cell_holds_what_went_in_or_is_refused(convert: Converter, container: str, codec: str) -> None:
     """A codec that fits gives all of the sound at its pitch; one that does not is refused before any work."""
@@ -177,7 +178,7 @@ def test_each_audio_cell_holds_what_went_in_or_is_refused(convert: Converter, co
     assert made.artifact.duration_seconds == pytest.approx(1, abs=0.06)
 
 
-@pytest.mark.sample(every=3)
+@pytest.mark.sample(every=12)
 @pytest.mark.parametrize("codec", VIDEO_SOURCES)
 def test_each_video_codec_is_copied_into_what_holds_it(convert: Converter, codec: str) -> None:
     """A copy has the same pictures, decodes clean and says the codec; a container that cannot hold it is refused."""
@@ -194,7 +195,7 @@ def test_each_video_codec_is_copied_into_what_holds_it(convert: Converter, codec
         assert judge.numbers(made.path) == list(range(25)), container
 
 
-@pytest.mark.sample(every=4)
+@pytest.mark.sample(every=20)
 @pytest.mark.parametrize("codec", AUDIO_SOURCES)
 def test_each_audio_codec_is_copied_into_what_holds_it(convert: Converter, codec: str) -> None:
     """A copy has the same packets, decodes clean and says the codec; a container that cannot hold it is refused."""
@@ -257,6 +258,7 @@ def test_one_frame_rate_is_given_or_a_copy_refused(convert: Converter, container
     assert len(judge.times(made.path)) == pytest.approx(30, abs=1)
 
 
+@pytest.mark.sample(every=2)
 @pytest.mark.parametrize("rate", [Fraction(24000, 1001), Fraction(30), Fraction(60000, 1001)])
 def test_mxf_takes_its_rates(convert: Converter, rate: Fraction) -> None:
     """Matroska rounds times to milliseconds: the rate that they stand for is found, encoded and copied."""
@@ -295,6 +297,7 @@ def test_mxf_says_that_no_sound_can_be_encoded_for_it(convert: Converter) -> Non
         convert(SECOND, target("mxf", encoded()))
 
 
+@pytest.mark.sample(every=3)
 @pytest.mark.parametrize(
     ("container", "codec", "late"),
     [("asf", "aac", 0), ("asf", "vorbis", 0), ("flv", "aac", 0), ("flv", "opus", 0), ("ts", "ac3", 0), ("avi", "mp3", 0.023)],

@@ -51,6 +51,7 @@ def test_the_frame_rate_of_a_copy_is_the_source_s(convert: Converter) -> None:
             assert stream.frame_rate == round(float(rate), 3), container
 
 
+@pytest.mark.slow
 def test_copies_through_a_chain_of_containers_keep_pictures_sound_and_sync(convert: Converter) -> None:
     """mp4 > mkv > mp4 > ts > mp4 > mov > mkv > ts: same pictures, same sound, sound where it was against the picture."""
     source = convert.shelf.get(FULL)
@@ -101,6 +102,7 @@ def test_metadata_chapters_language_and_titles_stay(convert: Converter) -> None:
 SPOKEN = ("swe", "zho", "nld")
 
 
+@pytest.mark.sample(every=2)
 @pytest.mark.parametrize("container", ["mp4", "mov", "mkv", "ts"])
 @pytest.mark.parametrize("audio", ["copy", "aac"])
 def test_every_language_stays(convert: Converter, container: str, audio: str) -> None:

@@ -57,6 +57,7 @@ def spoilt(shelf: Shelf, name: str, broken: Collection[int], kind: str = "video"
     return path
 
 
+@pytest.mark.slow
 def test_video_that_mostly_cannot_be_decoded_is_refused_however_much_audio_there_is(
     convert: Converter, chunked: Chunked, shelf: Shelf
 ) -> None:
@@ -68,6 +69,7 @@ def test_video_that_mostly_cannot_be_decoded_is_refused_however_much_audio_there
             way(path, WANTED)
 
 
+@pytest.mark.slow
 def test_audio_is_judged_by_itself(convert: Converter, shelf: Shelf) -> None:
     """What is encoded of the video makes no difference, and what is not read of it neither."""
     path = spoilt(shelf, "silence", range(300, 500), "audio")
@@ -77,6 +79,7 @@ def test_audio_is_judged_by_itself(convert: Converter, shelf: Shelf) -> None:
     assert convert(path, target("mp4", encoded(), None)).warnings == ()
 
 
+@pytest.mark.slow
 def test_a_few_broken_packets_are_a_warning_that_names_the_stream(convert: Converter, chunked: Chunked, shelf: Shelf) -> None:
     """Also where they all lie in one chunk, of which they are too many: all chunks together are judged."""
     path = spoilt(shelf, "few", range(40, 48))
@@ -92,7 +95,7 @@ ENTRIES = {
 }
 
 
-@pytest.mark.sample(every=2)
+@pytest.mark.sample(every=6)
 @pytest.mark.parametrize("beside", [False, True], ids=["alone", "beside an encode"])
 @pytest.mark.parametrize("reading", ENTRIES)
 def test_images_of_a_stream_that_mostly_cannot_be_decoded_are_refused(
@@ -156,6 +159,7 @@ def test_an_uncompressed_frame_that_ends_early_shows_no_memory(convert: Converte
         convert(path, target("mkv", encoded(), None))
 
 
+@pytest.mark.sample(every=3)
 @pytest.mark.parametrize("pixel_format", ["pal8", "monow", "gray", "rgb555le", "bgr24", "yuv420p", "yuyv422"])
 def test_whole_uncompressed_frames_are_decoded(convert: Converter, tmp_path: Path, pixel_format: str) -> None:
     """Of odd sizes and of fewer than 8 bits, too."""

@@ -36,6 +36,7 @@ def begins(path: Path, stream: str) -> float:
     return float(min(packet.pts for packet in judge.packets(path, stream)))
 
 
+@pytest.mark.slow
 @pytest.mark.sample(every=3)
 @pytest.mark.parametrize(("container", "zero"), [("ts", 1.4), ("mp4", 0.0)])
 @pytest.mark.parametrize("apart", [1, 3])
@@ -56,7 +57,7 @@ def test_all_renditions_of_slides_are_on_one_clock(convert: Converter, apart: in
     assert shown(folder / "s/lines_0.m3u8")[0][0][:2] == pytest.approx((zero + LINES[0][0], zero + LINES[0][1]), abs=0.002)
 
 
-@pytest.mark.sample(every=3)
+@pytest.mark.sample(every=15)
 @pytest.mark.parametrize("video", [QUICK, COPIED], ids=["encode", "copy"])
 @pytest.mark.parametrize("container", ["ts", "flv", "mp4", "mkv"])
 def test_audio_stays_with_slides(convert: Converter, container: str, video: VideoSpec) -> None:
@@ -71,6 +72,7 @@ def test_audio_stays_with_slides(convert: Converter, container: str, video: Vide
     assert length == pytest.approx(24, abs=0.1)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("video", [QUICK, COPIED], ids=["encode", "copy"])
 def test_a_manifest_of_slides_begins_at_0(convert: Converter, video: VideoSpec) -> None:
     """Players of DASH that ignore edit lists are late by half a second at most."""

@@ -22,7 +22,7 @@ def clip(form: str, codec: str = "libx264", b_frames: int = 2) -> Clip:
     return Clip(form, (Video(codec, b_frames=b_frames),), (clicks,))
 
 
-@pytest.mark.sample(every=2)
+@pytest.mark.sample(every=4)
 @pytest.mark.parametrize("form", ["avi", "asf"])
 @pytest.mark.parametrize("codec", ["libx264", "mpeg4", "mpeg2video"])
 def test_frames_are_shown_in_order(convert: Converter, form: str, codec: str) -> None:
@@ -51,6 +51,7 @@ def test_a_cut_shows_the_same_frames(convert: Converter, form: str) -> None:
     assert judge.numbers(made.path) == [*range(25, 35)]
 
 
+@pytest.mark.sample(every=2)
 @pytest.mark.parametrize(
     ("form", "mode", "numbers"),
     [

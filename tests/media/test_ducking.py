@@ -91,6 +91,7 @@ def test_a_voice_below_the_threshold_lowers_nothing(music: Path, voice: Path, tm
     assert np.abs(plain - ducked).max() < 2**-12
 
 
+@pytest.mark.sample(every=3)
 @pytest.mark.parametrize("align", [AlignMode.NONE, AlignMode.LOOP, AlignMode.PAD])
 def test_lengths_are_those_of_a_mix(music: Path, tmp_path: Path, align: AlignMode) -> None:
     """Of a voice that is longer than the music, repeated, or filled up; and of two voices."""

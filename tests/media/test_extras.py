@@ -161,7 +161,7 @@ def test_joined_sources_give_the_data_and_covers_of_the_primary_one_at_its_place
     assert len(judge.times(made)) == 100
 
 
-@pytest.mark.sample(every=3)
+@pytest.mark.sample(every=6)
 @pytest.mark.parametrize("container", ["mp4", "mkv"])
 @pytest.mark.parametrize("form", ["mp4", "matroska", "mp3", "flac"])
 def test_covers_stay_as_they_are(convert: Converter, container: str, form: str) -> None:
@@ -267,6 +267,7 @@ KEYS = (
 )
 
 
+@pytest.mark.sample(every=2)
 @pytest.mark.parametrize("container", ["mp4", "mov", "mkv"])
 @pytest.mark.parametrize("video", [VideoSpec(), encoded()])
 def test_what_a_phone_tells_stays(convert: Converter, container: str, video: VideoSpec) -> None:

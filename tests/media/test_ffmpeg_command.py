@@ -360,7 +360,7 @@ CASES = (
 )
 
 
-@pytest.mark.sample(every=3)
+@pytest.mark.sample(every=69)
 @pytest.mark.parametrize("case", CASES, ids=str)
 def test_the_command_makes_what_the_service_makes(case: Case, shelf: Shelf, tmp_path: Path) -> None:
     """The same files with the same streams, frames and durations."""

@@ -306,6 +306,7 @@ FAULTS = (
 )
 
 
+@pytest.mark.sample(every=9)
 @pytest.mark.parametrize("fault", FAULTS, ids=lambda fault: fault.name)
 def test_a_fault_is_refused(fault: Fault, shelf: Shelf, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """The conversion itself does not notice."""

@@ -111,6 +111,7 @@ def test_fit_may_be_smaller_than_asked(convert: Converter) -> None:
 TURNED = {0: [0, 1, 2, 3], 90: [2, 0, 3, 1], 180: [3, 2, 1, 0], 270: [1, 3, 0, 2]}
 
 
+@pytest.mark.sample(every=3)
 @pytest.mark.parametrize("asked", [0, 90, 180, 270])
 @pytest.mark.parametrize("rotation", [0, 90, 180, 270])
 def test_rotations_of_source_and_request_add_up_clockwise(convert: Converter, rotation: int, asked: int) -> None:
@@ -125,7 +126,7 @@ def test_rotations_of_source_and_request_add_up_clockwise(convert: Converter, ro
     assert quarters(luma(result)) == TURNED[(rotation + asked) % 360]
 
 
-@pytest.mark.sample(every=3)
+@pytest.mark.sample(every=6)
 @pytest.mark.parametrize("mirrored", [False, True])
 @pytest.mark.parametrize("rotation", [0, 90, 180, 270])
 def test_mirrored_pictures_are_shown_mirrored(convert: Converter, rotation: int, mirrored: bool) -> None:

@@ -129,6 +129,7 @@ def listed(server: str, name: str) -> list[str]:
     return [unquote(urljoin(url, one)).removeprefix(f"{server}/") for one in references]
 
 
+@pytest.mark.sample(every=2)
 def test_all_that_is_listed_is_there_and_nothing_else(published: Published, server: str) -> None:
     """Playlists, manifests, groups with sound and subtitles, and previews; nothing is published that no list names."""
     kinds = (ArtifactKind.PLAYLIST, ArtifactKind.MASTER_PLAYLIST, ArtifactKind.MANIFEST, ArtifactKind.IMAGE_PLAYLIST)
@@ -139,6 +140,7 @@ def test_all_that_is_listed_is_there_and_nothing_else(published: Published, serv
     assert set(published.files) - found <= set(names)
 
 
+@pytest.mark.sample(every=11)
 @pytest.mark.parametrize(
     ("kind", "folder"),
     [

@@ -33,6 +33,7 @@ def film(text: str) -> Clip:
     )
 
 
+@pytest.mark.sample(every=3)
 @pytest.mark.parametrize("text", HOSTILE)
 def test_no_tag_leads_a_player_elsewhere(convert: Converter, text: str) -> None:
     """The language is left out, and said to be; a title is text in quotes."""

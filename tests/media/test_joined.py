@@ -125,6 +125,7 @@ def test_nothing_drifts_over_eleven_sources(join: Joiner) -> None:
     assert judge.clicks(path) == pytest.approx([number * length + 0.1 for number in range(11)], abs=0.002)
 
 
+@pytest.mark.sample(every=2)
 @pytest.mark.parametrize("seconds", [1, 0], ids=["cut", "whole"])
 def test_lines_of_subtitles_make_no_part_longer(join: Joiner, seconds: int) -> None:
     """A line that is shown for long is no reason to go on with black pictures or silence."""
@@ -341,6 +342,7 @@ def test_each_part_brings_its_channels_to_the_layout_of_the_first(join: Joiner) 
     assert np.abs(wave[count + 4800 : between - 4800]).max() < 0.001
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("form", ["mp4", "matroska"])
 def test_joined_recordings_with_pauses_keep_their_frames_and_lengths(join: Joiner, form: str) -> None:
     """At the rate of their bursts, not the average over the pauses; each is as long as it is."""
@@ -361,6 +363,7 @@ def test_captions_of_joined_sources_follow_each_other(join: Joiner, shelf: Shelf
 TOLD = Clip("matroska", (Video(),), (Audio(),), chapters=((0.0, 1.0, "a"), (1.0, 2.0, "b")))
 
 
+@pytest.mark.sample(every=2)
 @pytest.mark.parametrize("container", ["mkv", "mp4"])
 def test_chapters_begin_where_their_source_does(join: Joiner, container: str) -> None:
     """Behind a source that has none, and does not say how long it is. MP4 fills the time before the first one."""

@@ -90,6 +90,7 @@ def make(shelf: Shelf, tmp_path_factory: pytest.TempPathFactory) -> Maker:
     return Maker(shelf, lambda: tmp_path_factory.mktemp("ladder"))
 
 
+@pytest.mark.slow
 def test_rungs_are_made_for_the_video(make: Maker) -> None:
     """Sizes and CRFs of the hull, apart, each with a playlist; what was measured is told with the master playlist."""
     spec = ladder(LadderSpec(4, min_step=6.0))
@@ -126,6 +127,7 @@ def test_before_they_are_chosen_the_plan_has_what_is_tried(make: Maker) -> None:
     assert estimate(plan, (info,)).core_seconds > estimate(settled, (info,)).core_seconds
 
 
+@pytest.mark.slow
 def test_a_choice_is_the_same_again(make: Maker) -> None:
     """By XPSNR, which libav always has; nothing is larger than asked for."""
     plan = make.plan(ladder(LadderSpec(max_height=144)), FILM, metric=Metric.XPSNR)
@@ -134,6 +136,7 @@ def test_a_choice_is_the_same_again(make: Maker) -> None:
     assert max(rung.height for rung in once[0].rungs) <= 144
 
 
+@pytest.mark.slow
 def test_joined_sources_share_a_ladder(make: Maker) -> None:
     """Of another shape, and upright: sides are those of the first."""
     spec = ladder(LadderSpec(3), encoded(rotation=90))

@@ -19,6 +19,7 @@ def clip(fps: str, pause: bool = False) -> Clip:
     return Clip("mpegts", (Video(times=times, last=1 / Fraction(fps), time_base=Fraction(1, 90000)),), ())
 
 
+@pytest.mark.sample(every=2)
 @pytest.mark.parametrize("video", [encoded(), VideoSpec()], ids=["encode", "copy"])
 @pytest.mark.parametrize("container", ["mp4", "mkv", "ts"])
 @pytest.mark.parametrize("fps", ["25", "30000/1001", "5"])

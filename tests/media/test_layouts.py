@@ -66,7 +66,7 @@ def plain(layout: str) -> str:
     return layout.replace("(back)", "").replace("(side)", "")
 
 
-@pytest.mark.sample(every=3)
+@pytest.mark.sample(every=69)
 @pytest.mark.sample(every=7)
 @pytest.mark.parametrize("layout", [name for name in CHANNELS if name not in BEYOND_WAV])
 @pytest.mark.parametrize(
@@ -94,6 +94,7 @@ def test_each_channel_keeps_its_place_or_is_said_to_be_mixed(
     assert not [text for text in made.warnings if text not in mixed]
 
 
+@pytest.mark.sample(every=4)
 @pytest.mark.parametrize(
     ("codec", "layout", "expected"),
     [
@@ -126,6 +127,7 @@ def unmasked(path: Path, channels: int) -> Path:
     return path
 
 
+@pytest.mark.sample(every=4)
 @pytest.mark.parametrize(("codec", "channels"), [("aac", 3), ("aac", 4), ("ac3", 4), ("opus", 5), ("flac", 8), ("mp3", 2)])
 def test_channels_without_names_keep_their_order(convert: Converter, tmp_path: Path, codec: str, channels: int) -> None:
     """A WAV file without a mask: no tone is lost, none is taken for another one."""
@@ -136,6 +138,7 @@ def test_channels_without_names_keep_their_order(convert: Converter, tmp_path: P
     assert not made.warnings
 
 
+@pytest.mark.sample(every=3)
 @pytest.mark.parametrize(("codec", "channels"), [("mp3", 3), ("aac", 9), ("opus", 16)])
 def test_more_channels_without_names_are_all_heard(convert: Converter, tmp_path: Path, codec: str, channels: int) -> None:
     """And the task says so."""
@@ -152,6 +155,7 @@ def test_channels_that_are_not_asked_for_are_mixed_without_a_word(convert: Conve
     assert not made.warnings
 
 
+@pytest.mark.slow
 def test_a_long_gap_in_eight_channels_is_silence(convert: Converter) -> None:
     """Made without writing beyond the eight planes of a frame."""
     audio = Audio("aac", RATE, "7.1", 6.0, bitrate=400_000, gaps=((1.0, 5.0),))
@@ -175,6 +179,7 @@ def test_a_copy_of_flac_that_loses_its_layout_is_refused(convert: Converter, lay
 
 
 # CAF, AIFF and MOV name each channel, so their order may be any; these are what the judge writes into them.
+@pytest.mark.sample(every=5)
 @pytest.mark.parametrize(("container", "codec"), [("caf", "pcm_s24le"), ("aiff", "pcm_s16be"), ("mov", "pcm_s16le")])
 def test_channels_in_an_order_of_their_own_are_read_and_put_in_their_places(
     convert: Converter, tmp_path: Path, container: str, codec: str

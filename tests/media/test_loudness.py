@@ -43,6 +43,7 @@ def source(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return loudness.write(tmp_path_factory.mktemp("bursts") / "bursts.wav", BURSTS)
 
 
+@pytest.mark.sample(every=5)
 @pytest.mark.parametrize(("levels", "expected"), [(levels, lufs) for _, levels, lufs in loudness.TECH_3341], ids=lambda x: "")
 def test_integrated_loudness_is_that_of_tech_3341(
     convert: Converter, tmp_path: Path, levels: Sequence[tuple[float, float]], expected: float
@@ -55,6 +56,7 @@ def test_integrated_loudness_is_that_of_tech_3341(
     assert np.abs(judge.sound(made.path) - judge.sound(path)).max() < 2**-22  # nothing is changed
 
 
+@pytest.mark.slow
 def test_channels_weigh_as_in_tech_3341(convert: Converter, tmp_path: Path) -> None:
     """Test 6: five channels at levels of their own."""
     levels = (-28.0, -28.0, -24.0, -30.0, -30.0)
@@ -63,6 +65,7 @@ def test_channels_weigh_as_in_tech_3341(convert: Converter, tmp_path: Path) -> N
     assert result(convert(path, target("flac", None, flac(MEASURE)))).before.integrated == pytest.approx(-23.0, abs=0.1)
 
 
+@pytest.mark.sample(every=5)
 @pytest.mark.parametrize(("levels", "expected"), [(levels, lu) for _, levels, lu in loudness.TECH_3342], ids=lambda x: "")
 def test_loudness_range_is_that_of_tech_3342(
     convert: Converter, tmp_path: Path, levels: Sequence[tuple[float, float]], expected: float
@@ -81,6 +84,7 @@ def test_true_peaks_are_those_of_tech_3341(
     assert expected - 0.4 <= peak <= expected + 0.2
 
 
+@pytest.mark.sample(every=5)
 @pytest.mark.parametrize("level", [-40.0, -23.0, -16.0, -9.0])
 def test_one_gain_brings_all_to_the_level(convert: Converter, tmp_path: Path, level: float) -> None:
     """To 0.1 LU by the judge's measure; where no peak is in the way, the samples are the source's times a number."""
@@ -95,6 +99,7 @@ def test_one_gain_brings_all_to_the_level(convert: Converter, tmp_path: Path, le
     assert told.limited_samples == 0
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("peak", [-1.0, -3.0])
 def test_peaks_stay_below_the_limit_and_only_they_are_lowered(convert: Converter, source: Path, peak: float) -> None:
     """By the judge's measure; away from the bursts, the samples are the source's times the gain."""
@@ -111,6 +116,7 @@ def test_peaks_stay_below_the_limit_and_only_they_are_lowered(convert: Converter
     assert any("in place of -9" in text for text in made.warnings) == (abs(heard.integrated + 9) > 0.5)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("codec", "container"), [("aac", "m4a"), ("mp3", "mp3"), ("opus", "opus"), ("ac3", "ac3"), ("vorbis", "oga")]
 )
@@ -131,6 +137,7 @@ def test_peaks_stay_below_the_limit_where_they_are_decoded(
     assert not any("decoded" in text for text in made.warnings)
 
 
+@pytest.mark.slow
 def test_peaks_of_joined_and_grouped_audio_stay_below_the_limit(convert: Converter, source: Path) -> None:
     """Each variant's audio is tried as it is encoded."""
     asked = LoudnessSpec(integrated=-9.0, true_peak=-1.0)
@@ -157,6 +164,7 @@ def test_silence_stays_silent_with_a_warning(convert: Converter, tmp_path: Path)
     assert any("is silent" in text and "loudness" in text for text in made.warnings)
 
 
+@pytest.mark.slow
 def test_audio_keeps_its_place_beside_video(convert: Converter) -> None:
     """Clicks stay where they are, also where a limiter looks ahead; so does the number of samples."""
     clip = Clip("matroska", (Video(seconds=4),), (Audio("flac", seconds=4, clicks=(0.5, 1.5, 3.2)),))
@@ -168,6 +176,7 @@ def test_audio_keeps_its_place_beside_video(convert: Converter) -> None:
     assert judge.sound_start(made.path) == judge.sound_start(plain.path)
 
 
+@pytest.mark.slow
 def test_each_target_has_its_own_level(convert: Converter, tmp_path: Path) -> None:
     """Of one decode; lossy ones within 0.5 LU."""
     source = loudness.write(tmp_path / "quiet.wav", QUIET)
@@ -180,6 +189,7 @@ def test_each_target_has_its_own_level(convert: Converter, tmp_path: Path) -> No
     assert made.artifacts[-1].streams[0].loudness is None
 
 
+@pytest.mark.slow
 def test_segments_speed_mixing_and_mono(convert: Converter) -> None:
     """The level is that of what is heard in the end."""
     clip = Clip("matroska", (Video(seconds=6),), (Audio(seconds=6, hz=500), Audio(seconds=6, hz=900, layout="mono")))

@@ -15,6 +15,7 @@ FILES = {path.stem: path for path in sorted(Path(FOLDER).glob("*.mp4"))} if FOLD
 pytestmark = [pytest.mark.real_media, pytest.mark.skipif(not FILES, reason="REELMILL_REAL_MEDIA names no folder of media")]
 
 
+@pytest.mark.sample(every=3)
 @pytest.mark.parametrize("name", CELLS)
 @pytest.mark.parametrize("file", FILES or ["none"])
 def test_a_cell(convert: Converter, file: str, name: str) -> None:

@@ -70,6 +70,7 @@ def luma(result: Converted) -> NDArray[np.integer]:
     return judge.planes(result.path, "yuv420p")[0]
 
 
+@pytest.mark.sample(every=2)
 @pytest.mark.parametrize(
     ("corner", "place"),
     [
@@ -92,6 +93,7 @@ def test_a_picture_lies_inwards_from_its_corner(
         assert different.max(axis=0).tolist() == [(place[1] + 9) // 2, (place[0] + 19) // 2]
 
 
+@pytest.mark.sample(every=2)
 @pytest.mark.parametrize(
     ("spec", "box"),
     [
@@ -124,6 +126,7 @@ def test_one_that_reaches_beyond_the_picture_is_cut_and_one_outside_is_told(conv
     assert outside.warnings == ("targets[0].video.filter_video.watermarks[0]: lies outside of the picture, which is 96x64",)
 
 
+@pytest.mark.sample(every=4)
 @pytest.mark.parametrize(
     ("begin_us", "duration_us", "pictures"),
     [(0, 0, range(25)), (200_000, 400_000, range(5, 15)), (210_000, 400_000, range(6, 16)), (800_000, 0, range(20, 25))],
@@ -155,6 +158,7 @@ WHITE_203_PQ = 64 + 876 * 0.5807  # BT.2408: graphics white is a PQ signal of 58
 WHITE_203_HLG = 64 + 876 * 0.75  # and one of 75 % in HLG
 
 
+@pytest.mark.sample(every=2)
 @pytest.mark.parametrize(
     ("codec", "pixel_format", "colours", "white", "red"),
     [

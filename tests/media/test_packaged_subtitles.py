@@ -67,7 +67,7 @@ def expected(lines: Lines, zero: float, segments: int) -> list[object]:
     ]
 
 
-@pytest.mark.sample(every=3)
+@pytest.mark.sample(every=9)
 @pytest.mark.parametrize(("container", "zero"), [("ts", 1.4), ("mp4", 0.0)])
 @pytest.mark.parametrize("codec", ["srt", "ass", "webvtt", "mov_text"])
 def test_every_text_becomes_segments_on_the_clock_of_the_pictures(

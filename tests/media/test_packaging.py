@@ -153,6 +153,7 @@ OF_LENGTHS = {
 }
 
 
+@pytest.mark.sample(every=3)
 @pytest.mark.parametrize(("container", "form"), [("ts", HLS), ("mp4", HLS), ("mp4", DASH)])
 @pytest.mark.parametrize("kind", OF_LENGTHS)
 def test_lists_are_as_long_as_the_media(convert: Converter, kind: str, container: str, form: SegmentFormat) -> None:
@@ -305,7 +306,7 @@ def heard(path: Path) -> float:
     return judge.pitch(judge.sound(path)[4800:-9600, 0], 48000)
 
 
-@pytest.mark.sample(every=3)
+@pytest.mark.sample(every=6)
 @pytest.mark.parametrize("container", ["ts", "mp4"])
 @pytest.mark.parametrize("sizes", [((96, 64), (48, 32)), ((96, 64),)])
 def test_each_language_is_a_rendition(convert: Converter, container: str, sizes: tuple[tuple[int, int], ...]) -> None:
@@ -384,6 +385,7 @@ def damage(kind: str, folder: Path) -> None:
         path.write_text(path.read_text().replace("#EXT-X-ENDLIST", ""))
 
 
+@pytest.mark.sample(every=2)
 @pytest.mark.parametrize("kind", ["lost", "cut off", "shifted", "no end"])
 def test_a_damaged_package_is_rejected(convert: Converter, tmp_path: Path, kind: str) -> None:
     """What the list promises must be there."""
@@ -395,6 +397,7 @@ def test_a_damaged_package_is_rejected(convert: Converter, tmp_path: Path, kind:
         verify(produced)
 
 
+@pytest.mark.sample(every=2)
 @pytest.mark.parametrize(("container", "form"), [("mp4", HLS), ("mp4", DASH), ("ts", HLS)])
 @pytest.mark.parametrize("source", ["mpegts", "mp4"])
 def test_streams_are_copied_from_one_framing_to_another(
@@ -453,6 +456,7 @@ def test_a_ladder_over_a_cut_source_whose_video_begins_late(convert: Converter) 
     judge.check(folder / "main.m3u8")
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("form", [HLS, DASH])
 def test_a_source_of_which_no_video_can_be_decoded_is_refused(convert: Converter, shelf: Shelf, form: SegmentFormat) -> None:
     """libav's DASH muxer would end the process when it is closed without a frame."""
@@ -500,6 +504,7 @@ GOPS = {
 }
 
 
+@pytest.mark.sample(every=2)
 @pytest.mark.parametrize("form", [HLS, DASH])
 @pytest.mark.parametrize("kind", GOPS)
 def test_only_segments_that_decode_alone_are_called_independent(convert: Converter, kind: str, form: SegmentFormat) -> None:

@@ -32,6 +32,7 @@ def rate(path: Path) -> float:
     return 8 * sum(packet.size for packet in packets) / 8.0
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("codec", ["h264", "h265"])
 def test_two_passes_meet_the_bit_rate(convert: Converter, codec: str) -> None:
     """Within 3 % over 8 s, with all frames; one pass is further off. (2 % over 60 s: `bench/passes.py`.)"""
@@ -44,6 +45,7 @@ def test_two_passes_meet_the_bit_rate(convert: Converter, codec: str) -> None:
     assert "two passes" not in made.artifacts[1].streams[0].reason
 
 
+@pytest.mark.slow
 def test_members_of_a_target_join_and_segments_have_two_passes(convert: Converter) -> None:
     """Beside audio, at another rate, a part of the source, in segments; statistics of one stream are not those of another."""
     aac = AudioSpec("aac")
@@ -60,6 +62,7 @@ def test_members_of_a_target_join_and_segments_have_two_passes(convert: Converte
         assert abs(8 * sum(packet.size for packet in judge.packets(path, "v:0")) / 6.0 / RATE - 1) < 0.05
 
 
+@pytest.mark.slow
 def test_hardware_gives_way_to_software(convert: Converter, shelf: Shelf) -> None:
     """Where it is only preferred."""
     made = convert(CLIP, in_two_passes(hardware=Hardware.PREFERRED))

@@ -25,6 +25,7 @@ def source(form: str) -> Clip:
     return Clip(form, (Video(times=TIMES, gop=250),), (Audio(seconds=6),))
 
 
+@pytest.mark.sample(every=2)
 @pytest.mark.parametrize("form", ["mp4", "matroska"])
 @pytest.mark.parametrize("video", [encoded(), COPIED], ids=["encode", "copy"])
 @pytest.mark.parametrize("container", ["mp4", "mkv"])
@@ -46,6 +47,7 @@ def test_a_length_that_a_frame_before_a_pause_claims_is_no_truncation(convert: C
     assert made.artifact.duration_seconds == pytest.approx(6, abs=0.07)
 
 
+@pytest.mark.sample(every=2)
 @pytest.mark.parametrize("form", ["mp4", "matroska"])
 @pytest.mark.parametrize("container", ["mp4", "mkv"])
 def test_the_frame_on_screen_is_held_at_both_ends_of_a_cut(convert: Converter, form: str, container: str) -> None:
@@ -64,6 +66,7 @@ def test_a_copy_holds_its_last_frame_to_the_end_of_the_cut(convert: Converter, f
     assert judge.describe(made.path).duration == pytest.approx(3, abs=0.001)
 
 
+@pytest.mark.sample(every=2)
 @pytest.mark.parametrize("form", ["mp4", "matroska", "mpegts"])
 def test_a_cut_within_the_last_frame_shows_it(convert: Converter, form: str) -> None:
     """Nothing begins after it; the audio packet that is heard then is copied, too."""

@@ -157,6 +157,7 @@ def check_only_the_face_changed(number: int, before: VideoFrame, after: VideoFra
         assert np.all(np.abs((rows + 0.5) * HEIGHT / own.shape[0] - box.y) < box.height)
 
 
+@pytest.mark.slow
 def test_the_face_is_gone_from_every_picture_and_nothing_else_is() -> None:
     """The detector knew it before, and does not any more."""
     sharp, done = list(pictures()), blurred(FACE)
@@ -297,6 +298,7 @@ def lossless(folder: Path, count: int) -> Path:
     return path
 
 
+@pytest.mark.slow
 def test_a_conversion_blurs_every_picture_of_a_file(convert: Converter, tmp_path: Path) -> None:
     """In a file, through the plan, after the size was changed; and upside down, which leaves rows in another order."""
     path = lossless(tmp_path, PICTURES)

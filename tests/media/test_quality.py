@@ -85,6 +85,7 @@ def at(value: float, metric: Metric = Metric.XPSNR, codec: str = "h264", contain
     return target(container, encoded(codec, quality=QualityTarget(metric, value, **bounds)), None)  # type: ignore[arg-type]
 
 
+@pytest.mark.sample(every=4)
 @pytest.mark.parametrize("codec", ["h264", "h265", "vp9", "av1"])
 def test_the_outcome_is_what_was_asked_for(make: Maker, codec: str) -> None:
     """Each codec; a short clip is searched whole, so that only its own steps keep it from the target."""
@@ -97,6 +98,7 @@ def test_the_outcome_is_what_was_asked_for(make: Maker, codec: str) -> None:
     assert "XPSNR 34 dB" in stream.reason and f"CRF {stream.quality.crf:g}" in stream.reason
 
 
+@pytest.mark.slow
 def test_a_search_finds_the_same_again_and_better_costs_more(make: Maker) -> None:
     """Two targets of one task each have their own CRF."""
     specs = (at(30.0), at(38.0))
@@ -106,6 +108,7 @@ def test_a_search_finds_the_same_again_and_better_costs_more(make: Maker) -> Non
     assert found[0] and found[1] and found[0].crf > found[1].crf  # type: ignore[operator]
 
 
+@pytest.mark.slow
 def test_samples_stand_for_a_long_source(make: Maker) -> None:
     """Eight of three seconds, of forty."""
     made = make((at(33.0),), LONG)
@@ -182,6 +185,7 @@ def test_a_search_ends_with_its_attempt(make: Maker, shelf: Shelf, tmp_path: Pat
     assert search.share == 0
 
 
+@pytest.mark.slow
 def test_chunks_wait_for_the_crf(make: Maker, shelf: Shelf) -> None:
     """A plan whose CRF is not known is not cut; one whose CRF was found is."""
     info = probe_file(str(shelf.get(LONG)), Limits())

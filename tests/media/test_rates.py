@@ -57,6 +57,7 @@ VARIABLE = Video(
 )
 
 
+@pytest.mark.sample(every=2)
 @pytest.mark.parametrize("form", ["mp4", "matroska", "mpegts"])
 @pytest.mark.parametrize("codec", ["h264", "h265", "vp9", "av1"])
 def test_a_variable_rate_is_kept(convert: Converter, form: str, codec: str) -> None:
@@ -99,6 +100,7 @@ def _b_pictures(path: Path) -> bool:
     return any(after.pts < before.pts for before, after in itertools.pairwise(packets))
 
 
+@pytest.mark.sample(every=2)
 @pytest.mark.parametrize("codec", ["h264", "h265"])
 def test_b_frames_are_made_unless_there_are_to_be_none(convert: Converter, codec: str) -> None:
     """BFrames 0 gives a stream in the order in which it is shown; by default there are some."""
@@ -142,7 +144,7 @@ def _sps_refs(avcc: bytes) -> int:
     return golomb()
 
 
-@pytest.mark.sample(every=3)
+@pytest.mark.sample(every=6)
 @pytest.mark.parametrize("codec", ["h264", "h265", "vp9", "av1"])
 def test_a_lower_crf_is_larger_and_better(convert: Converter, codec: str) -> None:
     """The order of sizes and of likeness to the source follows CRF."""
@@ -155,7 +157,7 @@ def test_a_lower_crf_is_larger_and_better(convert: Converter, codec: str) -> Non
     assert results[0][0] > 1.5 * results[-1][0]
 
 
-@pytest.mark.sample(every=3)
+@pytest.mark.sample(every=6)
 @pytest.mark.parametrize(("codec", "tolerance"), [("h264", 0.15), ("h265", 0.3), ("vp9", 0.3), ("av1", 0.3)])
 def test_a_bitrate_is_met(convert: Converter, codec: str, tolerance: float) -> None:
     """The mean over the clip is near what was asked for."""
@@ -165,7 +167,7 @@ def test_a_bitrate_is_met(convert: Converter, codec: str, tolerance: float) -> N
     assert bits / 4 == pytest.approx(300_000, rel=tolerance)
 
 
-@pytest.mark.sample(every=2)
+@pytest.mark.sample(every=4)
 @pytest.mark.parametrize("codec", ["h264", "h265", "vp9", "av1"])
 def test_an_upper_bound_holds(convert: Converter, codec: str) -> None:
     """MaxBitrate with BufferSize bounds what a good CRF would take."""
@@ -177,6 +179,7 @@ def test_an_upper_bound_holds(convert: Converter, codec: str) -> None:
     assert sizes[1] * 8 < 1.25 * (2 * 200_000 + 200_000)
 
 
+@pytest.mark.sample(every=2)
 @pytest.mark.parametrize("codec", ["h264", "h265", "vp9", "av1"])
 @pytest.mark.parametrize("preset", ["ultrafast", "medium", "slow"])
 def test_each_preset_opens(convert: Converter, codec: str, preset: str) -> None:
@@ -189,6 +192,7 @@ def test_each_preset_opens(convert: Converter, codec: str, preset: str) -> None:
 FEW = [("h264", "mp4"), ("h265", "mkv"), ("h265", "mov"), ("h265", "ts"), ("av1", "mp4"), ("vp9", "webm")]
 
 
+@pytest.mark.sample(every=2)
 @pytest.mark.parametrize("codec, container", FEW)
 @pytest.mark.parametrize("count", [1, 2, 3])
 def test_videos_of_few_frames_are_encoded(convert: Converter, codec: str, container: str, count: int) -> None:

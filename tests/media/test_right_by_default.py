@@ -37,6 +37,7 @@ def combing(path: Converted | object) -> float:
     return float(np.abs(luma[:, 1:-1] - (luma[:, :-2] + luma[:, 2:]) / 2).mean())
 
 
+@pytest.mark.sample(every=2)
 @pytest.mark.parametrize("name", INTERLACED)
 def test_fields_become_whole_pictures(convert: Converter, name: str) -> None:
     """H.264 and MPEG-2, either field first: the comb is gone, the pictures are as many and at the same times."""
@@ -120,6 +121,7 @@ def test_pictures_coded_by_field_become_whole(convert: Converter, field_pictures
     assert lefts == pytest.approx([2 * number * 3 for number in range(12)], abs=3)
 
 
+@pytest.mark.sample(every=4)
 @pytest.mark.parametrize("container", ["mp4", "mkv", "ts", "mov"])
 def test_pictures_coded_by_field_are_copied(convert: Converter, field_pictures: tuple[str, Path], container: str) -> None:
     """Every field, and the pictures that they make."""
@@ -181,6 +183,7 @@ def expected_sdr(nits: NDArray[np.float64]) -> NDArray[np.float64]:
     return np.asarray(255 * np.clip(linear, 0, 1) ** (1 / 2.4))
 
 
+@pytest.mark.sample(every=2)
 @pytest.mark.parametrize("transfer", [PQ, HLG])
 @pytest.mark.parametrize(("pattern", "greatest", "mean"), [("quarters", 3, 2), ("ramp", 24, 3)])
 def test_hdr_in_eight_bits_is_sdr(convert: Converter, transfer: int, pattern: str, greatest: float, mean: float) -> None:

@@ -213,7 +213,7 @@ def percents_by_bytes(
     return told
 
 
-@pytest.mark.sample(every=3)
+@pytest.mark.sample(every=15)
 @pytest.mark.sample(every=5)
 @pytest.mark.parametrize(
     ("names", "asked"),
@@ -237,6 +237,7 @@ def test_percent_follows_the_bytes_where_no_length_is_promised_or_a_wrong_one(
         assert share * 100 - 15 <= percent <= share * 100 + 15, share
 
 
+@pytest.mark.slow
 def test_what_is_left_is_told_where_no_length_is_promised(
     shelf: Shelf, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -303,6 +304,7 @@ def test_many_conversions_leave_nothing_behind(convert: Converter, shelf: Shelf,
     assert counts[-1][1] <= counts[1][1] + 1
 
 
+@pytest.mark.slow
 def test_encoders_are_given_the_same_frames_in_each_run(shelf: Shelf, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Of three renditions, two with a watermark, fed from one decode by threads: no frame is changed under another's hands.
 

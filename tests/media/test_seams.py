@@ -47,7 +47,7 @@ def check_twice(path: Path, begin: float = 0.0) -> None:
     assert abs(float(frame) - click) < 0.021
 
 
-@pytest.mark.sample(every=3)
+@pytest.mark.sample(every=6)
 @pytest.mark.parametrize("wanted", [ENCODED, COPIED], ids=["encoded", "copied"])
 @pytest.mark.parametrize(
     ("name", "clips"),

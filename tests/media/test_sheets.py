@@ -38,6 +38,7 @@ def tiles(converted: Converted, sheet: SheetSpec, size: tuple[int, int] = SIDE) 
     return found
 
 
+@pytest.mark.sample(every=2)
 @pytest.mark.parametrize("form", ["png", "jpg", "webp"])
 @pytest.mark.parametrize("sheet", [SheetSpec(3, 2), SheetSpec(4, 1, pad=0, margin=0), SheetSpec(2, 2, pad=7, margin=11)])
 def test_every_picture_is_in_its_place(convert: Converter, sheet: SheetSpec, form: str) -> None:

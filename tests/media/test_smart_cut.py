@@ -85,7 +85,7 @@ def check(made: Converted, source: Path, start: float, duration: float) -> None:
     assert made.artifact.streams[0].packet_count == len(places)
 
 
-@pytest.mark.sample(every=3)
+@pytest.mark.sample(every=93)
 @pytest.mark.parametrize("cut", CUTS)
 @pytest.mark.parametrize("name", SOURCES)
 def test_a_cut_shows_the_frames_asked_for(convert: Converter, name: str, cut: tuple[float, float]) -> None:
@@ -96,6 +96,7 @@ def test_a_cut_shows_the_frames_asked_for(convert: Converter, name: str, cut: tu
     check(made, convert.shelf.get(clip), *cut)
 
 
+@pytest.mark.sample(every=5)
 @pytest.mark.parametrize(
     ("source", "container"), [("h264", "mkv"), ("h265 open", "mkv"), ("h264 in mkv", "mp4"), ("h265", "mov")]
 )

@@ -79,7 +79,7 @@ MODES: dict[str, tuple[dict[str, Any], list[int]]] = {
 }
 
 
-@pytest.mark.sample(every=4)
+@pytest.mark.sample(every=8)
 @pytest.mark.parametrize("beside", ["alone", "beside an encode", "beside a copy"])
 @pytest.mark.parametrize("mode", MODES)
 def test_the_frames_of_each_mode(convert: Converter, mode: str, beside: str) -> None:
@@ -114,7 +114,7 @@ SOURCES: dict[str, Clip] = {
 }
 
 
-@pytest.mark.sample(every=4)
+@pytest.mark.sample(every=16)
 @pytest.mark.parametrize("way", ["seek", "through"])
 @pytest.mark.parametrize("name", SOURCES)
 def test_the_frame_shown_at_the_asked_time(convert: Converter, monkeypatch: pytest.MonkeyPatch, name: str, way: str) -> None:
@@ -332,6 +332,7 @@ def test_the_source_of_a_span_is_not_read_whole(convert: Converter) -> None:
     assert converted.plan.images[0].reading == "seek"
 
 
+@pytest.mark.sample(every=2)
 @pytest.mark.parametrize("way", ["seek", "through"])
 def test_pictures_of_joined_sources(convert: Converter, monkeypatch: pytest.MonkeyPatch, tmp_path: Path, way: str) -> None:
     """Times go on over the seam; every picture has the size of the first source's, the shape of its own; sound alone gives
@@ -397,6 +398,7 @@ def test_hdr_pictures_look_as_the_video_does(convert: Converter) -> None:
     assert judge.psnr(shown, made_of) > 30
 
 
+@pytest.mark.slow
 @pytest.mark.sample(every=3)
 @pytest.mark.parametrize("name", INTERLACED)
 def test_fields_become_one_picture(convert: Converter, name: str) -> None:
@@ -443,7 +445,7 @@ def test_pictures_that_fail_end_the_task_at_once(convert: Converter, monkeypatch
     assert len(steps) < 100  # of 288 packets, a second of media
 
 
-@pytest.mark.sample(every=3)
+@pytest.mark.sample(every=9)
 @pytest.mark.parametrize("form", ["mp4", "matroska", "mpegts", "avi"])
 @pytest.mark.parametrize("beside", [False, True], ids=["sought", "decoded anyway"])
 def test_audio_that_goes_on_has_no_frames(convert: Converter, form: str, beside: bool) -> None:

@@ -87,6 +87,7 @@ def test_surround_is_mixed_down_with_every_voice(convert: Converter) -> None:
     assert np.abs(sound).max() < 1
 
 
+@pytest.mark.sample(every=2)
 @pytest.mark.parametrize("codec", ["aac", "opus", "flac"])
 def test_surround_stays_in_its_channels(convert: Converter, codec: str) -> None:
     """5.1 stays 5.1, with every tone where it was."""
@@ -129,6 +130,7 @@ def test_lossless_stays_lossless(convert: Converter, sample_format: str, bits: s
 LATE = Clip("mp4", (Video(),), (Audio(start=0.5, seconds=1.5, clicks=(0.7, 1.2, 1.7)),))
 
 
+@pytest.mark.sample(every=2)
 @pytest.mark.parametrize(
     ("container", "codec"), [("mp4", "aac"), ("mp4", "opus"), ("mkv", "flac"), ("ts", "mp3"), ("mkv", "copy")]
 )
@@ -177,6 +179,7 @@ MUSIC = Clip("matroska", (), (Audio("flac", seconds=3, pattern="music"),))
 LOSSY = ["aac", "mp3", "opus", "vorbis", "ac3", "amr"]
 
 
+@pytest.mark.slow
 @pytest.mark.sample(every=4)
 @pytest.mark.parametrize("codec", LOSSY)
 def test_more_quality_gives_more_bits(convert: Converter, codec: str) -> None:
@@ -265,6 +268,7 @@ def test_stereo_in_surround_stays_in_front(convert: Converter) -> None:
     assert np.abs(sound[:, 2:]).max() == 0
 
 
+@pytest.mark.sample(every=2)
 @pytest.mark.parametrize("form", ["matroska", "mp4"])
 @pytest.mark.parametrize("kind", ["audio", "video"])
 def test_the_bitrate_of_a_poorer_source_stays_or_fails(convert: Converter, form: str, kind: str) -> None:

@@ -55,6 +55,7 @@ def lasting(seconds: float, **more: Any) -> SourceSpec:
     return SourceSpec("file:///s", duration_us=round(seconds * SECOND), **more)
 
 
+@pytest.mark.sample(every=2)
 @pytest.mark.parametrize("form", FORMS)
 def test_a_still_is_shown_for_the_duration(convert: Converter, tmp_path: Path, form: str) -> None:
     """At 25 frames a second, or the asked rate; a start changes nothing."""
@@ -107,6 +108,7 @@ def test_stills_and_films_follow_each_other(join: Joiner, still: Path, tmp_path:
     assert seconds_of_sound(path) == pytest.approx(2.6, abs=0.05)
 
 
+@pytest.mark.sample(every=2)
 @pytest.mark.parametrize(
     "sources",
     [

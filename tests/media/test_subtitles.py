@@ -62,7 +62,7 @@ BARE = Clip("matroska", (SHORT,), ())
 EXTRACT = TargetSpec(0, "", "", subtitle="all")
 
 
-@pytest.mark.sample(every=3)
+@pytest.mark.sample(every=6)
 @pytest.mark.parametrize("container", ["mp4", "mov", "mkv", "webm"])
 @pytest.mark.parametrize("codec", ["srt", "ass", "webvtt", "mov_text"])
 def test_every_text_goes_into_every_container_that_takes_text(convert: Converter, codec: str, container: str) -> None:
@@ -156,6 +156,7 @@ TEXTS = {
 }
 
 
+@pytest.mark.sample(every=2)
 @pytest.mark.parametrize("charset", TEXTS)
 def test_the_charset_of_a_file_is_told(convert: Converter, tmp_path: Path, charset: str) -> None:
     """The judge reads the same words from the stream that the file became."""

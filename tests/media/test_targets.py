@@ -30,6 +30,7 @@ def _content(path: Path) -> list[tuple[int, str]]:
     return [(packet.size, packet.checksum) for packet in judge.packets(path)]
 
 
+@pytest.mark.slow
 def test_several_targets_of_one_decode_equal_separate_runs(convert: Converter) -> None:
     """Packet by packet, whatever else the task makes."""
     together = convert(BOTH, *TARGETS)
@@ -95,6 +96,7 @@ def test_the_first_video_and_audio_are_taken(convert: Converter) -> None:
     assert judge.pitch(judge.sound(made)[4800:52800, 0], 48000) == pytest.approx(500, abs=3)
 
 
+@pytest.mark.sample(every=2)
 @pytest.mark.parametrize(("video_seconds", "audio_seconds"), [(3.0, 1.0), (1.0, 3.0)])
 @pytest.mark.parametrize("form", ["mp4", "matroska"])
 def test_one_stream_may_be_shorter_than_the_other(
@@ -136,6 +138,7 @@ TONES = (440.0, 880.0, 1320.0)
 SOUNDS = Clip("mp4", (Video(seconds=1),), tuple(Audio(seconds=1, hz=hz) for hz in TONES))
 
 
+@pytest.mark.sample(every=3)
 @pytest.mark.parametrize("container", ["mp3", "flac", "aac", "ac3", "wav", "amr"])
 def test_each_sound_becomes_a_file_where_the_container_holds_one(convert: Converter, container: str) -> None:
     """The file of a number has the sound of that number, to the end."""

@@ -25,6 +25,7 @@ def packaged_fonts(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     yield
 
 
+@pytest.mark.slow
 def test_scripts_are_shaped_and_their_fonts_come_with_the_server() -> None:
     """Arabic letters join: together they are narrower than apart. No script of those that are promised is missing."""
     notes: list[str] = []
@@ -62,6 +63,7 @@ TEXTS = {
 GOLDEN_TEXTS = Path(__file__).parent.parent / "golden" / "texts"
 
 
+@pytest.mark.sample(every=2)
 @pytest.mark.parametrize("name", TEXTS)
 def test_texts_look_as_those_that_were_looked_at(name: str, request: pytest.FixtureRequest) -> None:
     """Within a pixel of place, and a quarter of the ink: another letter, order or form is more.

@@ -39,7 +39,7 @@ def clip(form: str, codec: str, offset: float = 0, video_late: float = 0, audio_
     return Clip(form, (Video(video, times=times),), (sound,), offset=offset)
 
 
-@pytest.mark.sample(every=4)
+@pytest.mark.sample(every=16)
 @pytest.mark.parametrize(
     "asked",
     [ENCODE, target("mkv", encoded(), AudioSpec("opus")), target("ts", encoded(), AudioSpec("mp3")), REMUX, REMUX_MKV],
@@ -55,7 +55,7 @@ def test_priming_and_b_frames_delay_nothing(convert: Converter, form: str, codec
     assert heard(made.path) == pytest.approx([0, 0], abs=0.002)
 
 
-@pytest.mark.sample(every=5)
+@pytest.mark.sample(every=25)
 @pytest.mark.parametrize("asked", [ENCODE, REMUX, REMUX_MKV, target("ts")], ids=["encode", "mp4", "mkv", "ts"])
 @pytest.mark.parametrize(
     ("form", "late"),
@@ -105,6 +105,7 @@ def test_pictures_that_cannot_be_hidden_are_told(convert: Converter, container: 
     assert judge.times(mixed.path)[0] - judge.packets(mixed.path, "a:0")[0].pts < 0.15
 
 
+@pytest.mark.sample(every=2)
 @pytest.mark.parametrize("gap", [(0.8, 0.83), (0.8, 0.86), (0.8, 1.2)])
 @pytest.mark.parametrize("codec", ["aac", "flac"])
 def test_a_gap_of_any_length_is_silence(convert: Converter, gap: tuple[float, float], codec: str) -> None:
@@ -121,6 +122,7 @@ def recorded_twice(shelf: Shelf) -> Path:
     return shelf.join("recorded-twice.ts", *(shelf.get(part) for part in parts))
 
 
+@pytest.mark.sample(every=2)
 @pytest.mark.parametrize("asked", [ENCODE, REMUX, REMUX_MKV, target("ts")], ids=["encode", "mp4", "mkv", "ts"])
 def test_overlapping_sound_of_a_joined_recording_is_left_out(
     convert: Converter, recorded_twice: Path, asked: TargetSpec
@@ -156,6 +158,7 @@ def test_a_change_of_the_sample_rate_loses_no_sound(
     assert judge.sound(made.path).shape[0] == pytest.approx(2 * judge.sample_rate(made.path), abs=2200)
 
 
+@pytest.mark.sample(every=2)
 @pytest.mark.parametrize(
     ("container", "codec"),
     [("mp3", "mp3"), ("opus", "opus"), ("flac", "flac"), ("m4a", "aac"), ("oga", "opus"), ("wav", "flac")],

@@ -20,6 +20,7 @@ def clip(codec: str, fps: int = 30, b_frames: int = 2) -> Clip:
     return Clip(form, (Video(codec, fps=Fraction(fps), b_frames=b_frames),), ())
 
 
+@pytest.mark.sample(every=2)
 @pytest.mark.parametrize("fps", [25, 30])
 @pytest.mark.parametrize("codec", ["libx264", "libx265", "mpeg4", "mpeg2video"])
 def test_pictures_follow_each_other(convert: Converter, codec: str, fps: int) -> None:
@@ -37,6 +38,7 @@ def test_a_cut_counts_pictures(convert: Converter, codec: str) -> None:
     assert judge.numbers(made.path) == [*range(12, 24)]
 
 
+@pytest.mark.sample(every=2)
 @pytest.mark.parametrize("container", ["mp4", "mkv", "ts"])
 @pytest.mark.parametrize("codec", ["libx264", "libx265"])
 def test_a_copy_is_given_times(convert: Converter, codec: str, container: str) -> None:

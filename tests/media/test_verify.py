@@ -193,7 +193,7 @@ ENCODE = target("mp4", encoded(), AudioSpec("aac"))
 COPY = target("mkv")
 
 
-@pytest.mark.sample(every=5)
+@pytest.mark.sample(every=20)
 @pytest.mark.parametrize("share", [0.35, 0.6, 0.8])
 @pytest.mark.parametrize("asked", [ENCODE, COPY, target("mp3", None, AudioSpec("mp3"))], ids=["encode", "copy", "sound"])
 @pytest.mark.parametrize("form", ["mp4", "matroska"])

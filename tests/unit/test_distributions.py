@@ -49,6 +49,7 @@ def _distributions(module: str) -> set[str]:
     return {_normal(name) for name in _DISTRIBUTIONS.get(top, [])}
 
 
+@pytest.mark.sample(every=3)
 @pytest.mark.parametrize("name", PROJECTS)
 def test_each_package_declares_what_it_imports(name: str) -> None:
     """Or it would work only where another one happens to be installed."""

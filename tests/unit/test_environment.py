@@ -49,6 +49,7 @@ def test_without_ensurepip(tmp_path: Path) -> None:
     assert not (tmp_path / "venv").exists()
 
 
+@pytest.mark.slow
 def test_half_an_environment_is_completed(tmp_path: Path) -> None:
     """What `python -m venv` leaves behind without ensurepip gets its pip once there is one."""
     half = tmp_path / "venv"

@@ -81,6 +81,7 @@ def _add_field(file: FileDescriptorProto) -> None:
     file.message_type[0].field.add(name="another", json_name="another", number=999, type=5, label=1)
 
 
+@pytest.mark.sample(every=2)
 @pytest.mark.parametrize(
     ("change", "breaks"),
     [

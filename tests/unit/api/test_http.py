@@ -92,6 +92,7 @@ async def test_connect_with_one_answer() -> None:
             assert (await response.json())["Projects"] == [{"ProjectName": "a", "Tags": [{"TagKey": "k", "TagValue": "v"}]}]
 
 
+@pytest.mark.sample(every=2)
 @pytest.mark.parametrize(
     ("body", "headers", "status", "code"),
     [

@@ -96,6 +96,7 @@ def test_the_cost_is_what_would_be_lost() -> None:
     assert len(steps) <= 10 and max(steps) < 2**31
 
 
+@pytest.mark.slow
 async def test_changes_are_written_and_nothing_else(server: ApiServer) -> None:
     """With the token of the moment; a server that fails is asked again."""
     now: Sequence[AttemptState] = []
@@ -140,6 +141,7 @@ def doomed(costs: dict[str, int], ages: dict[str, int], count: int) -> list[str]
     return sorted(costs, key=lambda pod: (costs[pod], ages[pod]))[:count]
 
 
+@pytest.mark.sample(every=2)
 @pytest.mark.parametrize("trial", range(20))
 async def test_a_pool_that_shrinks_loses_idle_pods_first(server: ApiServer, trial: int) -> None:
     """Whatever is at work where, and however old the pods are: 20 of 20."""

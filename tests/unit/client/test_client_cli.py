@@ -574,6 +574,7 @@ def test_the_version_is_printed(cli: Cli) -> None:
     assert re.fullmatch(r"reelmill \d+\.\d+\S*\n", cli("--version").stdout)
 
 
+@pytest.mark.slow
 def test_examples_are_requests(cli: Cli) -> None:
     """Each is listed, and is a request as it stands: read as submit reads it, and by the rules of the protos."""
     names = [line.split()[0] for line in cli("example").stdout.splitlines()]
@@ -739,6 +740,7 @@ def test_on_a_terminal_bars_move_and_ctrl_c_can_cancel(fake: Any) -> None:
     assert len(fake.requests("Cancel")) == 1
 
 
+@pytest.mark.sample(every=2)
 @pytest.mark.parametrize("again", ["Enter", "Ctrl-C"])
 def test_on_a_terminal_ctrl_c_leaves_the_task_running(fake: Any, hang: object, again: str) -> None:
     """By default, and at once at the second Ctrl-C: 130, with how to watch it again."""

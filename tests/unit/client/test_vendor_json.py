@@ -301,6 +301,7 @@ def messages(draw: st.DrawFn) -> Message:
     return message
 
 
+@pytest.mark.slow
 @settings(max_examples=150, deadline=None, suppress_health_check=[HealthCheck.too_slow, HealthCheck.data_too_large])
 @given(messages())
 def test_parse_undoes_dump(message: Message) -> None:

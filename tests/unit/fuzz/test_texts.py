@@ -10,6 +10,7 @@ from tests.fuzz.mutations import mutate
 from tests.fuzz.texts import EXAMPLES, READERS
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", READERS)
 @settings(max_examples=150, deadline=None)
 @given(st.data())

@@ -46,6 +46,7 @@ H264, AAC = {"Codec": "h264"}, {"Codec": "aac"}
 HLS, DASH = {"Format": "hls"}, {"Format": "dash", "StartNumber": 3}
 
 
+@pytest.mark.sample(every=3)
 @pytest.mark.parametrize(
     ("asked", "field"),
     [

@@ -80,6 +80,7 @@ def test_the_extra_arguments_of_roles() -> None:
 _UNITS = {"_seconds": "SECONDS", "_hours": "HOURS", "_bytes": "BYTES"}
 
 
+@pytest.mark.sample(every=2)
 @_named([setting for setting in WITH_VALUE if not setting.is_secret])
 def test_what_stands_for_a_value_is_true(setting: Setting) -> None:
     """The unit that the name carries, the form of the type; COUNT for whole numbers only, FILE for PEM files."""
@@ -97,6 +98,7 @@ def test_what_stands_for_a_value_is_true(setting: Setting) -> None:
         assert (setting.metavar == "COUNT") == (kind is int)
 
 
+@pytest.mark.sample(every=11)
 @_named(WITH_VALUE)
 def test_what_help_says_of_empty_values_is_true(
     setting: Setting, monkeypatch: pytest.MonkeyPatch, refused: Callable[..., list[str]]

@@ -19,6 +19,7 @@ def _run(*argv: str, **environment: str) -> subprocess.CompletedProcess[str]:
     )
 
 
+@pytest.mark.sample(every=2)
 @pytest.mark.parametrize("argv", [["--version"], ["worker", "--version"]])
 def test_it_tells_its_version(argv: list[str]) -> None:
     """Before or after the role."""
@@ -26,6 +27,7 @@ def test_it_tells_its_version(argv: list[str]) -> None:
     assert (done.returncode, done.stdout, done.stderr) == (0, f"reelmill-server {__version__}\n", "")
 
 
+@pytest.mark.sample(every=2)
 @pytest.mark.parametrize(("argv", "text"), [(["--help"], "capabilities"), (["serve", "--help"], "--temporal-tls-roots FILE")])
 def test_it_helps(argv: list[str], text: str) -> None:
     """On standard output."""
@@ -44,6 +46,7 @@ def test_a_wrong_setting_is_one_line(tmp_path: Path) -> None:
     assert not list(tmp_path.iterdir())
 
 
+@pytest.mark.slow
 def test_a_flag_wins_over_the_environment(tmp_path: Path) -> None:
     """The database that is migrated is the one of the flag."""
     environment = {"REELMILL_DATABASE_URL": f"sqlite:///{tmp_path}/variable.db", "REELMILL_LOG_LEVEL": "error"}
@@ -54,6 +57,7 @@ def test_a_flag_wins_over_the_environment(tmp_path: Path) -> None:
     assert (tmp_path / "variable.db").exists()
 
 
+@pytest.mark.slow
 def test_an_address_that_is_not_of_this_machine_is_one_line(tmp_path: Path) -> None:
     """It names the flag, and the engine is not started before."""
     done = _run("serve", "--data-dir", str(tmp_path / "data"), "--listen", "192.0.2.1:50051", "--insecure")

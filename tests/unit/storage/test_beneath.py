@@ -57,6 +57,7 @@ def flipping(root: Path) -> Iterator[None]:
         thread.join()
 
 
+@pytest.mark.sample(every=2)
 async def test_a_race_for_a_source_is_never_won(root: Path) -> None:
     """What is read is in the root, or nothing is."""
     storage, read = FileStorage([root]), 0
@@ -70,6 +71,7 @@ async def test_a_race_for_a_source_is_never_won(root: Path) -> None:
     assert read
 
 
+@pytest.mark.slow
 async def test_a_race_for_a_destination_is_never_won(root: Path, tmp_path: Path) -> None:
     """Nothing outside of the root is made, replaced or removed."""
     storage, made = FileStorage([root]), 0

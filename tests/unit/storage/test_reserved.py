@@ -86,6 +86,7 @@ REFUSED = (
 )
 
 
+@pytest.mark.sample(every=2)
 @pytest.mark.parametrize("spelling", REFUSED)
 def test_every_spelling_is_refused(storage: Storage, root: Path, spelling: str) -> None:
     """As a source and as a target, before any work; some name no file at all, which is told as well."""

@@ -291,6 +291,7 @@ async def test_many_watchers_of_a_project_read_it_once(world: World, database: D
     await feeds.wait_closed()
 
 
+@pytest.mark.slow
 async def test_a_slow_watcher_is_told_the_latest_state_only(world: World) -> None:
     """What a task went through meanwhile costs nothing, and is not told."""
     await world.add("task")

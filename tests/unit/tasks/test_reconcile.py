@@ -195,6 +195,7 @@ async def test_a_task_that_a_new_replica_cannot_carry_on_is_told_before_anything
     assert world.told[-1] == {}
 
 
+@pytest.mark.slow
 async def test_tasks_that_no_replica_answers_for_are_asked_again(world: World) -> None:
     """Though a round ends with the first that is not answered for: each takes seconds."""
     for number in range(250):
@@ -320,6 +321,7 @@ async def test_work_that_cannot_be_read_ends_its_task(world: World, monkeypatch:
     assert await world.status("task") == (TaskStatus.FAILED, "InternalError")
 
 
+@pytest.mark.sample(every=2)
 @pytest.mark.parametrize("error", [InternalError("the database refused a statement"), RuntimeError("a defect")])
 @pytest.mark.parametrize(
     ("started", "part", "call"),

@@ -75,6 +75,7 @@ def _queries() -> Iterator[tuple[str, str]]:
 QUERIES = [pytest.param(expression, id=f"{number} {title}") for number, (title, expression) in enumerate(_queries())]
 
 
+@pytest.mark.sample(every=9)
 @pytest.mark.parametrize("expression", QUERIES)
 def test_queries_use_what_the_server_shows(expression: str) -> None:
     """Every metric exists, and every label that is selected or grouped by is one of its own."""
@@ -91,6 +92,7 @@ def test_queries_use_what_the_server_shows(expression: str) -> None:
         assert set(re.findall(r"(\w+)\s*(?:=~|!~|!=|=)", selectors)) <= known[name] | _OF_PROMETHEUS
 
 
+@pytest.mark.sample(every=3)
 @pytest.mark.parametrize("expression", QUERIES)
 def test_queries_select_values_that_exist(expression: str) -> None:
     """A code, queue or status that is renamed cannot stay behind; those of gRPC are in capitals."""
@@ -324,6 +326,7 @@ WORLDS: dict[str, tuple[dict[str, str], set[str]]] = {
 }
 
 
+@pytest.mark.slow
 @needs_promtool
 def test_alerts_fire_when_they_should_and_only_then(tmp_path: Path) -> None:
     """Judged by Prometheus itself, half an hour after the beginning. Each world is a namespace of one Prometheus: none may
@@ -341,6 +344,7 @@ def test_alerts_fire_when_they_should_and_only_then(tmp_path: Path) -> None:
     _run_promtool(tmp_path, "1m", [there, {"interval": "1m", "promql_expr_test": [nothing]}])
 
 
+@pytest.mark.slow
 @needs_promtool
 def test_slow_burning_is_a_warning(tmp_path: Path) -> None:
     """A twentieth of the tasks fails for a day: not enough to wake anybody, too much for the month."""

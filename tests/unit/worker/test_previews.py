@@ -75,6 +75,7 @@ class Clock:
         return self.now
 
 
+@pytest.mark.slow
 def test_frames_are_taken_more_and_more_rarely(monkeypatch: pytest.MonkeyPatch) -> None:
     """The first after a second, of the first video; no frame is held that was not asked for."""
     clock, sample = Clock(), FrameSample()

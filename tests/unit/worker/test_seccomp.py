@@ -141,6 +141,7 @@ def test_only_what_is_in_the_table(machine: str) -> None:
     assert {verdict(machine, number) for number in (NEWEST + 1, NEWEST + 100, 1 << 30, 1 << 30 | 59)} == {UNKNOWN}
 
 
+@pytest.mark.sample(every=2)
 @pytest.mark.parametrize("name", CLOSED)
 def test_closed_calls(libseccomp: ctypes.CDLL, name: str) -> None:
     """By name, on both."""

@@ -70,6 +70,7 @@ def test_a_color_profile_does_no_harm(tmp_path: Path) -> None:
     assert done.returncode == 0, done.stderr
 
 
+@pytest.mark.slow
 def test_side_data_of_frames_is_read_in_one_place() -> None:
     """There alone it is known for which decoders reading is safe."""
     package = Path(reelmill_server.__file__).parent

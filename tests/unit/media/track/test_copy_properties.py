@@ -8,6 +8,7 @@ from itertools import pairwise
 from typing import Any
 
 import av
+import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -156,6 +157,7 @@ def placed(recordings: Sequence[Recording]) -> list[Fraction]:
     return [sum((recording.length for recording in recordings[:number]), Fraction(0)) for number in range(len(recordings))]
 
 
+@pytest.mark.slow
 @settings(max_examples=120)
 @given(st.lists(films(), min_size=1, max_size=3), st.sampled_from(["matroska", "mp4"]))
 def test_frames_are_copied_once_in_order_and_in_time(recordings: list[Recording], container: str) -> None:
@@ -182,6 +184,7 @@ def test_frames_are_copied_once_in_order_and_in_time(recordings: list[Recording]
         assert abs(packet.pts * base - right) <= Fraction(base) * (Fraction(1, 2) + number)
 
 
+@pytest.mark.slow
 @settings(max_examples=200)
 @given(
     st.tuples(st.just(StreamType.VIDEO), st.lists(films(), min_size=1, max_size=3))
@@ -213,6 +216,7 @@ def test_the_frame_shown_last_ends_with_the_span_or_the_stream(recording: Record
     assert max(((packet.pts or 0) + (packet.duration or 0)) * tick for packet in written) <= end + tick
 
 
+@pytest.mark.slow
 @settings(max_examples=120)
 @given(tones())
 def test_audio_is_copied_once_in_order_and_in_time(recording: Recording) -> None:
@@ -238,6 +242,7 @@ def test_audio_is_copied_once_in_order_and_in_time(recording: Recording) -> None
     assert decoded == sorted(decoded)
 
 
+@pytest.mark.slow
 @settings(max_examples=60)
 @given(st.lists(tones(), min_size=2, max_size=3))
 def test_joined_audio_stays_in_its_parts(recordings: list[Recording]) -> None:

@@ -11,6 +11,7 @@ from typing import Any
 
 import av
 import numpy as np
+import pytest
 from av import AudioFrame, VideoFrame
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
@@ -127,6 +128,7 @@ def test_each_frame_is_encoded_once_at_its_time(film: Film) -> None:
         assert abs(end - film.length) <= tick
 
 
+@pytest.mark.slow
 @settings(max_examples=60)
 @given(
     st.lists(films(), min_size=1, max_size=3),

@@ -311,6 +311,7 @@ _ANY_PLANS = st.builds(
 )
 
 
+@pytest.mark.slow
 @given(_ANY_PLANS, st.lists(_MEDIA, max_size=3))
 def test_no_plan_is_too_odd(plan: Plan, infos: Sequence[MediaInfo]) -> None:
     cost = estimate(plan, infos)
@@ -353,6 +354,7 @@ def test_larger_pictures_never_cost_less(plan: Plan, infos: Sequence[MediaInfo],
     _no_less(estimate(_enlarged(plan, times), infos), estimate(plan, infos))
 
 
+@pytest.mark.slow
 @given(_ANY_PLANS | st.sampled_from(list(_PLANS.values())), st.lists(_MEDIA, min_size=3, max_size=3), st.integers(1, 4))
 def test_longer_media_never_cost_less(plan: Plan, infos: Sequence[MediaInfo], times: int) -> None:
     _no_less(estimate(_lengthened(plan, times), infos), estimate(_lengthened(plan, 1), infos))
