@@ -13,9 +13,9 @@ from temporalio.exceptions import ApplicationError
 from temporalio.worker import Replayer, Worker
 
 from reelmill_server.engine import FAST_QUEUE, INSPECT_QUEUE, bounds, encode_queue
-from reelmill_server.engine.activities import ControlActivities
 from reelmill_server.engine.claim import TaskClaim
 from reelmill_server.engine.client import Engine
+from reelmill_server.engine.control_activities import ControlActivities
 from reelmill_server.engine.notification import NotifyActivities
 from reelmill_server.engine.work import AttemptResult, UnitResult, UnitWork, Withdrawal, Work
 from reelmill_server.engine.workers import control_worker, presence_worker

@@ -11,8 +11,8 @@ import pytest
 from reelmill_server.errors import OutputInvalid, ReelmillError
 from reelmill_server.model.capability import Limits
 from reelmill_server.worker.child.main import main
-from reelmill_server.worker.messages import MAX_TEXT_LENGTH
 from reelmill_server.worker.parent import child_process
+from reelmill_server.worker.parent.clipping import MAX_TEXT_LENGTH
 from tests.clips import moving_picture
 from tests.integration.test_attempt import Bench, packaged
 from tests.integration.trials import discover

@@ -11,8 +11,8 @@ from temporalio.client import Client, WorkflowHandle
 from temporalio.worker import Replayer
 
 from reelmill_server.engine import CONTROL_QUEUE
-from reelmill_server.engine.activities import ControlActivities
 from reelmill_server.engine.client import Engine
+from reelmill_server.engine.control_activities import ControlActivities
 from reelmill_server.engine.notification import NotifyActivities, NotifyWorkflow, ProgressWorkflow
 from reelmill_server.engine.work import Work
 from reelmill_server.engine.workers import control_worker, notify_worker

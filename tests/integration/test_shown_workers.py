@@ -8,7 +8,7 @@ from dataclasses import replace
 import pytest
 from temporalio.client import Client
 
-from reelmill_server.engine.activities import ControlActivities
+from reelmill_server.engine.control_activities import ControlActivities
 from reelmill_server.engine.notification import NotifyActivities
 from reelmill_server.engine.shown_workers import ShownWorkers, ShowWorker
 from reelmill_server.engine.workers import control_worker

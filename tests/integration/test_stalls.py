@@ -14,9 +14,9 @@ from temporalio.client import Client
 from temporalio.worker import Worker
 
 from reelmill_server.engine import CONTROL_QUEUE, FAST_QUEUE, INSPECT_QUEUE
-from reelmill_server.engine.activities import ControlActivities
 from reelmill_server.engine.claim import TaskClaim
 from reelmill_server.engine.client import Engine
+from reelmill_server.engine.control_activities import ControlActivities
 from reelmill_server.engine.notification import NotifyActivities
 from reelmill_server.engine.stalls import CANNOT_REPLAY, problem_of
 from reelmill_server.engine.work import AttemptResult, Withdrawal, Work

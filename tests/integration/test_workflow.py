@@ -16,10 +16,11 @@ from temporalio.testing import ActivityEnvironment
 from temporalio.worker import Worker
 
 from reelmill_server.engine import FAST_QUEUE, INSPECT_QUEUE, encode_queue
-from reelmill_server.engine.activities import ControlActivities, WorkerActivities
+from reelmill_server.engine.activities import WorkerActivities
 from reelmill_server.engine.claim import TaskClaim
 from reelmill_server.engine.client import Engine
 from reelmill_server.engine.connection import connect
+from reelmill_server.engine.control_activities import ControlActivities
 from reelmill_server.engine.history import Failure, History
 from reelmill_server.engine.notification import NotifyActivities
 from reelmill_server.engine.queues import Backlog, backlogs

@@ -1,14 +1,8 @@
 """Implementation of MediaConvertService."""
 
-import asyncio
 import json
-import secrets
-import string
-import time
-import uuid
-from collections.abc import AsyncIterator, Awaitable, Callable, Collection
+from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import aclosing, suppress
-from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from functools import partial
 from typing import Any
@@ -17,31 +11,27 @@ from reelmill import vendor_json
 from reelmill.v1 import media_convert_service_pb2 as pb
 from reelmill.v1.task_pb2 import Task
 from reelmill_server import __version__
-from reelmill_server.api import notification_requests, requests, responses, validate, workers
+from reelmill_server.api import requests, responses, validate, workers
 from reelmill_server.api.caller import caller, peer
 from reelmill_server.api.interceptor import request_id
 from reelmill_server.api.masking import holds_secrets
 from reelmill_server.api.media_info import media_info
 from reelmill_server.api.permissions import check_uris
+from reelmill_server.api.submission import Submissions
 from reelmill_server.api.task_query import list_query, status_filter
 from reelmill_server.api.watches import Watches
 from reelmill_server.engine.client import Engine
-from reelmill_server.engine.shares import share
 from reelmill_server.engine.shown_workers import ShownWorkers
-from reelmill_server.engine.work import Inspection, Work, dump_work, load_work
+from reelmill_server.engine.work import Inspection
 from reelmill_server.errors import (
     InternalError,
-    QuotaExceeded,
     ReelmillError,
-    ResourceNotFound,
     ServiceUnavailable,
     StatusConflict,
     Violation,
 )
-from reelmill_server.model.project import Project, Quotas
 from reelmill_server.model.request import ConvertRequest, SourceSpec
 from reelmill_server.model.task import Outcome, TaskQuery, TaskRecord, TaskStatus
-from reelmill_server.notify.registry import Channels
 from reelmill_server.plan.ffmpeg.command import ffmpeg_command
 from reelmill_server.storage.base import Storage
 from reelmill_server.tasks.feed import Feeds
@@ -49,30 +39,6 @@ from reelmill_server.tasks.follower import Snapshot
 from reelmill_server.tasks.projects import ProjectStore
 from reelmill_server.tasks.selector import parse_selector
 from reelmill_server.tasks.store import TaskStore
-from reelmill_server.telemetry import tracing
-from reelmill_server.telemetry.metrics import Metrics
-
-_BASE62 = string.digits + string.ascii_letters
-_DEFAULT_PRIORITY = 3
-# Each takes some ms in many steps: with a whole burst at once, every other call would wait for all of them at each step.
-_CREATED_AT_ONCE = 8
-_DEFAULT_QUOTAS = Quotas(fairness_weight=1.0)
-_NO_PROJECT = Project("", datetime.fromtimestamp(0, UTC), datetime.fromtimestamp(0, UTC))
-
-
-@dataclass(frozen=True)
-class TaskDefaults:
-    """Settings of every new task.
-
-    Attempts, seconds per attempt, seconds without a heartbeat before another worker takes over, and seconds to wait for each
-    accelerator, and seconds for which what a task that did not succeed has kept stays there.
-    """
-
-    max_attempts: int
-    timeout_seconds: float
-    heartbeat_seconds: float
-    accelerator_seconds: float
-    keep_seconds: float
 
 
 class MediaConvertService:
@@ -81,36 +47,26 @@ class MediaConvertService:
     def __init__(
         self,
         *,
+        submissions: Submissions,
         tasks: TaskStore,
         projects: ProjectStore,
         engine: Engine,
         feeds: Feeds,
         storage: Storage,
-        channels: Channels,
-        defaults: TaskDefaults,
         settle: Callable[[str, Outcome], Awaitable[None]],
-        started: Callable[[], None],
         watches: Watches,
         shown_workers: ShownWorkers,
-        metrics: Metrics,
     ) -> None:
-        """Create the service; `settle` records the outcome of a task that the engine does not have; `started` is called when it
-        has one more.
-        """
-        self._started = started
-        self._tasks, self._projects, self._engine, self._feeds, self._settle = tasks, projects, engine, feeds, settle
-        self._storage, self._channels, self._defaults, self._metrics = storage, channels, defaults, metrics
+        """Create the service; `settle` records the outcome of a task that the engine does not have."""
+        self._submissions, self._tasks, self._projects = submissions, tasks, projects
+        self._engine, self._feeds, self._storage, self._settle = engine, feeds, storage, settle
         self._watches, self._workers = watches, shown_workers
-        self._creating = asyncio.Semaphore(_CREATED_AT_ONCE)
 
     async def CreateMediaConvertTask(
         self, request: pb.CreateMediaConvertTaskRequest, _: Any
     ) -> pb.CreateMediaConvertTaskResponse:
-        """Record a task and start its workflow. A repeated `request_id` returns the task that the first call created.
-
-        Raises StatusConflict if the first call had another request, and what is wrong with this one.
-        """
-        stored = await self._create(request)
+        """Record a task and start its workflow."""
+        stored = await self._submissions.create(request)
         return pb.CreateMediaConvertTaskResponse(request_id=request_id(), event_id=stored.event_id, task_id=stored.task_id)
 
     async def GetTask(self, request: pb.GetTaskRequest, _: Any) -> pb.GetTaskResponse:
@@ -177,7 +133,7 @@ class MediaConvertService:
         again.request_id = request.request_id  # the old one stands for the old task
         if caller().known:
             check_uris(caller(), "RetryTask", request.project_name, again)
-        stored = await self._create(again, retry_of=earlier.task_id)
+        stored = await self._submissions.create(again, retry_of=earlier.task_id)
         return pb.RetryTaskResponse(request_id=request_id(), event_id=stored.event_id, task_id=stored.task_id)
 
     async def PlanMediaConvertTask(self, request: pb.PlanMediaConvertTaskRequest, _: Any) -> pb.PlanMediaConvertTaskResponse:
@@ -185,7 +141,7 @@ class MediaConvertService:
         validate.check_required(request, "request")
         response = pb.PlanMediaConvertTaskResponse(request_id=request_id())
         try:
-            project = await self._check(request.request)
+            project = await self._submissions.check(request.request)
             work = requests.conversion(request.request, "plan", datetime.now(UTC), project.service_role)
             inspected = await self._engine.inspect(Inspection("plan", work))
         except (ServiceUnavailable, InternalError):
@@ -223,92 +179,6 @@ class MediaConvertService:
             request_id=request_id(), workers=[workers.worker(one, partial(caller().may, "GetTask")) for one in shown]
         )
 
-    async def _create(self, request: pb.CreateMediaConvertTaskRequest, retry_of: str = "") -> TaskRecord:
-        """Record a task and start its workflow; `retry_of` as in its record. Raises as `CreateMediaConvertTask`."""
-        async with self._creating:
-            project = await self._check(request)
-            record = self._record(request, project, await self._tasks.priorities(request.project_name), retry_of)
-            recipients = [recipient for _, recipient in notification_requests.recipients(request.notification)]
-            try:
-                stored, created = await self._tasks.insert(record, recipients)
-            except QuotaExceeded:
-                self._metrics.quota_refusal_total.inc()
-                raise
-        if not created and (stored.retry_of, json.loads(stored.request_json)) != (retry_of, json.loads(record.request_json)):
-            raise StatusConflict(
-                f"request_id {request.request_id} belongs to another request: send a new one with this request"
-            )
-        if created and stored.admitted:
-            await self.try_start(stored)
-        return stored
-
-    async def start(self, record: TaskRecord) -> None:
-        """Start the workflow of a recorded task. Raises ServiceUnavailable."""
-        await self._engine.start(load_work(record.work_json))
-
-    async def try_start(self, record: TaskRecord, admitted_us: int = 0) -> None:
-        """Start the workflow of a new task; if the engine is unavailable, the reconciler does so later from the record."""
-        try:
-            await self._engine.start(replace(load_work(record.work_json), admitted_us=admitted_us))
-        except ServiceUnavailable:
-            return
-        self._started()
-        if await self._tasks.mark_started(record.task_id):  # requested before the workflow started
-            with suppress(ServiceUnavailable):
-                await self._engine.cancel(record.task_id)
-
-    async def start_admitted(self, record: TaskRecord) -> None:
-        """Start the workflow of a task that has just been admitted, like that of a new one."""
-        await self.try_start(record, time.time_ns() // 1000)
-
-    async def _check(self, request: pb.CreateMediaConvertTaskRequest) -> Project:
-        """Validate a conversion request and return its project; raises the errors of `validate.check_create`."""
-        missing: ResourceNotFound | None = None
-        project = _NO_PROJECT
-        try:
-            if request.project_name:
-                project = await self._projects.get(request.project_name)
-        except ResourceNotFound as error:
-            missing = error
-        validate.check_create(request, self._storage, missing, project.service_role, self._channels)
-        return project
-
-    def _record(
-        self, request: pb.CreateMediaConvertTaskRequest, project: Project, priorities: Collection[int], retry_of: str
-    ) -> TaskRecord:
-        """Return the record of a new task; `priorities` are those of its project's unfinished tasks."""
-        now = datetime.now(UTC)
-        task_id = f"MediaConvert-{uuid.uuid4()}"
-        priority = request.priority or _DEFAULT_PRIORITY
-        work = Work(
-            request=replace(requests.conversion(request, task_id, now, project.service_role), retry_of=retry_of),
-            priority=priority,
-            weight=project.quotas.over(_DEFAULT_QUOTAS).fairness_weight * share(priority, priorities),
-            max_attempts=self._defaults.max_attempts,
-            timeout_seconds=self._defaults.timeout_seconds,
-            heartbeat_seconds=self._defaults.heartbeat_seconds,
-            accelerator_seconds=self._defaults.accelerator_seconds,
-            keep_seconds=self._defaults.keep_seconds,
-            trace=tracing.current(),
-            progress_step=request.notification.notify_progress_percent_step,
-            records_at_once=True,
-        )
-        return TaskRecord(
-            task_id=task_id,
-            project_name=request.project_name,
-            request_id=request.request_id,
-            event_id=_event_id(),
-            status=TaskStatus.RUNNING,
-            start_time=now,
-            request_json=json.dumps(vendor_json.dump(request), ensure_ascii=False),
-            work_json=dump_work(work),
-            user_data=request.user_data,
-            tags=requests.tags_of(request),
-            priority=priority,
-            created_by=caller().name if caller().known else "",
-            retry_of=retry_of,
-        )
-
 
 def _shown(snapshot: Snapshot, with_definition: bool = False) -> Task:
     return responses.task(snapshot, with_definition, _is_foreign(snapshot.record))
@@ -324,11 +194,6 @@ def _is_foreign(record: TaskRecord) -> bool:
 def _watcher() -> str:
     """Return by what streams of one caller are counted: its name, or its address where nobody is asked."""
     return caller().name if caller().known else peer()
-
-
-def _event_id() -> str:
-    """Return a random event id in the form of the contract's samples: three hex digits, a dash, 27 base-62 characters."""
-    return f"{secrets.token_hex(2)[:3].upper()}-{''.join(secrets.choice(_BASE62) for _ in range(27))}"
 
 
 def _problems(error: ReelmillError) -> list[pb.FieldProblem]:

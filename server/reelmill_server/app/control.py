@@ -17,16 +17,17 @@ from reelmill_server.api.console.links import Links, key_of
 from reelmill_server.api.http.front import Front
 from reelmill_server.api.interceptor import CallInterceptor
 from reelmill_server.api.keys import KeyService
-from reelmill_server.api.media_convert import MediaConvertService, TaskDefaults
+from reelmill_server.api.media_convert import MediaConvertService
 from reelmill_server.api.notifications import NotificationService
 from reelmill_server.api.projects import ProjectService
 from reelmill_server.api.services import Services
+from reelmill_server.api.submission import Submissions, TaskDefaults
 from reelmill_server.api.watches import Watches
 from reelmill_server.app.background import OnDemand, background, polling
 from reelmill_server.app.listeners import Listeners, gate
 from reelmill_server.app.records import Records
-from reelmill_server.engine.activities import ControlActivities
 from reelmill_server.engine.client import Engine
+from reelmill_server.engine.control_activities import ControlActivities
 from reelmill_server.engine.notification import NotifyActivities
 from reelmill_server.engine.queues import backlogs
 from reelmill_server.engine.shown_workers import ShownWorkers
@@ -80,16 +81,16 @@ class ControlPlane:
         self._channels = Channels(settings)
         self._delivery = self._make_delivery()
         self._storage = build_storage(settings, metrics)
-        service = self._media_convert_service()
-        self._admission = Admission(records.tasks, records.lease, service.start_admitted)
-        self._reconciler = self._make_reconciler(service)
+        submissions = self._make_submissions()
+        self._admission = Admission(records.tasks, records.lease, submissions.start_admitted)
+        self._reconciler = self._make_reconciler(submissions)
         self.measure = (
             OnDemand("count", self._count_tasks, _COUNT_SECONDS),
             OnDemand("queues", self._measure_queues, _COUNT_SECONDS),
         )
         """What the metrics are measured by when someone asks for them."""
         services = Services(
-            service,
+            self._media_convert_service(submissions),
             ProjectService(records.projects, records.tasks, records.quotas, self._admission.wake),
             NotificationService(records.notifications, records.projects, self._delivery.deliver_pending),
             KeyService(records.keys),
@@ -126,11 +127,11 @@ class ControlPlane:
             metrics=self._metrics,
         )
 
-    def _make_reconciler(self, service: MediaConvertService) -> Reconciler:
+    def _make_reconciler(self, submissions: Submissions) -> Reconciler:
         tasks, engine = self._records.tasks, self._engine
         return Reconciler(
             tasks,
-            start=service.start,
+            start=submissions.start,
             view=engine.view,
             running=engine.running,
             stalled=engine.stalled,
@@ -149,13 +150,12 @@ class ControlPlane:
         links = Links(key_of(settings.console_secret.get_secret_value(), settings.data_dir), self._shown_task)
         return Console(front, self._storage, links, self._records.previews, asks=bool(settings.authentication))
 
-    def _media_convert_service(self) -> MediaConvertService:
+    def _make_submissions(self) -> Submissions:
         settings = self._settings
-        return MediaConvertService(
+        return Submissions(
             tasks=self._records.tasks,
             projects=self._records.projects,
             engine=self._engine,
-            feeds=self._feeds,
             storage=self._storage,
             channels=self._channels,
             defaults=TaskDefaults(
@@ -165,11 +165,22 @@ class ControlPlane:
                 accelerator_seconds=settings.accelerator_wait_seconds,
                 keep_seconds=settings.retry_keep_seconds,
             ),
-            settle=self._settle,
             started=self._collector.wake,
+            metrics=self._metrics,
+        )
+
+    def _media_convert_service(self, submissions: Submissions) -> MediaConvertService:
+        settings = self._settings
+        return MediaConvertService(
+            submissions=submissions,
+            tasks=self._records.tasks,
+            projects=self._records.projects,
+            engine=self._engine,
+            feeds=self._feeds,
+            storage=self._storage,
+            settle=self._settle,
             shown_workers=self._shown_workers,
             watches=Watches(settings.watch_limit, settings.watch_caller_limit, self._metrics),
-            metrics=self._metrics,
         )
 
     async def _shown_task(self, task_id: str) -> task_pb2.Task | None:

@@ -1,8 +1,8 @@
-"""Activities: all effects of workflows. Workers run attempts and inspections, api replicas record outcomes."""
+"""Activities of workers: attempts, inspections, and what cleans up after them."""
 
 import asyncio
 import time
-from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
+from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import replace
 from functools import partial
@@ -17,8 +17,9 @@ from reelmill_server.engine.client import Engine
 from reelmill_server.engine.heartbeat import heartbeating
 from reelmill_server.engine.history import WORKER_DRAINING
 from reelmill_server.engine.milestones import Milestones, last_step
-from reelmill_server.engine.names import CONVERT, ENCODE_UNIT, ERASE, INSPECT, PRESENT, RECORD, ROOM, WITHDRAW
+from reelmill_server.engine.names import CONVERT, ENCODE_UNIT, ERASE, INSPECT, WITHDRAW
 from reelmill_server.engine.pending_files import unpack
+from reelmill_server.engine.running_attempt import RunningAttempt
 from reelmill_server.engine.work import (
     AttemptResult,
     Inspected,
@@ -38,7 +39,7 @@ from reelmill_server.model.plan import Plan
 from reelmill_server.model.preview import Preview
 from reelmill_server.model.publication import Claim, PendingFile
 from reelmill_server.model.request import ConvertRequest, Credentials
-from reelmill_server.model.task import Artifact, Outcome, Progress
+from reelmill_server.model.task import Artifact, Progress
 from reelmill_server.model.time import MICROSECONDS
 from reelmill_server.model.units import Split
 from reelmill_server.model.worker_state import AttemptState, TaskPart, with_few_previews
@@ -131,7 +132,7 @@ class WorkerActivities:
     ) -> None:
         """`advanced` takes the progress of whole tasks besides the engine, where watchers are served by the same process."""
         self._attempts, self._engine, self._metrics, self._advanced = attempts, engine, metrics, advanced
-        self._running: list[_RunningAttempt] = []
+        self._running: list[RunningAttempt] = []
 
     def running(self) -> tuple[AttemptState, ...]:
         """Return the running attempts, in the order in which they began; previews are with them for a few seconds."""
@@ -209,9 +210,9 @@ class WorkerActivities:
             await self._engine.report_progress(work.request.task_id, percent)
 
     @asynccontextmanager
-    async def _counted(self, work: Work, part: TaskPart, chunk: int = 0) -> AsyncIterator["_RunningAttempt"]:
+    async def _counted(self, work: Work, part: TaskPart, chunk: int = 0) -> AsyncIterator[RunningAttempt]:
         """Count and log an attempt; its errors cross the engine with their codes."""
-        running = _RunningAttempt(work, part, chunk)
+        running = RunningAttempt(work, part, chunk)
         self._running.append(running)
         structlog.contextvars.bind_contextvars(task_id=work.request.task_id, attempt=work.attempt)
         _log.info("attempt started", lane=work.lane)
@@ -282,66 +283,5 @@ class WorkerActivities:
             raise _failure(error) from error
 
 
-class _RunningAttempt:
-    """A running attempt: when it began, microseconds since the epoch; how far its task came; and how it will be counted."""
-
-    def __init__(self, work: Work, part: TaskPart, chunk: int) -> None:
-        self.started_us, self.outcome, self.percent = time.time_ns() // 1000, "Succeeded", 0
-        self.progress = Progress()
-        self._preview: Preview | None = None
-        self._work, self._part, self._chunk = work, part, chunk
-
-    def show(self, preview: Preview) -> None:
-        """Take the latest preview."""
-        self._preview = preview
-
-    @property
-    def state(self) -> AttemptState:
-        """Return the attempt and its progress, as replicas are shown it."""
-        request = self._work.request
-        return AttemptState(
-            project_name=request.project_name,
-            task_id=request.task_id,
-            attempt=self._work.attempt,
-            lane=self._work.lane,
-            part=self._part,
-            started_us=self.started_us,
-            progress=self.progress,
-            chunk=self._chunk,
-            preview=self._preview,
-        )
-
-
 def _seconds_since(us: int) -> float:
     return max(0.0, time.time() - us / MICROSECONDS)
-
-
-class ControlActivities:
-    """The activities that api replicas run: only they reach the task records."""
-
-    def __init__(
-        self,
-        record: Callable[[str, Outcome], Awaitable[None]],
-        present: Callable[[Sequence[str]], Awaitable[dict[str, int]]],
-        room: Callable[[Sequence[str]], Awaitable[int]],
-    ) -> None:
-        """`record` writes an outcome; `present` counts the workers on which each encoder family works; `room` returns the most
-        memory that an attempt may take on a worker which serves one of the queues.
-        """
-        self._record, self._present, self._room = record, present, room
-
-    @activity.defn(name=RECORD)
-    async def record_outcome(self, task_id: str, outcome: Outcome) -> None:
-        """Write a task's outcome to its row; the first one wins."""
-        async with heartbeating():
-            await self._record(task_id, outcome)
-
-    @activity.defn(name=PRESENT)
-    async def present(self, families: tuple[str, ...]) -> dict[str, int]:
-        """Count the workers on which each of `families` works."""
-        return await self._present(families)
-
-    @activity.defn(name=ROOM)
-    async def room(self, lanes: tuple[str, ...]) -> int:
-        """Return the most bytes of memory that one attempt may take on a worker which serves one of `lanes`; none: any."""
-        return await self._room(lanes)

@@ -22,7 +22,8 @@ from reelmill_server.engine import (
     encode_queue,
     presence_queue,
 )
-from reelmill_server.engine.activities import ControlActivities, WorkerActivities
+from reelmill_server.engine.activities import WorkerActivities
+from reelmill_server.engine.control_activities import ControlActivities
 from reelmill_server.engine.notification import FileActivities, NotifyActivities, NotifyWorkflow, ProgressWorkflow
 from reelmill_server.engine.shown_workers import ShowWorkerWorkflow
 from reelmill_server.engine.workflow import CleanUpWorkflow, InspectWorkflow, MediaConvertWorkflow

@@ -3,8 +3,7 @@
 Not pickle: a child that its media has subverted must not be able to run code in its parent.
 """
 
-from collections.abc import Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from typing import Annotated, Literal
 
 from pydantic import Field, TypeAdapter
@@ -296,58 +295,6 @@ FromChild = (
     | Failed
 )
 ToChild = Go | Exclude | Stop
-
-MAX_TEXT_LENGTH = 4096
-"""Most characters of a text that a child reports, such as a reason or a warning."""
-_MAX_TEXTS = 1000
-
-
-def clipped(message: FromChild) -> FromChild:
-    """Return a message with its texts for people cut to MAX_TEXT_LENGTH, at most 1000 of them, and its percentage in range."""
-    match message:
-        case Advanced():
-            progress = message.progress
-            message = replace(message, progress=replace(progress, percent=min(max(progress.percent, 0), 100)))
-        case Failed():
-            fields = tuple((_clip(field), _clip(text)) for field, text in message.fields[:_MAX_TEXTS])
-            message = replace(message, code=_clip(message.code), message=_clip(message.message), fields=fields)
-        case EncoderLost():
-            message = replace(
-                message, encoder=_clip(message.encoder), device=_clip(message.device), reason=_clip(message.reason)
-            )
-        case Planned():
-            message = replace(message, plan=replace(message.plan, warnings=_clip_all(message.plan.warnings)))
-        case Finished():
-            made = tuple(replace(result, artifact=_clip_artifact(result.artifact)) for result in message.made)
-            message = replace(message, made=made, warnings=_clip_all(message.warnings))
-        case ChunkEncoded():
-            message = replace(message, warnings=_clip_all(message.warnings))
-    return message
-
-
-def _clip_artifact(artifact: Artifact) -> Artifact:
-    """Return an artifact with short texts about its streams; its URI is compared with the plan's."""
-    streams = tuple(
-        replace(
-            stream,
-            codec=_clip(stream.codec),
-            encoder=_clip(stream.encoder),
-            reason=_clip(stream.reason),
-            language=_clip(stream.language),
-            adjustments=tuple(replace(one, reason=_clip(one.reason)) for one in stream.adjustments[:_MAX_TEXTS]),
-        )
-        for stream in artifact.streams
-    )
-    return replace(artifact, streams=streams)
-
-
-def _clip_all(texts: Sequence[str]) -> tuple[str, ...]:
-    return tuple(map(_clip, texts[:_MAX_TEXTS]))
-
-
-def _clip(text: str) -> str:
-    return text if len(text) <= MAX_TEXT_LENGTH else f"{text[: MAX_TEXT_LENGTH - 1]}…"
-
 
 FROM_CHILD: TypeAdapter[FromChild] = TypeAdapter(Annotated[FromChild, Field(discriminator="kind")])
 TO_CHILD: TypeAdapter[ToChild] = TypeAdapter(Annotated[ToChild, Field(discriminator="kind")])

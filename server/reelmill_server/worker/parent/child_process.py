@@ -20,6 +20,7 @@ from reelmill_server.worker.child.entry import enter
 from reelmill_server.worker.handover import Handover
 from reelmill_server.worker.messages import KEPT_ENVIRONMENT
 from reelmill_server.worker.parent.child_output import ChildOutput
+from reelmill_server.worker.parent.clipping import clipped
 from reelmill_server.worker.parent.crash_report import CrashReport
 from reelmill_server.worker.parent.memory_watch import MEMORY_WATCH, WatchedChild
 from reelmill_server.worker.parent.range_server import RangeServer
@@ -210,7 +211,7 @@ def _read(text: bytes) -> messages.FromChild:
     message = messages.FROM_CHILD.validate_json(text)
     if len(text) > _MAX_SMALL_BYTES and not isinstance(message, _LARGE):
         raise ValueError(f"a message of {len(text)} bytes")
-    return messages.clipped(message)
+    return clipped(message)
 
 
 @asynccontextmanager
