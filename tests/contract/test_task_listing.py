@@ -5,12 +5,17 @@ import random
 from collections.abc import Callable
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
+from itertools import product
 
 import pytest
+from sqlalchemy.dialects import sqlite
 
 from reelmill_server.errors import InvalidArgument, ResourceNotFound
 from reelmill_server.model.task import Outcome, TagValue, TaskQuery, TaskRecord, TaskStatus, tag_text
-from reelmill_server.tasks.listing import MAX_PAGE_BYTES
+from reelmill_server.tasks import listing
+from reelmill_server.tasks.changes import ChangeStore
+from reelmill_server.tasks.database import Database
+from reelmill_server.tasks.listing import MAX_PAGE_BYTES, page_query
 from reelmill_server.tasks.page_tokens import encode_token
 from reelmill_server.tasks.selector import matches, parse_selector
 from reelmill_server.tasks.store import TaskStore
@@ -182,6 +187,45 @@ async def test_tag_selectors_match_the_text_of_a_value(store: TaskStore, make_re
         assert "".join(map(str, alike)) == expected, selector
     pages = await walk(store, TaskQuery("demo", tags=parse_selector("k=1"), limit=1, sort="start_time", descending=True))
     assert [task_id[-1] for task_id in pages] == ["2", "1", "0"]
+
+
+@pytest.mark.parametrize("few", [0, 1, 10])
+async def test_a_tag_selects_the_same_tasks_whether_few_have_it_or_many(
+    few: int, store: TaskStore, database: Database, make_record: MakeRecord, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """In all orders and pages, with a status and for watchers, too; a second tag counts as well."""
+    monkeypatch.setattr(listing, "_RARE", few)
+    records = random_records(make_record, 24)
+    tagged = [
+        replace(record, tags={"all": "yes", "some": str(number % 4), "number": number % 12})
+        for number, record in enumerate(records)
+    ]
+    await insert_all(store, tagged)
+    for selector, (sort, descending) in product(("all=yes", "all=yes,some=2", "number=2,some=2", "number=2,all=no"), ORDERS):
+        pairs = parse_selector(selector)
+        having = [record for record in tagged if matches(record.tags, pairs)]
+        for statuses in ([], [TaskStatus.FAILED]):
+            query = TaskQuery("demo", frozenset(statuses), pairs, sort=sort, descending=descending, limit=3)
+            wanted = [record for record in having if not statuses or record.status in statuses]
+            expected = [record.task_id for record in sorted(wanted, key=sort_key(sort), reverse=descending)]
+            assert await walk(store, query) == expected, (selector, sort, descending, statuses)
+        assert await ChangeStore(database).matching(query, "", 100) == sorted(r.task_id for r in wanted)
+
+
+@pytest.mark.parametrize(("sort", "descending"), ORDERS)
+async def test_no_list_walks_through_tasks_of_another_status(
+    sort: str, descending: bool, store: TaskStore, database: Database
+) -> None:
+    """An index has the tasks of a status in each order; nothing is sorted."""
+    if not database.is_sqlite:
+        pytest.skip("PostgreSQL plans by what is in the tables")
+    query = TaskQuery("demo", frozenset({TaskStatus.FAILED}), sort=sort, descending=descending)
+    async with database.read() as connection:
+        listed = page_query(query, await listing.searched(connection, query))
+        text = str(listed.compile(dialect=sqlite.dialect(), compile_kwargs={"literal_binds": True}))
+        plan = [str(row[-1]) for row in await connection.exec_driver_sql(f"EXPLAIN QUERY PLAN {text}")]
+    assert "(project_name=? AND status=?)" in plan[0] and "ix_tasks_by_status" in plan[0]
+    assert not [step for step in plan if "B-TREE" in step]
 
 
 @pytest.mark.parametrize("selector", ["a", "=1", "a=1,", ",", "a=1, b=2", "a=1,a=1", ",".join(f"k{n}=1" for n in range(21))])

@@ -216,8 +216,8 @@ async def test_counts_cover_every_status(store: TaskStore, make_record: MakeReco
     for number in range(3):
         await store.insert(make_record(number))
     await store.finish("MediaConvert-0001", FULL_OUTCOME, END)
-    counts = {TaskStatus.RUNNING: 2, TaskStatus.SUCCEEDED: 0, TaskStatus.FAILED: 1, TaskStatus.CANCELED: 0}
-    assert await store.counts() == counts
+    assert await store.ended_counts() == {TaskStatus.SUCCEEDED: 0, TaskStatus.FAILED: 1, TaskStatus.CANCELED: 0}
+    assert await store.counts_by_project() == {"demo": (2, 0)}
     assert await store.count_unfinished("demo") == (2, 0)
     assert await store.count_unfinished("none") == (0, 0)
 

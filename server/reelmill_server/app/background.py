@@ -11,6 +11,7 @@ from temporalio.worker import Worker
 
 from reelmill_server.errors import ReelmillError, ServiceUnavailable
 
+_DEMAND_SECONDS = 5.0
 _log = structlog.get_logger(__name__)
 
 
@@ -42,7 +43,9 @@ async def _attempt(name: str, step: Callable[[], Awaitable[None]]) -> None:
 
 
 class OnDemand:
-    """Work that is done when someone asks for its result, and not again within `fresh_seconds`; nobody waits for it longer."""
+    """Work that is done when someone asks for its result, and not again within `fresh_seconds`; nobody waits for it longer, or
+    longer than five seconds.
+    """
 
     def __init__(self, name: str, step: Callable[[], Awaitable[None]], fresh_seconds: float) -> None:
         self._name, self._step, self._fresh_seconds = name, step, fresh_seconds
@@ -55,7 +58,7 @@ class OnDemand:
             self._begun = time.monotonic()
             self._running = asyncio.create_task(_attempt(self._name, self._step))
         if self._running is not None:
-            await asyncio.wait((self._running,), timeout=self._fresh_seconds)
+            await asyncio.wait((self._running,), timeout=min(self._fresh_seconds, _DEMAND_SECONDS))
 
 
 @asynccontextmanager

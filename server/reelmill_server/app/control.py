@@ -55,6 +55,7 @@ from reelmill_server.telemetry.metrics import Metrics
 _DEFAULT_PROJECT = "default"
 _WATCH_GRACE_SECONDS = 2.0  # watchers still receive tasks that end during the drain
 _COUNT_SECONDS = 5.0
+_ENDED_COUNT_SECONDS = 60.0  # all tasks on record are counted, which may be millions
 _log = structlog.get_logger(__name__)
 Check = Callable[[], Awaitable[object]]
 
@@ -85,7 +86,8 @@ class ControlPlane:
         self._admission = Admission(records.tasks, records.lease, submissions.start_admitted)
         self._reconciler = self._make_reconciler(submissions)
         self.measure = (
-            OnDemand("count", self._count_tasks, _COUNT_SECONDS),
+            OnDemand("count", self._count_unfinished, _COUNT_SECONDS),
+            OnDemand("count of ended tasks", self._count_ended, _ENDED_COUNT_SECONDS),
             OnDemand("queues", self._measure_queues, _COUNT_SECONDS),
         )
         """What the metrics are measured by when someone asks for them."""
@@ -225,11 +227,14 @@ class ControlPlane:
         await self._records.nonces.forget_expired(time.time_ns() // 1000)
         await self._delivery.deliver_overdue()
 
-    async def _count_tasks(self) -> None:
-        counts = await self._records.tasks.counts()
-        for status in TaskStatus:
-            self._metrics.tasks.labels(status).set(counts.get(status, 0))
-        self._metrics.show_projects(await self._records.tasks.counts_by_project(), self._settings.metrics_projects)
+    async def _count_ended(self) -> None:
+        for status, count in (await self._records.tasks.ended_counts()).items():
+            self._metrics.tasks.labels(status).set(count)
+
+    async def _count_unfinished(self) -> None:
+        counts = await self._records.tasks.counts_by_project()
+        self._metrics.tasks.labels(TaskStatus.RUNNING).set(sum(map(sum, counts.values())))
+        self._metrics.show_projects(counts, self._settings.metrics_projects)
         since = await self._records.notifications.oldest_pending()
         age = (datetime.now(UTC) - since).total_seconds() if since else 0.0
         self._metrics.notification_oldest_seconds.set(max(0.0, age))

@@ -14,7 +14,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 
 from reelmill_server.model.task import TaskQuery, TaskRecord, TaskStatus
 from reelmill_server.tasks.database import Database
-from reelmill_server.tasks.listing import filters
+from reelmill_server.tasks.listing import filters, searched
 from reelmill_server.tasks.rows import shown_tasks, task_record
 from reelmill_server.tasks.tables import IS_RUNNING, projects, task_tags, tasks
 
@@ -72,9 +72,10 @@ class ChangeStore:
 
     async def matching(self, query: TaskQuery, task_id: str, limit: int) -> Sequence[str]:
         """Return the next ids of the tasks that match a query, after this one."""
-        statement = select(tasks.c.task_id).where(*filters(query), tasks.c.task_id > task_id)
         async with self._database.read() as connection:
-            found = await connection.execute(statement.order_by(tasks.c.task_id).limit(limit))
+            columns = (await searched(connection, query)).c
+            statement = select(columns.task_id).where(*filters(query, columns), columns.task_id > task_id)
+            found = await connection.execute(statement.order_by(columns.task_id).limit(limit))
             return [str(name) for name in found.scalars()]
 
     async def tagged(self, task_ids: Collection[str], digests: Collection[str]) -> Mapping[str, frozenset[str]]:

@@ -4,7 +4,9 @@ from collections.abc import Mapping, Sequence
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import ColumnElement, RowMapping, Select, select, tuple_
+from sqlalchemy import ColumnElement, FromClause, RowMapping, Select, exists, func, select, tuple_
+from sqlalchemy.ext.asyncio import AsyncConnection
+from sqlalchemy.sql.base import ReadOnlyColumnCollection
 
 from reelmill_server.errors import InvalidArgument, Violation
 from reelmill_server.model.task import TaskPage, TaskQuery
@@ -20,23 +22,44 @@ _SORT_COLUMNS: Mapping[str, tuple[str, ...]] = {
 }
 MAX_PAGE_BYTES = 3 << 20
 """Most bytes of a page of several tasks: gRPC's clients accept messages of 4 MiB by default."""
+_RARE = 5_000
+"""Tasks with a tag that are looked at one by one, rather than all tasks in the order of the list until a page is full."""
+_SEARCHED = (tasks.c.task_id, tasks.c.project_name, tasks.c.status, tasks.c.start_time, tasks.c.end_time)
 _KINDS: Mapping[str, type[int] | type[str]] = {"task_id": str, "start_time": int, "end_time": int}
 
 
-def page_query(query: TaskQuery) -> Select[Any]:
+def page_query(query: TaskQuery, source: FromClause) -> Select[Any]:
     """Return the statement that selects a page, plus one row to determine whether another page follows.
 
-    Raises InvalidArgument for an unknown sort key and for a token of another query.
+    `source`: what is to be searched. Raises InvalidArgument for an unknown sort key and for a token of another query.
     """
     names = _sort_columns(query)
-    columns = [tasks.c[name] for name in names]
-    statement = shown_tasks(query.requests).where(*filters(query)).limit(query.limit + 1)
-    statement = statement.order_by(*(column.desc() if query.descending else column.asc() for column in columns))
-    if is_first_page(query):
-        return statement
-    position = decode_token(query.next_token, _digest(query), tuple(_KINDS[name] for name in names))
-    key, last = tuple_(*columns), tuple_(*position)
-    return statement.where(key < last if query.descending else key > last)
+    columns = [source.c[name] for name in names]
+    conditions = filters(query, source.c)
+    if not is_first_page(query):
+        position = decode_token(query.next_token, _digest(query), tuple(_KINDS[name] for name in names))
+        key, last = tuple_(*columns), tuple_(*position)
+        conditions.append(key < last if query.descending else key > last)
+    if source is tasks:
+        return _first(shown_tasks(query.requests).where(*conditions), columns, query)
+    found = _first(select(source.c.task_id).where(*conditions), columns, query)
+    return _first(shown_tasks(query.requests).where(tasks.c.task_id.in_(found)), [tasks.c[name] for name in names], query)
+
+
+def _first(statement: Select[Any], columns: Sequence[ColumnElement[Any]], query: TaskQuery) -> Select[Any]:
+    order = (column.desc() if query.descending else column.asc() for column in columns)
+    return statement.order_by(*order).limit(query.limit + 1)
+
+
+async def searched(connection: AsyncConnection, query: TaskQuery) -> FromClause:
+    """Return what to search for the tasks of a query: those with a tag of it that few have, else all of them."""
+    for tag in query.tags:
+        having = select(task_tags.c.task_id).where(task_tags.c.tag_digest == tag_digest(*tag))
+        count = select(func.count()).select_from(having.limit(_RARE + 1).subquery())
+        if (await connection.execute(count)).scalar_one() <= _RARE:
+            # A LIMIT, of more than there are, keeps databases from walking through all tasks in the order of the list.
+            return select(*_SEARCHED).where(tasks.c.task_id.in_(having)).limit(2 * _RARE).subquery()
+    return tasks
 
 
 def page_of(query: TaskQuery, rows: Sequence[RowMapping]) -> TaskPage:
@@ -72,17 +95,17 @@ def _sort_columns(query: TaskQuery) -> tuple[str, ...]:
     return _SORT_COLUMNS[query.sort]
 
 
-def filters(query: TaskQuery) -> list[ColumnElement[bool]]:
-    """Return the conditions of a query, without its position."""
-    found: list[ColumnElement[bool]] = [tasks.c.project_name == query.project_name]
+def filters(query: TaskQuery, columns: ReadOnlyColumnCollection[str, Any] = tasks.c) -> list[ColumnElement[bool]]:
+    """Return the conditions of a query, without its position, on these columns of tasks."""
+    found: list[ColumnElement[bool]] = [columns.project_name == query.project_name]
     if query.statuses:
-        found.append(tasks.c.status.in_(sorted(status.value for status in query.statuses)))
+        found.append(columns.status.in_(sorted(status.value for status in query.statuses)))
     for key, text in query.tags:
-        tagged = select(task_tags.c.task_id).where(task_tags.c.tag_digest == tag_digest(key, text))
-        found.append(tasks.c.task_id.in_(tagged))
+        same = (task_tags.c.task_id == columns.task_id, task_tags.c.tag_digest == tag_digest(key, text))
+        found.append(exists().where(*same))
     bounds = (
-        (tasks.c.start_time, query.start_from, query.start_to),
-        (tasks.c.end_time, query.end_from, query.end_to),
+        (columns.start_time, query.start_from, query.start_to),
+        (columns.end_time, query.end_from, query.end_to),
     )
     for column, first, last in bounds:
         if first is not None:
@@ -90,7 +113,7 @@ def filters(query: TaskQuery) -> list[ColumnElement[bool]]:
         if last is not None:
             found.append(column <= to_microseconds(last))
     if query.end_from is not None or query.end_to is not None:
-        found.append(tasks.c.end_time < NOT_ENDED)  # a running task has no end time that could be in the range
+        found.append(columns.end_time < NOT_ENDED)  # a running task has no end time that could be in the range
     return found
 
 

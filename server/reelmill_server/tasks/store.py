@@ -17,7 +17,7 @@ from reelmill_server.model.task import Outcome, TaskPage, TaskQuery, TaskRecord,
 from reelmill_server.tasks import retention
 from reelmill_server.tasks.changes import next_change
 from reelmill_server.tasks.database import Database
-from reelmill_server.tasks.listing import is_first_page, page_of, page_query
+from reelmill_server.tasks.listing import is_first_page, page_of, page_query, searched
 from reelmill_server.tasks.notifications import insert_waiting, make_due
 from reelmill_server.tasks.projects import no_such_project
 from reelmill_server.tasks.quotas import admit, unfinished, with_admission
@@ -106,8 +106,8 @@ class TaskStore:
         whatever is inserted meanwhile. Raises ResourceNotFound if the project does not exist, InvalidArgument for an unknown
         sort key and for a token of another query.
         """
-        statement = page_query(query)
         async with self._database.read() as connection:
+            statement = page_query(query, await searched(connection, query))
             rows = (await connection.execute(statement)).mappings().all()
             if not rows and is_first_page(query):
                 await _require_project(connection, query.project_name)
@@ -219,12 +219,13 @@ class TaskStore:
         async with self._database.read() as connection:
             return [str(name) for name in (await connection.execute(query.order_by(*order).limit(limit))).scalars()]
 
-    async def counts(self) -> Mapping[TaskStatus, int]:
-        """Return the number of tasks of each status, over all projects."""
-        query = select(tasks.c.status, func.count()).group_by(tasks.c.status)
+    async def ended_counts(self) -> Mapping[TaskStatus, int]:
+        """Return the number of tasks of each final status, over all projects, by walking through an index of all of them."""
+        final = [status.value for status in TaskStatus if status.final]
+        query = select(tasks.c.status, func.count()).where(tasks.c.status.in_(final)).group_by(tasks.c.status)
         async with self._database.read() as connection:
-            counts = {TaskStatus(status): int(count) for status, count in await connection.execute(query)}
-        return {status: counts.get(status, 0) for status in TaskStatus}
+            counts = {status: int(count) for status, count in await connection.execute(query)}
+        return {TaskStatus(status): counts.get(status, 0) for status in final}
 
     async def counts_by_project(self) -> Mapping[str, tuple[int, int]]:
         """Return, for each project with unfinished tasks, how many are admitted and how many are waiting."""

@@ -211,8 +211,10 @@ UNIQUE_REQUEST = Index("uq_tasks_request", tasks.c.project_name, tasks.c.request
 Index("ix_tasks_by_id", tasks.c.project_name, tasks.c.task_id)
 Index("ix_tasks_by_start", tasks.c.project_name, tasks.c.start_time, tasks.c.task_id)
 Index("ix_tasks_by_end", tasks.c.project_name, tasks.c.end_time, tasks.c.task_id)
-# Lists by status, and the number of running tasks in a project.
+# The same for lists of one status, and the number of running tasks in a project.
 Index("ix_tasks_by_status", tasks.c.project_name, tasks.c.status, tasks.c.task_id)
+Index("ix_tasks_by_status_start", tasks.c.project_name, tasks.c.status, tasks.c.start_time, tasks.c.task_id)
+Index("ix_tasks_by_status_end", tasks.c.project_name, tasks.c.status, tasks.c.end_time, tasks.c.task_id)
 # The reconciler: all running tasks, and those not started in the engine. Metrics: counts by status.
 Index("ix_tasks_status", tasks.c.status, tasks.c.task_id)
 Index(
