@@ -11,7 +11,8 @@ from reelmill_server.media.conversion.feed import Feed, Scope
 from reelmill_server.media.input.account import Accountant
 from reelmill_server.media.input.decoding import Decoding
 from reelmill_server.media.input.source import Location, open_source
-from reelmill_server.media.output.base import Output, StopSignal
+from reelmill_server.media.output.base import Output, Stopped, StopSignal
+from reelmill_server.media.output.sharing import share_audio
 from reelmill_server.model.capability import Limits
 from reelmill_server.model.plan import Plan
 
@@ -57,6 +58,9 @@ class Run:
             stack.callback(self._close)
             for output in open_outputs(sources):  # one by one, so that those already open are closed when the next one fails
                 self.outputs.append(output)
+            for encoding in share_audio(self.outputs, self._check):
+                stack.callback(encoding.close)
+            stack.callback(self._close)  # before them: outputs wait for what they make
             for output in self.outputs:
                 output.start()
             kind = CopyFeed if copies(self._plan, self.outputs, sources) else Feed
@@ -70,6 +74,11 @@ class Run:
         """Return warnings about what was left out or could not be decoded. Raises InvalidMedia when it is too much."""
         tracks = (text for output in self.outputs for track in output.tracks for text in track.warnings(output.plan))
         return [*tracks, *self.decoding.check()]
+
+    def _check(self) -> None:
+        """Raise Stopped when all threads are to end."""
+        if self.stop.is_set():
+            raise Stopped
 
     def _close(self) -> None:
         """End all threads. After success they have ended already; after a failure they must not go on."""

@@ -21,6 +21,7 @@ from reelmill_server.media.input.tally import Given
 from reelmill_server.media.libav.errors import meaning_of_writing
 from reelmill_server.media.libav.log import error_text
 from reelmill_server.media.libav.types import AnyPacket
+from reelmill_server.media.output.in_order import InOrder, Made
 from reelmill_server.media.output.queue import WORKING_BYTES, EventQueue
 from reelmill_server.media.track.base import StreamStats, Track
 from reelmill_server.model.plan import ImagePlan, InputPlan, Plan, StreamType, TargetPlan
@@ -65,8 +66,8 @@ class MediaFile:
     given: tuple[Given | None, ...] = ()
 
 
-# A step of the writing thread: gives the packets that become ready, all at once or one by one.
-_Event = Callable[[], list[AnyPacket] | Iterator[AnyPacket]]
+# A step of the writing thread: gives the packets that become ready, all at once, one by one, or later.
+_Event = Callable[[], Made]
 
 
 class Output(ABC):
@@ -94,7 +95,8 @@ class Output(ABC):
         self._attached_lengths: defaultdict[int, Fraction] = defaultdict(Fraction)
         self._followers: Sequence[Track] = ()
         self._reaching = True
-        self._events = EventQueue[_Event](self.check)
+        self._order = InOrder()
+        self._events = EventQueue[_Event](self.check, list)
         self._thread = threading.Thread(target=self._work, name=f"target-{plan.index}", daemon=True)
 
     @property
@@ -106,6 +108,11 @@ class Output(ABC):
     def frames(self) -> int:
         """Return how many video frames were written."""
         return max((track.written.packets for track in self.tracks if track.plan.type == StreamType.VIDEO), default=0)
+
+    @property
+    def from_key(self) -> bool:
+        """Whether the output begins at the keyframe before the span, as copied video must."""
+        return any(stream.begins_at_key for file in self._files for stream in file.streams)
 
     def _note(self, text: str) -> None:
         self.notes.append(f"{self.plan.field}: {text}")
@@ -124,13 +131,12 @@ class Output(ABC):
 
     def give(self, part: Part, track: Track, stream: int, item: Any) -> None:
         """Hand a frame or a packet to a track."""
+        # There may be many, and there is seldom anybody who follows.
+        feed = partial(self._feed, part, track) if self._followers else partial(track.feed, part)
+        event = partial(feed, stream, item)
         if isinstance(item, Packet):
-            # There may be many, and there is seldom anybody who follows.
-            feed = partial(self._feed, part, track) if self._followers else partial(track.feed, part)
-            self._events.give(partial(feed, stream, item), item.size)
-            return
-        event = partial(self._feed, part, track, stream, item)
-        if isinstance(item, AudioBlock):
+            self._events.give(event, item.size)
+        elif isinstance(item, AudioBlock):
             frame = item.frame
             self._events.give(event, max(frame.samples * frame.layout.nb_channels * _SAMPLE_BYTES, WORKING_BYTES))
         else:
@@ -143,8 +149,8 @@ class Output(ABC):
 
     def reach(self, part: Part, seconds: Fraction) -> None:
         """Tell that the part lasts at least `seconds`."""
-        if self._reaching:
-            self._events.give(partial(self._reach, part, seconds))
+        for track in self._tracks_of(part) if self._reaching else ():
+            self._events.give(partial(track.reach, part, seconds))
 
     def end(self, part: Part, end: Fraction | None, last: bool) -> None:
         """End a part at `end`, in the source's seconds; None: where the concatenated inputs end."""
@@ -156,7 +162,12 @@ class Output(ABC):
 
     def settle(self) -> None:
         """Wait until everything given so far is processed, so that parts know which tracks want no more of them."""
+        self._events.give(self._settle)
         self._events.settle()
+
+    def _settle(self) -> list[AnyPacket]:
+        self._order.settle()
+        return []
 
     def join(self) -> None:
         """Wait until everything is written. Raises what the writing thread failed with, or Stopped."""
@@ -196,12 +207,8 @@ class Output(ABC):
     def _bundles(self) -> Iterator[Sequence[AnyPacket]]:
         """Yield the packets to write, those together that became ready together."""
         for event in self._events:
-            made = event()
-            if isinstance(made, list):
-                yield made
-            else:
-                for packet in made:
-                    yield (packet,)
+            yield from self._order.add(event())
+        yield from self._order.rest()
         for track in self.tracks:
             for packet in track.finish():
                 yield (packet,)
@@ -242,10 +249,6 @@ class Output(ABC):
                 if stream == index:
                     ready += self._feed(part, track, stream, next(packets))
         return ready
-
-    def _reach(self, part: Part, seconds: Fraction) -> Iterator[AnyPacket]:
-        for track in self._tracks_of(part):
-            yield from track.reach(part, seconds)
 
     def _end(self, part: Part, end: Fraction | None, last: bool) -> Iterator[AnyPacket]:
         length = self._length(part.number, end)

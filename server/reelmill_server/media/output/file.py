@@ -155,10 +155,9 @@ class FileOutput(Output):
 
     def produced(self, accountant: Accountant) -> MediaFile:
         """Return the written file, once `join` has returned; `accountant` counted what was read for it."""
-        from_key = any(stream.begins_at_key for file in self._files for stream in file.streams)
         for track in self.tracks:
             track.written.dropped[UNORDERED] = track.unordered
-        given = tuple(track.given(accountant, from_key) for track in self.tracks)
+        given = tuple(track.given(accountant, self.from_key) for track in self.tracks)
         return MediaFile(self.path, self.plan, tuple(track.written for track in self.tracks), given)
 
     def _write(self) -> None:

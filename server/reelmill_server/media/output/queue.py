@@ -20,11 +20,12 @@ _POLL_SECONDS = 0.2
 class EventQueue(Generic[T]):
     """Hand events from one thread to another, which iterates over them until there are no more.
 
-    Both threads call `check` while they wait; it raises when they are to end.
+    Both threads call `check` while they wait; it raises when they are to end. `idle`: an event for the other thread while it
+    waits for long.
     """
 
-    def __init__(self, check: Callable[[], None]) -> None:
-        self._check = check
+    def __init__(self, check: Callable[[], None], idle: T | None = None) -> None:
+        self._check, self._idle = check, idle
         self._queue = _Bundles[T](_QUEUE_ITEMS)
         self._bundle: list[T] = []
         self._items = self._bytes = 0
@@ -52,7 +53,13 @@ class EventQueue(Generic[T]):
 
     def __iter__(self) -> Iterator[T]:
         """Yield the events. Raises what `check` raises."""
-        while bundle := self._get():
+        while True:
+            bundle = self._get()
+            if bundle is None:
+                yield from () if self._idle is None else (self._idle,)
+                continue
+            if not bundle:
+                return
             yield from bundle
             self._queue.task_done()
 
@@ -79,13 +86,12 @@ class EventQueue(Generic[T]):
                 continue
             return
 
-    def _get(self) -> list[T]:
-        while True:
-            self._check()
-            try:
-                return self._queue.get(timeout=_POLL_SECONDS)
-            except queue.Empty:
-                continue
+    def _get(self) -> list[T] | None:
+        self._check()
+        try:
+            return self._queue.get(timeout=_POLL_SECONDS)
+        except queue.Empty:
+            return None
 
 
 class _Bundles(queue.Queue[list[T]]):

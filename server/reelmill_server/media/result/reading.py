@@ -170,6 +170,9 @@ def decode_ends(stream: Any, planned: StreamPlan, sight: StreamReading, where: s
     stream.codec_context.options = {**usual_decoders(), **checks}
     if copied and not may_decode(stream):
         return
+    if stream.type == "video" and not copied:
+        # Several frames at once. Not those of a copy, of which more may be lost where one is damaged.
+        stream.thread_type = "AUTO"
     tail = list(sight.tail)
     if stream.type == "audio":
         tail = tail[-_SAMPLE_PACKETS:]

@@ -51,9 +51,9 @@ class AudioTrack(Track):
         self._stage = _loudness_stage(plan, self.written)
         self._mixer = Mixer(plan.working, len(numbers), plan.ducking) if len(numbers) > 1 else None
         self._max_frames, self._base = max_frames, None
-        self._stream = open_encoder(plan, output)
-        self._decoded = _decoded_peak(plan, self._stream.codec_context)
-        describe(self._stream, plan, sources, keep_metadata)
+        self.stream = open_encoder(plan, output)
+        self._decoded = _decoded_peak(plan, self.stream.codec_context)
+        describe(self.stream, plan, sources, keep_metadata)
 
     def _of(self, part: Part) -> Iterator[tuple[int, AudioInput]]:
         """Yield the inputs to which the part belongs, with their numbers."""
@@ -111,7 +111,7 @@ class AudioTrack(Track):
 
     def _encode(self, frame: AudioFrame | None) -> Iterator[AnyPacket]:
         try:
-            packets = self._stream.encode(frame)
+            packets = self.stream.encode(frame)
         except av.error.FFmpegError as error:
             raise failure_of_encoder(error, self.plan, "failed while encoding") from error
         if self._base is None and packets:
