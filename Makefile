@@ -91,6 +91,10 @@ test-console: $(STAMP) ## use the console in Chromium, and have axe look at its 
 chaos: $(STAMP) ## 200 tasks while everything dies at random instants (TASKS=, SEED=, SECONDS=)
 	$(BIN)/python -m tests.chaos $(if $(TASKS),--tasks $(TASKS)) $(if $(SEED),--seed $(SEED)) $(if $(SECONDS),--seconds $(SECONDS)) $(ARGS)
 
+.PHONY: drivers
+drivers: $(STAMP) ## 200 tasks on a simulated NVIDIA card that comes and goes (TASKS=, SEED=); needs a C compiler, libx264-dev, libx265-dev
+	$(BIN)/python -m tests.drivers $(if $(TASKS),--tasks $(TASKS)) $(if $(SEED),--seed $(SEED)) $(ARGS)
+
 .PHONY: chaos-short
 chaos-short: $(STAMP) ## the same in about a minute: 20 tasks, each kind of fault once (SEED=)
 	$(BIN)/python -m tests.chaos --short --tasks 20 --patience 400 $(if $(SEED),--seed $(SEED)) $(ARGS)

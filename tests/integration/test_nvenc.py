@@ -17,10 +17,13 @@ from reelmill_server.model.needs import Needs
 from reelmill_server.model.request import Hardware, SegmentFormat, SegmentSpec, TargetSpec
 from reelmill_server.worker.parent import child_process
 from reelmill_server.worker.parent.capabilities import try_family
+from tests import judge
 from tests.clips import moving_picture
 from tests.drivers import Driver, build, child_with
 from tests.integration.test_attempt import Bench, Told
 from tests.integration.trials import discover
+from tests.media.test_right_by_default import PQ, hdr_clip
+from tests.sources import write
 
 pytestmark = pytest.mark.toolchain
 ENCODERS = ("h264_nvenc", "hevc_nvenc")
@@ -245,3 +248,26 @@ async def test_older_cards_are_used_for_what_they_can(bench: Bench, driver: Driv
     assert artifacts[0].streams[0].encoder == "hevc_nvenc" and not warnings
     artifacts, _ = await attempt(bench, target(bench, codec="h265", b_frames=2))
     assert artifacts[0].streams[0].encoder == "libx265" and "has no B-frames" in artifacts[0].streams[0].reason
+
+
+async def test_hdr_metadata_are_those_of_the_source(bench: Bench) -> None:
+    """NVENC is not told of them: its packets are given what software writes, on every keyframe."""
+    write(hdr_clip(PQ), bench.folder / "clip.mp4")
+    hdr = {"codec": "h265", "pixel_format": "yuv420p10le", "width": 320, "height": 180}
+    shown = []
+    for hardware in (Hardware.REQUIRED, Hardware.NEVER):
+        artifacts, warnings = await attempt(bench, target(bench, hardware=hardware, **hdr))
+        assert artifacts[0].streams[0].encoder == ("hevc_nvenc" if hardware is Hardware.REQUIRED else "libx265")
+        assert not warnings
+        lines = judge.first_picture_side_data(bench.folder / "out.mp4").splitlines()
+        told = (line.partition("side data - ")[2] for line in lines)
+        shown.append({text for text in told if text.startswith(("Mastering display", "Content light"))})
+    assert shown[0] == shown[1] and len(shown[0]) == 2 and "MaxCLL=1000, MaxFALL=400" in str(shown[0])
+
+
+async def test_the_plan_says_that_a_card_encodes_all_of_it(bench: Bench) -> None:
+    """Whatever the parallelism that is asked for: it is what happens."""
+    request = replace(bench.request(target(bench)), parallelism=3)
+    inspected = await bench.attempts.inspect("plan", request)
+    assert inspected.plan and inspected.plan.targets[0].streams[0].encoder == "h264_nvenc"
+    assert inspected.split and not inspected.split.units and "an accelerator encodes it whole" in inspected.split.reason

@@ -18,6 +18,7 @@ from reelmill_server.engine.names import CONVERT, PRESENT
 from reelmill_server.engine.work import AttemptResult, Work
 from reelmill_server.errors import HardwareUnavailable
 from reelmill_server.model.capability import SOFTWARE
+from reelmill_server.model.needs import Needs
 
 ResultT = TypeVar("ResultT")
 ONCE = RetryPolicy(maximum_attempts=1)
@@ -28,6 +29,7 @@ _FAIRNESS_KEY_BYTES = 64  # of the engine
 _ALL = 3  # the engine's priority of tasks that had no turn yet
 _GRACE_SECONDS = 300  # the worker ends an attempt by its own clock first, which begins when it has what the attempt needs
 _PRESENT_SECONDS = 10
+_LEAST_WAIT_SECONDS = 1.0  # a worker that is free takes a task within it
 
 
 async def attempt(work: Work) -> AttemptResult:
@@ -45,7 +47,7 @@ async def attempt(work: Work) -> AttemptResult:
         if not lanes and waited:
             raise _no_accelerator(work)
         for lane in lanes or work.needs.lanes:
-            seconds = 0.0 if lane == SOFTWARE else work.accelerator_seconds
+            seconds = 0.0 if lane == SOFTWARE else _wait_seconds(work.needs, work.accelerator_seconds)
             queued = replace(work, lane=lane)
             try:
                 return await run_activity(CONVERT, queued, queued, encode_queue(lane), AttemptResult, seconds)
@@ -54,6 +56,12 @@ async def attempt(work: Work) -> AttemptResult:
                     raise
             waited = True
         check_history()
+
+
+def _wait_seconds(needs: Needs, most: float) -> float:
+    """Return how long a task waits for an accelerator: where software will do, no longer than that pays."""
+    pays = needs.saved_seconds if SOFTWARE in needs.lanes else 0.0
+    return min(most, max(pays, _LEAST_WAIT_SECONDS)) if pays else most
 
 
 async def available_workers(work: Work) -> Mapping[str, int]:

@@ -18,7 +18,8 @@ class Needs:
     `lanes` are encoder families, the preferred first; without `software` at the end an accelerator is required. `sessions`:
     streams to encode on an accelerator. `objection`: why the worker that probed the task cannot carry it out, empty if it can.
     `chunked`: how the work can be split among workers, None if it cannot. `keeps`: the task is so large that files of a failed
-    attempt are kept for the next one until they are published.
+    attempt are kept for the next one until they are published. `saved_seconds`: by how much an accelerator shortens the task,
+    by estimate; 0: unknown.
     """
 
     cost: Cost
@@ -27,6 +28,7 @@ class Needs:
     objection: str = ""
     chunked: ChunkedPlan | None = None
     keeps: bool = False
+    saved_seconds: float = 0.0
 
     def without(self, families: Collection[str]) -> "Needs":
         """Return the requirements without some encoder families, as far as others are left."""

@@ -10,6 +10,7 @@ from reelmill_server.model.colour import Matrix, Primaries, Range, Transfer
 from reelmill_server.model.ducking import DuckingPlan
 from reelmill_server.model.image_request import FrameMode, ImageKind
 from reelmill_server.model.loudness import LOUDNESS_FORMAT, LoudnessPlan
+from reelmill_server.model.media_info import ContentLight, MasteringDisplay
 from reelmill_server.model.overlay_plan import OverlayPlan
 from reelmill_server.model.package_plan import GroupPlan, PackagePlan
 from reelmill_server.model.quality import QualityTarget
@@ -143,7 +144,8 @@ class StreamPlan:
     is measured. `passes`: 2 if a first pass over all frames finds out where bits are needed. `quality`: what its CRF is chosen
     for. `smart_cut`: a copy begins and ends at the frame; else it begins at a keyframe.
     `loudness`: that of audio is measured, or brought to a level, in its `working` format. `ducking`: of lines that are mixed,
-    some lower the others.
+    some lower the others. `mastering_display`, `content_light`: HDR metadata that the encoder does not write, so that its
+    packets are given them.
     """
 
     type: StreamType
@@ -168,6 +170,8 @@ class StreamPlan:
     smart_cut: SmartCutPlan | None = None
     loudness: LoudnessPlan | None = None
     ducking: DuckingPlan | None = None
+    mastering_display: MasteringDisplay | None = None
+    content_light: ContentLight | None = None
 
     @property
     def begins_at_key(self) -> bool:

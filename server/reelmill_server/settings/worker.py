@@ -65,8 +65,9 @@ class WorkerSettings(Group):
         default=30,
         ge=1,
         le=DAY_SECONDS,
-        description="How long a task waits for each encoder family that it prefers before it takes the next one. A task that"
-        " requires hardware fails if no worker with any has appeared by then.",
+        description="How long a task waits at most for each encoder family that it prefers before it takes the next one; if it"
+        " may use software, no longer than an accelerator saves, by estimate. A task that requires hardware fails if no worker"
+        " with any has appeared by then.",
     )
     admission_wait_seconds: Seconds = Field(
         default=60,

@@ -251,9 +251,12 @@ class Go:
 
 @dataclass(frozen=True)
 class Exclude:
-    """Do not run the plan: make another without these encoders (name to reason)."""
+    """Do not run the plan: make another without these encoders (name to reason), and those that single targets may not use, by
+    index.
+    """
 
     encoders: dict[str, str]
+    targets: dict[int, dict[str, str]] = field(default_factory=dict)
     kind: Literal["exclude"] = "exclude"
 
 

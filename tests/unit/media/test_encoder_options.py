@@ -67,7 +67,9 @@ def _objection(option: Any, value: str) -> str:
         return "" if option.min <= number <= option.max else f"is not from {option.min:g} to {option.max:g}"
     if option.type == OptionType.BOOL:
         return "" if value in ("0", "1") else "is neither 0 nor 1"
-    return "" if option.type in (OptionType.STRING, OptionType.DICT) else f"is of a type that nothing here writes: {option.type}"
+    return (
+        "" if option.type in (OptionType.STRING, OptionType.DICT) else f"is of a type that nothing here writes: {option.type}"
+    )
 
 
 def told_to_video(codec: str, device: str, encoder: str) -> Iterator[Mapping[str, str]]:

@@ -4,13 +4,12 @@ A tuple of `cc_data` has three bytes: flags (whether it is valid, and its kind),
 of CEA-608 for field 1 and 2, kinds 2 and 3 are CEA-708, where 3 begins a packet.
 """
 
-import re
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Iterator
 
 from av import VideoFrame
 from av.sidedata.sidedata import Type
 
-from reelmill_server.media.libav.packets import twin
+from reelmill_server.media.libav import sei
 from reelmill_server.media.libav.side_data import frame_data
 from reelmill_server.media.libav.types import AnyPacket
 
@@ -24,15 +23,9 @@ DELETED = "sidedata=mode=delete:type=A53_CC"
 _BYTES, _VALID, _KIND, _PARITY = 3, 4, 3, 0x80
 _IDENTIFIER = b"GA94\x03"
 _COUNTRY = b"\xb5\x00\x31"  # before the identifier in SEI messages (ITU-T T.35), not in MPEG-2
+_REGISTERED = 4  # the type of SEI messages by ITU-T T.35
 _PLACE_BYTES = 1 << 17  # captions come before the slices of a frame, or of its fields
-_START_CODE = re.compile(rb"\x00?\x00\x00\x01")
-_ESCAPED = re.compile(rb"\x00\x00(?=[\x00-\x03])")
-_SEI_HEADERS: Mapping[str, bytes] = {"h264": b"\x06", "hevc": b"\x4e\x01"}
-_IS_SLICE: Mapping[str, Callable[[int], bool]] = {
-    "h264": lambda byte: 1 <= byte & 0x1F <= 5,
-    "hevc": lambda byte: byte >> 1 & 0x3F < 32,
-}
-CODECS = tuple(_SEI_HEADERS)
+CODECS = sei.CODECS
 """Codecs (libav's names) whose encoders write captions, or whose packets can be given some."""
 
 
@@ -74,18 +67,5 @@ def in_packet(packet: AnyPacket) -> bytes:
 
 def with_captions(packet: AnyPacket, codec: str, data: bytes) -> AnyPacket:
     """Return a packet of H.264 or H.265 with start codes, and with `data` (at most 31 tuples) as its captions."""
-    held = bytes(packet)
-    for found in _START_CODE.finditer(held):
-        if found.end() < len(held) and _IS_SLICE[codec](held[found.end()]):
-            place = found.start()
-            changed = AnyPacket(held[:place] + _message(codec, data) + held[place:])
-            changed.stream = packet.stream
-            return twin(packet, changed)
-    return packet
-
-
-def _message(codec: str, data: bytes) -> bytes:
-    """Return the NAL unit of an SEI message with captions."""
-    count = len(data) // _BYTES
-    payload = _COUNTRY + _IDENTIFIER + bytes((0x40 | count, 0xFF)) + data + b"\xff"
-    return b"\0\0\0\1" + _SEI_HEADERS[codec] + _ESCAPED.sub(b"\0\0\3", bytes((4, len(payload))) + payload + b"\x80")
+    payload = _COUNTRY + _IDENTIFIER + bytes((0x40 | len(data) // _BYTES, 0xFF)) + data + b"\xff"
+    return sei.with_messages(packet, codec, ((_REGISTERED, payload),))

@@ -13,6 +13,7 @@ from reelmill_server.media.libav.comparison import Comparison, References, make_
 from reelmill_server.media.libav.encoder import encode, open_encoder
 from reelmill_server.media.libav.frame_sample import FrameSample
 from reelmill_server.media.libav.segment_clock import SegmentClock
+from reelmill_server.media.libav.sei import hdr_messages, with_messages
 from reelmill_server.media.libav.timestamps import AffineMap, exact
 from reelmill_server.media.libav.types import AnyPacket
 from reelmill_server.media.overlay.pipeline import Overlays
@@ -49,6 +50,7 @@ class FrameEncoder:
         self._scale = AffineMap(Fraction(1))  # of timestamps in it to those of packets
         self._packet_base: Any = None
         self._encoded = 0
+        self._metadata = hdr_messages(plan.mastering_display, plan.content_light)
         self._segment_clock = SegmentClock(plan.segment_us)
         self._checks: list[PacketTimes | PictureCheck] = []
         if plan.device not in ("", SOFTWARE):
@@ -84,6 +86,8 @@ class FrameEncoder:
             for check in self._checks:
                 check.check(encoded)
             packet = self._captions.onto(encoded)
+            if self._metadata and packet.is_keyframe:
+                packet = with_messages(packet, self._plan.codec, self._metadata)
             if self._encoded <= _UNDATED_FRAMES.get(self._plan.encoder, 0):
                 packet.dts = packet.pts
             packet.duration = self._durations.pop(packet.pts, packet.duration) if packet.pts is not None else packet.duration

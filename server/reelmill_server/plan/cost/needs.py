@@ -10,6 +10,7 @@ from reelmill_server.model.plan import COPY, Plan, StreamType
 from reelmill_server.model.request import ConvertRequest, Hardware, VideoSpec
 from reelmill_server.plan.codec.video_encoders import VIDEO_ENCODERS
 from reelmill_server.plan.cost.estimate import estimate
+from reelmill_server.plan.cost.savings import seconds_saved
 from reelmill_server.plan.cost.tables import MEASURED_THREADS
 
 # Assumed for a task that could not be planned where it was probed: that of a 1080p encode.
@@ -24,7 +25,9 @@ def needs_of(
     `order`: encoder families, the preferred first. `threads`: number of cores that libav sees.
     """
     encoded = [stream for target in plan.targets for stream in target.streams if stream.encodes_video]
-    return Needs(estimate(plan, infos, threads), lanes_of(request, order) if encoded else (SOFTWARE,), len(encoded))
+    lanes = lanes_of(request, order) if encoded else (SOFTWARE,)
+    saved = 0.0 if lanes == (SOFTWARE,) else seconds_saved(request, plan, infos, threads)
+    return Needs(estimate(plan, infos, threads), lanes, len(encoded), saved_seconds=round(saved, 3))
 
 
 def unplanned(request: ConvertRequest, order: Sequence[str], objection: str) -> Needs:

@@ -62,6 +62,24 @@ _ENCODERS: Mapping[str, tuple[str, str, Callable[[MasteringDisplay], str], str]]
 }
 """HDR metadata by encoder: the option, name and format of the mastering display, name of the content light level."""
 
+_BY_PACKETS = ("hevc_nvenc",)
+"""Encoders that take no metadata from FFmpeg here, and whose packets are given them."""
+_BY_FRAMES = ("hevc_vaapi", "av1_vaapi", "hevc_qsv", "av1_qsv")
+"""Encoders that take them from the frames."""
+
+
+def packet_metadata(encoder: str, stream: VideoStreamInfo) -> tuple[MasteringDisplay | None, ContentLight | None]:
+    """Return the HDR metadata that the packets of `encoder` are to be given."""
+    return (stream.mastering_display, stream.content_light) if encoder in _BY_PACKETS else (None, None)
+
+
+def lost_metadata(encoder: str, stream: VideoStreamInfo) -> str:
+    """Return the warning where the stream's HDR metadata is lost with `encoder`; empty: it is not, or there is none."""
+    kept = encoder in _ENCODERS or encoder in _BY_PACKETS or encoder in _BY_FRAMES
+    if kept or not (stream.mastering_display or stream.content_light):
+        return ""
+    return f"the source has HDR metadata (mastering display, content light level), which {encoder} does not write: it is lost"
+
 
 def with_metadata(options: Mapping[str, str], encoder: str, stream: VideoStreamInfo) -> dict[str, str]:
     """Return `options` with those that pass the stream's HDR metadata to `encoder`, if it has any."""

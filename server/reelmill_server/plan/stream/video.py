@@ -131,13 +131,15 @@ def plan_video(
     ordered = (*shape, *steady) if rate > source_rate else (*steady, *shape)
     whole = (*header_colours(stream), *((_DEINTERLACE,) if stream.interlaced else ()), *header_crop(stream))
     options = video_encoders.options(choice, replace(spec, pixel_format=wanted))
+    stays = hdr.is_hdr(stream) and not mapped
+    display, light = hdr.packet_metadata(choice.encoder, stream) if stays else (None, None)
     planned = StreamPlan(
         type=StreamType.VIDEO,
         parts=(PartPlan(stream.index, (*whole, *ordered, f"format={choice.pixel_format}")),),
         codec=video_encoders.LIBAV_CODEC[spec.codec],
         encoder=choice.encoder,
         reason=choice.reason,
-        options=hdr.with_metadata(options, choice.encoder, stream) if hdr.is_hdr(stream) and not mapped else options,
+        options=hdr.with_metadata(options, choice.encoder, stream) if stays else options,
         video=VideoOutput(
             width=geometry.width,
             height=geometry.height,
@@ -151,8 +153,14 @@ def plan_video(
         passes=spec.passes,
         expected_us=clock.expected_us(stream),
         slack_us=frame_us(min(rate, source_rate or rate) or source_rate),
+        mastering_display=display,
+        content_light=light,
     )
-    told = (ON_BLACK * bool(opaque and stream.transparent), hdr.unasked(spec.codec) * (mapped and not spec.pixel_format))
+    told = (
+        ON_BLACK * bool(opaque and stream.transparent),
+        hdr.unasked(spec.codec) * (mapped and not spec.pixel_format),
+        hdr.lost_metadata(choice.encoder, stream) if stays else "",
+    )
     return planned, (*geometry.warnings, *filter(None, told))
 
 

@@ -36,6 +36,9 @@ from reelmill_server.worker.child.inspect import ProbedSources, identities, plan
 from reelmill_server.worker.child.previews import Previews
 from reelmill_server.worker.child.progress import ProgressMeter
 
+_MOST_WAITS = 8
+"""Programs beside this one may take a session that was free a moment ago; at some time it is enough."""
+
 
 def convert(attempt: Attempt) -> messages.FromChild:
     """Plan and run a conversion; if an encoder fails, plan again without it as long as the request allows."""
@@ -58,7 +61,9 @@ def convert(attempt: Attempt) -> messages.FromChild:
             refused = error.opening and _may_replace(attempt, error) and (error.full or capabilities.still_works(error.encoder))
             lost = messages.EncoderLost(error.encoder, error.device, error.failure, refused, error.target, error.full)
             attempt.report(lost)
-            if not _may_replace(attempt, error) or not objections.add(error, refused):
+            if not _may_replace(attempt, error):
+                raise
+            if not objections.waits_for_sessions(error) and not objections.add(error, refused):
                 raise
         else:
             break
@@ -73,6 +78,12 @@ class _Objections:
     excluded: dict[str, str]
     refused: dict[int, dict[str, str]] = field(default_factory=dict)
     warnings: list[str] = field(default_factory=list)
+    waits: int = 0
+
+    def waits_for_sessions(self, error: EncoderDown) -> bool:
+        """Return whether the parent decides what becomes of an encoder that has no session left: it knows who holds them."""
+        self.waits += error.full
+        return error.full and self.waits <= _MOST_WAITS
 
     def add(self, error: EncoderDown, refused: bool) -> bool:
         """Add an encoder that failed, for its target only if it `refused` that one's settings; return whether it is new."""
@@ -147,14 +158,16 @@ def _given_plan(assignment: messages.Assignment) -> tuple[Plan, Split]:
 
 def _negotiated_plan(attempt: Attempt, probed: ProbedSources, objections: "_Objections") -> Plan:
     """Return a plan that the parent accepts, as only that knows how many encoder sessions are free."""
-    excluded = dict(objections.excluded)
+    excluded, refused = dict(objections.excluded), {index: dict(names) for index, names in objections.refused.items()}
     while True:
-        plan = plan_for(attempt, probed, excluded, objections.refused)
+        plan = plan_for(attempt, probed, excluded, refused)
         attempt.report(messages.Planned(plan, probed.media, split_for(attempt, plan, probed)))
         answer = attempt.receive_answer()
         if isinstance(answer, messages.Go):
             return plan
         excluded.update(answer.encoders)
+        for index, names in answer.targets.items():
+            refused.setdefault(index, {}).update(names)
 
 
 def _may_replace(attempt: Attempt, error: EncoderDown) -> bool:

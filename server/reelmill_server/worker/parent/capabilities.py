@@ -13,7 +13,7 @@ import structlog
 
 from reelmill_server.errors import ReelmillError, from_code
 from reelmill_server.model.capability import SOFTWARE, Capability, Limits, Sandbox
-from reelmill_server.model.plan import Plan
+from reelmill_server.model.plan import Plan, StreamPlan
 from reelmill_server.model.time import MICROSECONDS
 from reelmill_server.plan.codec.video_encoders import VIDEO_ENCODERS
 from reelmill_server.worker import messages
@@ -156,16 +156,40 @@ class Capabilities:
                 _log.info("encoder is back", encoder=capability.name)
             self._encoders[capability.name] = capability
 
-    def refused(self, plan: Plan) -> dict[str, str]:
-        """Return the encoders of `plan` for which no session is free, with the reason."""
+    def lost_of(self, plan: Plan) -> dict[str, str]:
+        """Return the accelerators' encoders of `plan` that do not work any more, with the reason."""
+        used = {stream.encoder for stream in _accelerated(plan)}
+        known = (self._encoders[name] for name in used if name in self._encoders)
+        return {capability.name: capability.reason for capability in known if not capability.available}
+
+    def lacking(self, plan: Plan) -> dict[int, dict[str, str]]:
+        """Return by the index of the target the encoders for which no session is left, with the reason: the first targets take
+        those that are free.
+        """
+        needed: Counter[str] = Counter()
+        lacking: dict[int, dict[str, str]] = {}
+        for target in plan.targets:
+            for stream in target.streams:
+                needed[stream.device] += 1
+                most = self.max_sessions(stream.device)
+                if most and self._in_use[stream.device] + needed[stream.device] > most:
+                    reason = f"all {most} sessions of {stream.device} are in use"
+                    lacking.setdefault(target.index, {})[stream.encoder] = reason
+        return lacking
+
+    def lacking_families(self, plan: Plan) -> list[str]:
+        """Return the families that have fewer free sessions than `plan` needs."""
         needed = _sessions_of(plan)
-        return {
-            stream.encoder: f"all {self._sessions[stream.device]} sessions of {stream.device} are in use"
-            for target in plan.targets
-            for stream in target.streams
-            if stream.device in self._sessions
-            and self._in_use[stream.device] + needed[stream.device] > self._sessions[stream.device]
-        }
+        return [
+            family
+            for family, streams in needed.items()
+            if (most := self.max_sessions(family)) and self._in_use[family] + streams > most
+        ]
+
+    def is_full(self, family: str) -> bool:
+        """Return whether all sessions of a family are in use."""
+        most = self.max_sessions(family)
+        return bool(most) and self._in_use[family] >= most
 
     def has_sessions(self, family: str, streams: int) -> bool:
         """Return whether an encoder of `family` works and can take so many more streams; more than there are in total count as
@@ -184,6 +208,10 @@ class Capabilities:
             yield lease
         finally:
             lease.release()
+
+
+def _accelerated(plan: Plan) -> Iterator[StreamPlan]:
+    return (stream for target in plan.targets for stream in target.streams if stream.device not in ("", SOFTWARE))
 
 
 def _sessions_of(plan: Plan) -> Counter[str]:

@@ -10,8 +10,8 @@ from reelmill_server.telemetry.metrics import Metrics
 from reelmill_server.worker import messages
 from reelmill_server.worker.parent.capabilities import Capabilities
 
-FALLBACK_KINDS = ("failed", "sessions")
-"""Why one encoder replaces another: it failed, or all sessions of its family were in use."""
+FALLBACK_KINDS = ("failed", "refused", "sessions")
+"""Why one encoder replaces another: it failed, refused what a target asks, or all sessions of its family were in use."""
 
 _OTHER = "other"
 

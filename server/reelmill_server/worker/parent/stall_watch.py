@@ -73,6 +73,10 @@ class StallWatch:
         """Note that the look at the sources is over."""
         self._looks = False
 
+    def waited(self) -> None:
+        """Note that the attempt waited for what others hold: that was no stall."""
+        self._moved = time.monotonic()
+
     def second_passed(self) -> bool:
         """Return whether a second has passed since this last returned true."""
         now = time.monotonic()

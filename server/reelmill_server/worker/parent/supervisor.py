@@ -23,7 +23,7 @@ from reelmill_server.errors import (
 from reelmill_server.model.capability import SOFTWARE
 from reelmill_server.model.chunked_plan import ChunkedPlan
 from reelmill_server.model.media_info import MediaInfo
-from reelmill_server.model.needs import Deferred
+from reelmill_server.model.needs import Deferred, Needs
 from reelmill_server.model.plan import Plan
 from reelmill_server.model.task import Progress, TaskPhase
 from reelmill_server.model.units import Split
@@ -34,7 +34,7 @@ from reelmill_server.telemetry import tracing
 from reelmill_server.telemetry.metrics import Metrics
 from reelmill_server.worker import messages
 from reelmill_server.worker.parent import child_process
-from reelmill_server.worker.parent.accelerators import devices, driver_failure, requires_hardware, sessions_before, substitute
+from reelmill_server.worker.parent.accelerators import devices, driver_failure, substitute
 from reelmill_server.worker.parent.capabilities import Capabilities, Lease
 from reelmill_server.worker.parent.counters import count_fallback
 from reelmill_server.worker.parent.destinations import check_destinations
@@ -43,6 +43,7 @@ from reelmill_server.worker.parent.heartbeat import Heartbeat
 from reelmill_server.worker.parent.plan_log import log_adjustments, log_plan
 from reelmill_server.worker.parent.previews import preview_of
 from reelmill_server.worker.parent.range_server import RangeServer
+from reelmill_server.worker.parent.sessions import Sessions
 from reelmill_server.worker.parent.stall_watch import Bounds, StallWatch
 from reelmill_server.worker.parent.waiting_child import Reserve
 from reelmill_server.worker.parent.workspace import Scratch
@@ -91,7 +92,7 @@ class Supervisor:
     ) -> None:
         self._reserve = reserve
         self._scratch, self._bounds, self._metrics = scratch, bounds, metrics
-        self._capabilities = capabilities
+        self._capabilities, self._sessions = capabilities, Sessions(capabilities, bounds.admission_wait_seconds)
 
     async def inspect(self, assignment: messages.Assignment, range_server: RangeServer) -> InspectionResult:
         """Run an inspection to its end. Raises the child's error."""
@@ -186,14 +187,16 @@ class Supervisor:
                     if context.cached and (finished := await context.cached(plan)):
                         return finished, plan
                     self._count_fallbacks(replaced, plan)
-                    refused = await self._answer(process, context, message, lease)
+                    refused = await self._answer(process, context, message, lease, heartbeat)
+                    watch.waited()
                     replaced.update(dict.fromkeys(refused, ("sessions", plan)))
                 case messages.Closed():
                     # A false report is caught at the end; a file removed since, as its encoder failed, is ignored.
                     with suppress(OutputInvalid, FileNotFoundError):
                         context.early_upload.begin(upload_of(message.path, course.plan, directory))
                 case messages.EncoderLost():
-                    replaced[message.encoder] = self._lost(message, course.plan, context, lease), course.plan
+                    kind = self._sessions.lost(message, course.plan, context.assignment.request, lease)
+                    replaced[message.encoder] = kind, course.plan
                     await context.early_upload.roll_back()
                 case messages.Failed():
                     raise self._failure(message, context)
@@ -202,20 +205,6 @@ class Supervisor:
                     names = (*parts_of(message), *(made.path for made in message.made))
                     context.early_upload.check_own(inside(directory, name) for name in names)
                     return message, course.plan
-
-    def _lost(self, lost: messages.EncoderLost, plan: Plan, context: AttemptContext, lease: Lease) -> str:
-        """Note who may not use an encoder that failed; return the kind of reason. Raises WorkerBusy for a task that has to wait
-        for a session: one that REQUIRES hardware while others hold all.
-        """
-        if lost.full and (most := self._capabilities.learn_sessions(lost.device, lease, sessions_before(plan, lost))):
-            others = self._capabilities.sessions_in_use(lost.device) - lease.held(lost.device)
-            if others and requires_hardware(context.assignment.request):
-                raise WorkerBusy(f"all {most} sessions of {lost.device} are in use")
-            return "sessions"
-        if lost.refused and not lost.full:
-            return "refused"
-        self._capabilities.lose(lost.encoder, lost.reason)
-        return "failed"
 
     async def _unit(
         self, process: child_process.Child, heartbeat: Heartbeat, range_server: RangeServer
@@ -243,6 +232,14 @@ class Supervisor:
 
     def _check_small(self, context: AttemptContext, planned: messages.Planned) -> None:
         """Raise Deferred if the plan is not small."""
+        needs = self._needs(context, planned)
+        small = is_small(planned.plan, needs.cost, self._bounds.fast_core_seconds)
+        assert context.assignment.request
+        if not small or context.raised or (needs.chunked and context.assignment.request.parallelism > 1):
+            raise Deferred(needs)
+
+    def _needs(self, context: AttemptContext, planned: messages.Planned) -> Needs:
+        """Return what a plan requires, and how it is cut."""
         assignment = context.assignment
         assert assignment.request
         needs = needs_of(assignment.request, planned.plan, planned.infos, self._bounds.encoder_order, visible_cpus())
@@ -250,9 +247,7 @@ class Supervisor:
             needs = replace(needs, chunked=ChunkedPlan(planned.plan, planned.split))
         if assignment.rule:
             needs = replace(needs, keeps=needs.cost.core_seconds >= self._bounds.chunks.least_seconds)
-        small = is_small(planned.plan, needs.cost, self._bounds.fast_core_seconds)
-        if not small or context.raised or (needs.chunked and assignment.request.parallelism > 1):
-            raise Deferred(needs)
+        return needs
 
     def _failure(self, failed: messages.Failed, context: AttemptContext) -> Exception:
         """Return the child's error; Deferred if the task needs an accelerator that this worker lacks."""
@@ -262,19 +257,31 @@ class Supervisor:
         return error
 
     async def _answer(
-        self, process: child_process.Child, context: AttemptContext, planned: messages.Planned, lease: Lease
+        self,
+        process: child_process.Child,
+        context: AttemptContext,
+        planned: messages.Planned,
+        lease: Lease,
+        heartbeat: Heartbeat,
     ) -> Collection[str]:
-        """Accept a plan if sessions are free; return the encoders for which none are."""
-        plan = planned.plan
+        """Accept a plan if its encoders work and have sessions; return those that do not. Raises WorkerBusy, or Deferred to the
+        queue that waits for sessions.
+        """
+        plan, request = planned.plan, context.assignment.request
         lease.release()
-        refused = self._capabilities.refused(plan)
-        if refused:
-            await process.send(messages.Exclude(refused))
-        else:
-            lease.hold(plan)
-            log_plan(context.assignment, plan, planned.infos)
-            await process.send(messages.Go())
-        return refused
+        try:
+            excluded = await self._sessions.objections(request, plan, planned.infos, heartbeat)
+        except WorkerBusy:
+            if not context.small_only:
+                raise
+            raise Deferred(self._needs(context, planned)) from None
+        if excluded:
+            await process.send(excluded)
+            return {*excluded.encoders, *(name for encoders in excluded.targets.values() for name in encoders)}
+        lease.hold(plan)
+        log_plan(context.assignment, plan, planned.infos)
+        await process.send(messages.Go())
+        return ()
 
     def _count_fallbacks(self, replaced: dict[str, tuple[str, Plan]], plan: Plan) -> None:
         """Count the substitutes of the encoders in `replaced` (encoder to kind of reason and plan with it), and clear it."""
