@@ -22,6 +22,7 @@ from reelmill_server.model.task import Artifact, ArtifactKind
 from reelmill_server.plan.context import PlanFacts
 from reelmill_server.plan.ffmpeg.command import ffmpeg_command
 from reelmill_server.plan.output.destinations import foreign_uris
+from reelmill_server.plan.output.images import needs_length
 from reelmill_server.plan.output.package_files import part_uri
 from reelmill_server.plan.planner import make_plan
 from reelmill_server.plan.stream.adaptive import needs_bitrates
@@ -80,7 +81,7 @@ def plan_of(
     numbered = tuple(replace(spec, index=index) for index, spec in enumerate(targets))
     request = ConvertRequest("task", "project", (source,), numbered, group_uris=group_uris)
     files = tuple(probe_subtitles(file.uri, file.uri, limits, file.language) for file in source.subtitles)
-    info = probe_file(str(path), limits, needs_bitrates(request))
+    info = probe_file(str(path), limits, needs_bitrates(request), needs_length(request))
     marks = {uri: probe_beside(uri, uri, limits) for uri in request.watermark_uris}
     edges = edges_of(request, (info,), (str(path),), limits)
     facts = PlanFacts((info,), capabilities(), subtitle_infos=(files,), watermark_infos=marks, cut_edges=edges)

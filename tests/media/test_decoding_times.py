@@ -79,6 +79,17 @@ def test_a_copy_that_would_need_decoding_is_refused(convert: Converter, form: st
     assert judge.numbers(made.path) == [*range(50)]
 
 
+@pytest.mark.parametrize("container", ["mp4", "mkv", "ts"])
+def test_a_delay_without_b_frames_is_none(convert: Converter, container: str) -> None:
+    """libav adds one to H.264 whose header leaves room for reordering; frames are shown when they are decoded."""
+    source = Clip("avi", (Video(b_frames=0),), (Audio("aac", clicks=(0.5, 1.0, 1.5)),))
+    made = convert(source, target(container))
+    path = convert.shelf.get(source)
+    before, after = judge.times(path), judge.times(made.path)
+    assert [time - after[0] for time in after] == pytest.approx([time - before[0] for time in before], abs=0.002)
+    assert judge.clicks(made.path)[0] - after[0] == pytest.approx(judge.clicks(path)[0] - before[0], abs=0.003)
+
+
 @pytest.mark.parametrize("codec", ["mpeg4", "mpeg2video"])
 def test_b_frames_that_libav_knows_are_copied(convert: Converter, codec: str) -> None:
     """The last packet of ASF, too, which nothing follows that would tell when it is shown."""

@@ -32,7 +32,6 @@ KNOWN: tuple[tuple[str, str], ...] = (
     (r"encode avi: mpeg1video.*pictures are", "the judge moves all pictures after the first by one, which leaves a hole"),
     (r" (?:matroska|nut): pcm_.*layout", "the container tells how many channels there are, and readers differ on which"),
     (r"encode mov: (?:adpcm|libvorbis|libopencore)", "the track ends within the last packet, which the judge plays whole"),
-    (r"copy avi: libx264 \+ aac: pictures", "AVI says when packets are decoded, of which the first two are 80 ms apart"),
 )
 
 

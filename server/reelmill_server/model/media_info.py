@@ -86,6 +86,8 @@ class VideoStreamInfo(StreamInfo):
     or bottom) or interlaced (order unknown); empty: unknown. `key_seconds`: average distance of keyframes according to the
     container's index, 0 if there is none. `decoding_times`: packets do not say when reordered frames are shown.
 
+    `hidden_seconds`: how long before the file's beginning an edit list hides frames that later ones need.
+
     `still`: a single frame that nothing says a duration of, as in files of images.
 
     Only the container says: `crop`, of which `width` and `height` are left; the colors, with `header_colors`; the sample aspect
@@ -117,6 +119,7 @@ class VideoStreamInfo(StreamInfo):
     dolby_vision: DolbyVision | None = None
     projection: str = ""
     decoding_times: bool = False
+    hidden_seconds: float = 0.0
     still: bool = False
     crop: Crop | None = None
     header_colors: bool = False
@@ -178,7 +181,7 @@ class AttachmentInfo:
 @dataclass(frozen=True)
 class MediaInfo:
     """A media file. `format` is the name of libav's demuxer, `start_seconds` the earliest timestamp. `tags_left_out`: so many
-    of the file and its streams are too long.
+    of the file and its streams are too long. `measured`: the duration was found by reading all of the file.
     """
 
     format: str
@@ -195,6 +198,7 @@ class MediaInfo:
     data: tuple[DataStreamInfo, ...] = ()
     attachments: tuple[AttachmentInfo, ...] = ()
     tags_left_out: int = 0
+    measured: bool = False
 
     @property
     def still(self) -> bool:

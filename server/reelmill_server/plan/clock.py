@@ -20,6 +20,8 @@ DECODING_FORMATS = ("avi", "asf", "asf_o")
 """Formats that tell when frames are decoded, not when they are shown."""
 COUNTING_FORMATS = ("avi",)
 """Those of them that count from the first packet: audio beside it is not moved by the delay of reordering."""
+TELLING_B_FRAMES = ("mpeg1video", "mpeg2video", "mpeg4")
+"""Codecs of which libav knows when frames are shown also where the format does not tell."""
 _ESTIMATED_FORMATS = ("mp3", "aac", "ac3", "eac3", "amr", "h264", "hevc", "m4v", "flv", "mpegvideo")
 _DURATION_TAG = re.compile(r"(\d+):(\d\d):(\d\d(?:\.\d+)?)$")  # of Matroska
 
@@ -54,7 +56,7 @@ class Clock:
             start = cls(0, 0, round(info.start_seconds * MICROSECONDS), 0, False)
             return start.held(source.duration_us) if source.duration_us else start
         seconds = _media_seconds(info)
-        total_us = 0 if info.format in _ESTIMATED_FORMATS else round(seconds * MICROSECONDS)
+        total_us = 0 if untold_length(info) else round(seconds * MICROSECONDS)
         if total_us and source.start_us >= total_us:
             expected = f"must be before the end of the source at {seconds:.3f} s"
             raise InvalidArgument(violations=[Violation(f"{field}.start_time", expected)])
@@ -91,6 +93,11 @@ class Clock:
         finish_us = begin_us + round(stream.duration_seconds * MICROSECONDS)
         until_us = min(finish_us, self.end_us) if self.end_us else finish_us
         return max(0, until_us - self.start_us)
+
+
+def untold_length(info: MediaInfo) -> bool:
+    """Return whether nothing tells reliably how long a file lasts."""
+    return not info.measured and (info.format in _ESTIMATED_FORMATS or not info.duration_seconds)
 
 
 def _media_seconds(info: MediaInfo) -> float:

@@ -10,10 +10,11 @@ from reelmill_server.errors import InvalidArgument, InvalidMedia, Violation
 from reelmill_server.model.plan import Plan, StreamPlan, StreamType, TargetPlan
 from reelmill_server.model.request import ConvertRequest, TargetSpec
 from reelmill_server.model.tags import MOST_CHARACTERS, of_a_device
+from reelmill_server.model.time import MICROSECONDS
 from reelmill_server.plan import rules
 from reelmill_server.plan.codec.containers import CONTAINERS, Container
 from reelmill_server.plan.context import PlanFacts
-from reelmill_server.plan.inputs import Inputs
+from reelmill_server.plan.inputs import Input, Inputs
 from reelmill_server.plan.output import package_files, packaging
 from reelmill_server.plan.output.frame_access import with_shared_reading
 from reelmill_server.plan.output.image_files import writable_image_uris
@@ -172,7 +173,14 @@ def _plan_files(
             min_vmaf=target.min_vmaf,
             max_bytes=ceil(target.max_size_ratio * inputs.source_bytes),
         )
-        yield packaging.packaged(plan, target, naming, _resolution(held))
+        yield packaging.packaged(plan, target, naming, _resolution(held), _hidden_us(inputs.main[0], held))
+
+
+def _hidden_us(first: Input, streams: Sequence[StreamPlan]) -> int:
+    """Return how long an edit list hides frames that copies of the `first` input have to show, in microseconds."""
+    parts = [part for stream in streams if stream.copies_video for part in stream.parts if part.input == first.number]
+    hidden = [video.hidden_seconds for part in parts for video in first.info.video if video.index == part.stream]
+    return 0 if first.source.start_us else ceil(max(hidden, default=0.0) * MICROSECONDS)
 
 
 def _muxer_options(

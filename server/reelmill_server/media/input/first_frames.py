@@ -32,13 +32,15 @@ _LARGE_PIXELS = 1 << 24
 @dataclass
 class FirstFrames:
     """The first frames of a stream, which is in `codec`: their `count` and times, what some of them are, and what the first
-    one says. `begin`: when the first packet is decoded, in ticks of the stream; `dts`: the packet's of the first frame.
+    one says. `begin`: when the first packet is decoded, in ticks of the stream; `dts`: the packet's of the first frame;
+    `hidden`: how many ticks before 0 an edit list hides what later frames need.
     """
 
     codec: str
     begin: int | None = None
     count: int = 0
     dts: int | None = None
+    hidden: int = 0
     times: list[int] = field(default_factory=list)
     interlaced: bool = False
     transparent: bool = False
@@ -74,6 +76,8 @@ def first_frames(container: InputContainer) -> dict[int, FirstFrames]:
             if seen := found.get(packet.stream.index):
                 if seen.begin is None:
                     seen.begin = packet.dts
+                if packet.is_discard and packet.pts is not None:
+                    seen.hidden = max(seen.hidden, -packet.pts)
                 left -= _note(seen, decoders, packet)
             if left <= 0 or all(found[index].count >= _FRAMES for index in wanted):
                 break

@@ -41,32 +41,33 @@ from reelmill_server.model.media_info import (
     SubtitleStreamInfo,
     VideoStreamInfo,
 )
-from reelmill_server.plan.clock import DECODING_FORMATS
+from reelmill_server.plan.clock import DECODING_FORMATS, TELLING_B_FRAMES, untold_length
 
 _IMAGE_FORMATS = ("gif", "apng", "webp_anim")  # besides those that libav calls pipes
 _TRIAL_BYTES = bytes(8)
-_TELLING_B_FRAMES = ("mpeg1video", "mpeg2video", "mpeg4")
 # The version of the bit stream is in the first five bits of the sixth byte (ETSI TS 102 366, annex E).
 _AC3_HEADER, _LAST_AC3 = 6, 10
 # AVFieldOrder
 _FIELD_ORDERS = {1: "progressive", 2: "tt", 3: "bb", 4: "tb", 5: "bt"}
 
 
-def probe_file(location: Location, limits: Limits, measure_bitrates: bool = False) -> MediaInfo:
+def probe_file(location: Location, limits: Limits, measure_bitrates: bool = False, measure_length: bool = False) -> MediaInfo:
     """Probe the media file at `location`: its headers, and the first frames of each video stream.
 
-    `measure_bitrates` reads the whole file if need be, for bit rates that the headers do not state. Raises as `open_source`
-    does.
+    `measure_bitrates` and `measure_length` read the whole file if need be, for what the headers do not state. Raises as
+    `open_source` does.
     """
     with open_source(location, limits) as container:
         info = _from_headers(container)
         seen = first_frames(container)
         orders = {index: _field_order(container.streams[index], frames) for index, frames in seen.items()}
         unordered = {index for index, frames in seen.items() if _decoding_times(container.streams[index], frames)}
+        hidden = {index: _seconds(frames.hidden, container.streams[index].time_base) or 0.0 for index, frames in seen.items()}
         images = {stream.index for stream in container.streams.video if _is_image(stream)}
         misnamed = {stream.index for stream in container.streams.audio if _is_extended_ac3(stream)}
         restarts = begins_again(container)
-    if restarts:
+    still = any(seen[index].count == 1 for index in images)
+    if restarts or (measure_length and untold_length(info) and not still):
         with open_source(location, limits) as container:
             info = _with_measured_length(info, container)
     info = replace(
@@ -75,6 +76,7 @@ def probe_file(location: Location, limits: Limits, measure_bitrates: bool = Fals
             replace(
                 _with_frames(stream, seen[stream.index], orders[stream.index]),
                 decoding_times=stream.index in unordered,
+                hidden_seconds=hidden[stream.index],
                 still=stream.index in images and seen[stream.index].count == 1,
             )
             if stream.index in seen
@@ -104,18 +106,22 @@ def _is_extended_ac3(stream: Any) -> bool:
 
 
 def _with_measured_length(info: MediaInfo, container: InputContainer) -> MediaInfo:
-    """Return `info` of a file whose times seem to begin again, with the length of all that it holds."""
-    ends: list[Fraction] = []
+    """Return `info` with the length of all that its file holds; packets without times follow each other."""
+    end, lengths = Fraction(0), dict[int, Fraction]()
     streams = [stream for stream in container.streams if stream.type in ("video", "audio")]
     try:
         for packet in continuous(container, streams):
-            ticks = packet.pts if packet.pts is not None else packet.dts
-            if ticks is not None and packet.time_base:
-                ends = [max([*ends, (ticks + (packet.duration or 0)) * packet.time_base])]
+            ticks, base = packet.pts if packet.pts is not None else packet.dts, packet.time_base
+            if not base or not packet.size:
+                continue
+            index, length = packet.stream_index, (packet.duration or 0) * base
+            lengths[index] = lengths.get(index, Fraction(0)) + length
+            begin = lengths[index] - length + Fraction(info.start_seconds) if ticks is None else ticks * base
+            end = max(end, begin + length)
     except av.error.FFmpegError as error:
         check_memory(error)  # else it lasts as long as it can be read
-    seconds = float(ends[0]) - info.start_seconds if ends else 0.0
-    return replace(info, duration_seconds=seconds) if seconds > 0 else info
+    seconds = float(end) - info.start_seconds
+    return replace(info, duration_seconds=seconds, measured=True) if seconds > 0 else info
 
 
 def probe_beside(location: Location, uri: str, limits: Limits) -> MediaInfo:
@@ -180,8 +186,7 @@ def _decoding_times(stream: Any, frames: FirstFrames) -> bool:
     """Return whether nothing but decoding tells when the packets of a stream are shown."""
     if stream.container.format.name not in DECODING_FORMATS or not frames.count:
         return False
-    # For a few codecs libav knows which packets are B-frames.
-    delayed = stream.codec_context.name not in _TELLING_B_FRAMES and frames.dts not in (None, frames.begin)
+    delayed = stream.codec_context.name not in TELLING_B_FRAMES and frames.dts not in (None, frames.begin)
     return delayed or any(later <= earlier for earlier, later in pairwise(frames.times))
 
 

@@ -26,7 +26,8 @@ _PREROLL = Fraction(1, 2)
 # MPEG-TS seeks by time alone and may land in the middle of a long GOP: step back this far, then to the front.
 _STEPS_BACK = (_PREROLL, Fraction(10), Fraction(60))
 _REORDERING = Fraction(10)
-_BY_POSITION = ("mpegts", "mpeg", "ogg")
+# Where times begin again, they do not say where the front is; FLV does not find it when its first keyframe is later.
+_BY_POSITION = ("mpegts", "mpeg", "ogg", "flv")
 
 
 @dataclass(frozen=True)
@@ -69,8 +70,8 @@ def packets_from(container: InputContainer, streams: Sequence[Stream], others: S
             if key is not None:
                 _seek(container, target)
                 return SeekResult(_without_video_before(continuous(container, wanted), video, key), key, needed)
-    if not _seek(container, before):
-        _seek(container, front)
+    if not _seek(container, before) and not _seek(container, front):
+        rewind(container)
     return SeekResult(continuous(container, wanted), begin)
 
 
@@ -133,7 +134,7 @@ def _noted(packets: Iterator[AnyPacket], note: Callable[[str], None]) -> AnyPack
 
 def rewind(container: InputContainer) -> None:
     """Read from the front again."""
-    if container.format.name in _BY_POSITION:  # where times begin again, they do not say where the front is
+    if container.format.name in _BY_POSITION:
         container.seek(0, unsupported_byte_offset=True)
     else:
         container.seek(container.start_time or 0)

@@ -14,6 +14,7 @@ from av.stream import Stream
 
 from reelmill_server.media.input.audio_clock import CLOCKLESS_FORMATS, timed_by_length
 from reelmill_server.media.input.restarts import begins_again
+from reelmill_server.media.input.video_clock import timed_by_decoding
 from reelmill_server.media.libav.demuxing import packets_of
 from reelmill_server.media.libav.timestamps import exact
 from reelmill_server.media.libav.types import AnyPacket
@@ -256,7 +257,7 @@ def continuous(source: InputContainer, streams: Sequence[Stream], seams: list[Fr
     """Return the packets of `streams`, with times that go on over seams; `seams` gets the time of each, seconds."""
     name = source.format.name
     if name in CLOCKLESS_FORMATS:
-        return timed_by_length(source, packets_of(source, streams))
+        return timed_by_length(source, timed_by_decoding(source, streams, packets_of(source, streams)))
     if name not in _SEAMED_FORMATS or (name == "matroska,webm" and not begins_again(source)):
         return packets_of(source, streams)
     return Timeline(source, streams, [] if seams is None else seams).packets()

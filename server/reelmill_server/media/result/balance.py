@@ -131,7 +131,7 @@ def _video_bounds(planned: StreamPlan, written: StreamStats, given: Given) -> _B
         most = max(given.last / speed, last + frame) + frame
         yield "ends", extent.last, extent.last_start, most + (_REORDERED * frame if written.ahead else 0)
         # What was left out may have been the last frame; what lies ahead was shown later.
-        least = last - tolerance - written.dropped.total() * frame
+        least = (front if given.items == 1 else last) - tolerance - written.dropped.total() * frame
         yield "ends", extent.last_start, least, last + tolerance + (_REORDERED * frame if written.ahead else 0)
 
 

@@ -31,18 +31,35 @@ def end_of(produced: MediaFile) -> Fraction:
     return max((written.extent.last for planned, written in pairs if planned.type in _LASTING), default=Fraction(0))
 
 
+def begin_of(produced: MediaFile) -> Fraction:
+    """Return when the first frame of video or audio that was written begins, seconds; priming before 0 does not count."""
+    pairs = zip(produced.plan.streams, produced.written, strict=True)
+    begins = (written.extent.first for planned, written in pairs if planned.type in _LASTING)
+    return max(min((begin for begin in begins if begin is not None), default=Fraction(0)), Fraction(0))
+
+
 def checked_playlist(
-    playlist: MediaPlaylist, cuts: Cuts, written: StreamStats, where: str, end: Fraction = Fraction(0)
+    playlist: MediaPlaylist,
+    cuts: Cuts,
+    written: StreamStats,
+    where: str,
+    begin: Fraction = Fraction(0),
+    end: Fraction = Fraction(0),
 ) -> MediaPlaylist:
-    """Check the segments; `written` are the statistics of the stream by which they are cut, `end` is that of all streams."""
+    """Check the segments; `written` are the statistics of the stream by which they are cut, `begin` and `end` are those of all
+    streams.
+    """
     if not cuts.all_found:
         raise OutputInvalid(f"{where}: segment {cuts.found} does not begin with a key frame at its time")
     # libav counts what an edit list hides; a player that seeks a segment where the playlist says would wait for its end.
     *before, last = playlist.segments
+    first = written.extent.first or Fraction(0)
+    # Copied video may begin later than the audio beside it, which its first segment holds as well.
+    early = first - begin if first - begin > _OUTLASTING else Fraction(0)
     if before:
-        before[0] = replace(before[0], seconds=max(before[0].seconds - cuts.hidden, Fraction(0)))
+        before[0] = replace(before[0], seconds=max(before[0].seconds - cuts.hidden, Fraction(0)) + early)
     # Its HLS muxer knows neither how long the first frame of the last segment lasts, nor when the one shown last ends.
-    shown = written.extent.last - (written.extent.first or Fraction(0)) - cuts.hidden
+    shown = written.extent.last - first - cuts.hidden + early
     rest = shown - sum(segment.seconds for segment in before)
     last = replace(last, seconds=rest if rest > 0 else last.seconds)
     # It knows nothing of audio that goes on behind the video: players would stop there.
@@ -69,13 +86,18 @@ def held(playlist: MediaPlaylist, beside: Sequence[MediaPlaylist]) -> MediaPlayl
 
 
 def mislisted(
-    seconds: Fraction, plans: Sequence[StreamPlan], read: Sequence[Extent], written: Sequence[StreamStats]
+    seconds: Fraction,
+    plans: Sequence[StreamPlan],
+    read: Sequence[Extent],
+    written: Sequence[StreamStats],
+    zero: Fraction | None = None,
 ) -> Iterator[str]:
     """Yield what is wrong with how long the segments are together by their playlist or manifest: they hold all streams, not the
-    video alone, and no more.
+    video alone, and no more. `zero`: from when on they count, seconds; None: from the first frame.
     """
     timed = [entry for entry in zip(plans, read, written, strict=True) if entry[0].type in _LASTING]
-    begin = min((extent.first for _, extent, _ in timed if extent.first is not None), default=Fraction(0))
+    begins = [extent.first for _, extent, _ in timed if extent.first is not None]
+    begin = min(begins if zero is None else [*begins, zero], default=Fraction(0))
     longest = Fraction(0)
     for planned, extent, went_in in timed:
         slack = Fraction(planned.slack_us, MICROSECONDS) + PRIMING
@@ -83,6 +105,7 @@ def mislisted(
         if missing > slack:
             yield f"the playlist ends {float(missing):.3f} s before the {planned.type} in its segments"
         # Not every container says how long the last frame lasts.
-        longest = max(longest, extent.last - begin + slack, went_in.extent.last - (went_in.extent.first or 0) + slack)
+        shown = went_in.extent.last - (went_in.extent.first or 0 if zero is None else zero)
+        longest = max(longest, extent.last - begin + slack, shown + slack)
     if timed and seconds > longest:
         yield f"the playlist ends {float(seconds - longest):.3f} s after its segments"

@@ -28,16 +28,18 @@ from reelmill_server.media.result.balance import check_balance
 from reelmill_server.media.result.claims import check_source_claims, overstated
 from reelmill_server.media.result.comparison import compare, planned_streams
 from reelmill_server.media.result.description import describe_stream, seconds_of
-from reelmill_server.media.result.listing import checked_playlist, cuts_of, end_of, mislisted
+from reelmill_server.media.result.listing import begin_of, checked_playlist, cuts_of, end_of, mislisted
 from reelmill_server.media.result.readback import described, moved_apart
 from reelmill_server.media.result.reading import StreamReading, decode_ends, halves, read_streams
 from reelmill_server.model.plan import StreamType
 from reelmill_server.model.request import SegmentFormat
 from reelmill_server.model.task import ArtifactStream
+from reelmill_server.model.time import MICROSECONDS
 from reelmill_server.plan.codec.containers import CONTAINERS
 
 _SUBTITLE_FILES = frozenset({"srt", "webvtt", "ass"})
 _HEADER_BYTES = 4096  # of a subtitle file without a cue: ASS has its styles there
+_ZERO = Fraction(0)  # manifests have one clock for all streams
 
 
 @dataclass(frozen=True)
@@ -80,16 +82,17 @@ def _read_as_written(produced: MediaFile, moved: Callable[[], None], where: str)
     if produced.plan.package.format != SegmentFormat.DASH:
         cuts = cuts_of(produced.plan, playlists[0])
         read = _read_back(produced, produced.path, moved, cuts, **_LISTED)
-        playlist = checked_playlist(playlists[0], cuts, produced.written[cuts.stream], where, end_of(produced))
+        written = produced.written[cuts.stream]
+        playlist = checked_playlist(playlists[0], cuts, written, where, begin_of(produced), end_of(produced))
         _check_listed(playlist.seconds, read)
         return replace(read, playlists=(playlist,))
     return _read_streams(produced, playlists, moved, where)
 
 
-def _check_listed(seconds: Fraction, read: Verified) -> None:
-    """Check how long a playlist or manifest says its segments are. Raises OutputInvalid."""
+def _check_listed(seconds: Fraction, read: Verified, zero: Fraction | None = None) -> None:
+    """Check how long a playlist or manifest says its segments are, counted from `zero` on. Raises OutputInvalid."""
     plan = read.produced.plan
-    for text in mislisted(seconds, plan.streams, read.extents, read.produced.written):
+    for text in mislisted(seconds, plan.streams, read.extents, read.produced.written, zero):
         raise OutputInvalid(f"{plan.field}: {text}")
 
 
@@ -112,6 +115,8 @@ def _read_streams(produced: MediaFile, playlists: Sequence[MediaPlaylist], moved
     """Read each stream of a manifest by itself, init segment and segments joined."""
     parts, checked = [], []
     folder = Path(produced.path).parent
+    assert produced.plan.package
+    begin = -Fraction(produced.plan.package.clock_us, MICROSECONDS)
     for number, playlist in enumerate(playlists):
         alone = replace(produced.plan, streams=(produced.plan.streams[number],))
         cuts = cuts_of(alone, playlist)
@@ -123,8 +128,8 @@ def _read_streams(produced: MediaFile, playlists: Sequence[MediaPlaylist], moved
         with closing(joined):
             one = replace(produced, plan=alone, written=(produced.written[number],), given=produced.given[number:][:1])
             parts.append(_read_back(one, joined, moved, cuts, format="mp4"))
-        checked.append(checked_playlist(playlist, cuts, produced.written[number], where))
-        _check_listed(checked[-1].seconds, parts[-1])
+        checked.append(checked_playlist(playlist, cuts, produced.written[number], where, begin))
+        _check_listed(checked[-1].seconds, parts[-1], _ZERO)
     extents = tuple(extent for part in parts for extent in part.extents)
     whole = Verified(
         produced,
@@ -139,7 +144,7 @@ def _read_streams(produced: MediaFile, playlists: Sequence[MediaPlaylist], moved
         tuple(checked),
         extents,
     )
-    _check_listed(max(playlist.seconds for playlist in checked), whole)
+    _check_listed(max(playlist.seconds for playlist in checked), whole, _ZERO)
     return whole
 
 

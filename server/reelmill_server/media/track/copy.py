@@ -315,7 +315,8 @@ class CopyTrack(Track):
     def warnings(self, target: TargetPlan | ImagePlan) -> Iterator[str]:
         yield from super().warnings(target)
         if self.revealed and isinstance(target, TargetPlan):
-            hidden = f"the source hides its first {self.revealed} frames, which {target.container} cannot"
+            output = "segments" if target.package else target.container
+            hidden = f"the source hides its first {self.revealed} frames, which {output} cannot"
             yield f"{target.field}: {hidden}: they are shown"
         if self._skipped > PRIMING and isinstance(target, TargetPlan):
             skipped = f"players skip the first {float(self._skipped):.2f} s of the copied audio, as the source's edit list says"

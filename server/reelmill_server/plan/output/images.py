@@ -8,7 +8,7 @@ from reelmill_server.errors import InvalidArgument, InvalidMedia, MediaLimitExce
 from reelmill_server.model.image_request import FrameMode, ImageKind, ImageSpec, SheetSpec
 from reelmill_server.model.media_info import VideoStreamInfo
 from reelmill_server.model.plan import FramesPlan, ImagePlan, PartPlan, SheetPlan, StreamPlan, StreamType
-from reelmill_server.model.request import TargetSpec, VideoSpec
+from reelmill_server.model.request import ConvertRequest, TargetSpec, VideoSpec
 from reelmill_server.model.sizes import ScaleType, in_pixels
 from reelmill_server.model.time import FALLBACK_RATE, MICROSECONDS
 from reelmill_server.plan.inputs import Input, Inputs, selected, stream_at
@@ -19,7 +19,7 @@ from reelmill_server.plan.stream.alpha import ON_BLACK, has_alpha, on_black
 from reelmill_server.plan.stream.geometry import Geometry, displayed_size, plan_geometry
 from reelmill_server.plan.stream.header_facts import header_colours, header_crop
 from reelmill_server.plan.stream.undecodable import undecodable
-from reelmill_server.plan.stream.video import usual_rate
+from reelmill_server.plan.stream.video import burst_rate, usual_rate
 
 # Maximum side of a sheet in pixels: the contract's, and that of WebP (RFC 6386, 9.1: 14 bits).
 _MAX_SHEET_SIDE, _MAX_WEBP_SIDE = 16_384, 16_383
@@ -111,7 +111,7 @@ def _plan_image(job: ImageJob, spec: ImageSpec, like: Input, number: int) -> Ima
     geometry = _geometry(spec, stream, where)
     sheet = _sheet(job, spec, geometry, number, where)
     shown_us = _shown_us(job.inputs, number)
-    frames = _frames(job, spec, shown_us, where)
+    frames = _frames(job, spec, shown_us, burst_rate(stream) or FALLBACK_RATE, where)
     rate = usual_rate(stream) or FALLBACK_RATE
     reading = choose_access(frames, job.inputs, number, rate) if number not in job.decoded else SHARED
     name = _name(job, spec, number)
@@ -211,18 +211,26 @@ def _shown_us(inputs: Inputs, number: int) -> int:
     return max(inputs.duration_us - after_us, 0)
 
 
-def _frames(job: ImageJob, spec: ImageSpec, length_us: int, where: str) -> FramesPlan:
-    asked = spec.frames
+def needs_length(request: ConvertRequest) -> bool:
+    """Return whether images of `request` are spread over its sources, whose length some containers do not state."""
+    return any(spec.frames.mode is FrameMode.AVERAGE for target in request.targets for spec in target.images)
+
+
+def _frames(job: ImageJob, spec: ImageSpec, length_us: int, rate: Fraction, where: str) -> FramesPlan:
+    """Return the plan of frames of sources that last `length_us` and have `rate` frames a second where they move."""
+    asked, repeats = spec.frames, spec.kind is ImageKind.ANIMATION
     if length_us and asked.start_us >= length_us:
         expected = f"must be before the end of the video at {length_us / MICROSECONDS:.3f} s"
         raise InvalidArgument(violations=[Violation(f"{where}.start_time", expected)])
     times: tuple[int, ...] = ()
     if asked.mode is FrameMode.AVERAGE:
-        if not length_us:
+        still = all(item.info.still for item in job.inputs.main)
+        if not length_us and not still:
             raise UnsupportedFormat(f"{where}: mode AVERAGE needs a source that tells its length")
         # The middle of each of as many equal spans, which avoids black at the beginning and the end.
-        step = Fraction(length_us - asked.start_us, asked.number)
+        step = Fraction(length_us - asked.start_us, asked.number) if length_us else Fraction(0)
         times = tuple(asked.start_us + round(step * (2 * place + 1) / 2) for place in range(asked.number))
+        repeats = step * rate >= MICROSECONDS  # else there are fewer frames than that, unless one is shown for long
     return FramesPlan(
         mode=asked.mode,
         start_us=asked.start_us,
@@ -231,7 +239,7 @@ def _frames(job: ImageJob, spec: ImageSpec, length_us: int, where: str) -> Frame
         threshold=asked.threshold,
         skip_blank=asked.skip_blank,
         times_us=times,
-        repeats=spec.kind is ImageKind.ANIMATION,
+        repeats=repeats,
     )
 
 

@@ -47,8 +47,10 @@ def segment_of(target: TargetSpec) -> SegmentSpec | None:
     return target.segment or (SegmentSpec(SegmentFormat.HLS) if target.group >= 0 else None)
 
 
-def packaged(plan: TargetPlan, target: TargetSpec, naming: Naming, resolution: str) -> TargetPlan:
-    """Return `plan` segmented as `target` requests, unchanged if it does not."""
+def packaged(plan: TargetPlan, target: TargetSpec, naming: Naming, resolution: str, hidden_us: int = 0) -> TargetPlan:
+    """Return `plan` segmented as `target` requests, unchanged if it does not. `hidden_us`: what copied video shows before 0,
+    which segments have no edit list to hide.
+    """
     segment = segment_of(target)
     if segment is None:
         return plan
@@ -56,11 +58,15 @@ def packaged(plan: TargetPlan, target: TargetSpec, naming: Naming, resolution: s
     listed = OutputName(LIST_EXTENSION[segment.format], resolution, rung=target.rung)
     extension = SEGMENT_EXTENSIONS[target.container]
     name = expand_package(target.uri, listed, extension, *naming)
+    # Members of a group share one clock, which only their own kind of segments decides.
+    clock_us = _clock_us(target.container) + (hidden_us if target.group < 0 else 0)
     return replace(
         plan,
         uri=name.playlist,
         muxer=str(segment.format),
-        muxer_options=_boxes(plan) | (_dash_options(segment) if dash else _hls_options(segment, target.container)),
+        muxer_options=_boxes(plan)
+        | (_dash_options(segment) if dash else _hls_options(segment, target.container))
+        | ({"output_ts_offset": f"{clock_us}us"} if clock_us else {}),
         streams=tuple(_cut(stream, segment.duration_us) for stream in plan.streams),
         package=PackagePlan(
             format=segment.format,
@@ -68,7 +74,7 @@ def packaged(plan: TargetPlan, target: TargetSpec, naming: Naming, resolution: s
             prefix=name.prefix,
             suffix=name.suffix,
             start_number=1 if dash else segment.start_number,
-            clock_us=_clock_us(target.container),
+            clock_us=clock_us,
         ),
     )
 
@@ -112,7 +118,7 @@ def _hls_options(segment: SegmentSpec, container: str) -> dict[str, str]:
         "hls_playlist_type": "vod",
         "hls_segment_type": "mpegts" if container == "ts" else "fmp4",
         # Else each rendition is shifted by its own negative timestamps: reordered frames or audio priming.
-        **({"output_ts_offset": f"{TS_CLOCK_US}us"} if container == "ts" else {"avoid_negative_ts": "disabled"}),
+        **({} if container == "ts" else {"avoid_negative_ts": "disabled"}),
     }
 
 

@@ -16,6 +16,7 @@ from reelmill_server.model.smart_cut import CutEdges
 from reelmill_server.model.units import Split
 from reelmill_server.plan.chunks import encoded_video, split
 from reelmill_server.plan.context import PlanFacts
+from reelmill_server.plan.output.images import needs_length
 from reelmill_server.plan.planner import make_plan
 from reelmill_server.plan.stream.adaptive import needs_bitrates
 from reelmill_server.worker import messages
@@ -74,9 +75,10 @@ class ProbedSources:
 
 def _probe_all(attempt: Attempt) -> tuple[MediaInfo, ...]:
     assignment = attempt.assignment
-    measure = assignment.request is not None and needs_bitrates(assignment.request)
+    asked = assignment.request
+    measured = (False, False) if asked is None else (needs_bitrates(asked), needs_length(asked))
     with attempt.stage("probe"):
-        return tuple(probe_file(place, assignment.limits, measure) for place in attempt.locations)
+        return tuple(probe_file(place, assignment.limits, *measured) for place in attempt.locations)
 
 
 def _probe_subtitles(attempt: Attempt) -> tuple[tuple[SubtitleFileInfo, ...], ...]:

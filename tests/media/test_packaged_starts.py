@@ -1,0 +1,73 @@
+"""Segments of copies that do not begin at 0: late video, frames that an edit list hides, and a single frame."""
+
+import re
+from dataclasses import replace
+from fractions import Fraction
+from pathlib import Path
+
+import pytest
+
+from reelmill_server.model.request import AudioSpec, SegmentFormat, SegmentSpec, TargetSpec
+from tests import judge
+from tests.media.converter import Converted, Converter, encoded, target
+from tests.sources import Audio, Clip, Video
+
+pytestmark = pytest.mark.media
+
+FORMS = [("ts", SegmentFormat.HLS), ("mp4", SegmentFormat.HLS), ("mp4", SegmentFormat.DASH)]
+
+
+def packaged(form: SegmentFormat, spec: TargetSpec) -> TargetSpec:
+    """A target in segments of a second."""
+    return replace(spec, segment=SegmentSpec(form, 1_000_000))
+
+
+def listed(made: Converted) -> tuple[Path, float]:
+    """The playlist or manifest, and how long it says that all is, seconds."""
+    (path,) = (path for path in made.published.iterdir() if path.suffix in (".m3u8", ".mpd"))
+    text = path.read_text()
+    if path.suffix == ".mpd":
+        found = re.search(r'mediaPresentationDuration="PT([\d.]+)S"', text)
+        assert found
+        return path, float(found[1])
+    return path, sum(float(length) for length in re.findall(r"#EXTINF:([\d.]+)", text))
+
+
+def lag(path: Path) -> float:
+    """How much later the audio begins than the video, seconds."""
+    return float(judge.packets(path, "a:0")[0].pts - min(packet.pts for packet in judge.packets(path, "v:0")))
+
+
+@pytest.mark.parametrize(("container", "form"), FORMS)
+@pytest.mark.parametrize("source", ["mp4", "matroska", "flv"])
+def test_copied_video_may_begin_later_than_audio(convert: Converter, source: str, container: str, form: SegmentFormat) -> None:
+    """Its playlist covers what is heard before it, too, and the streams keep their distance."""
+    late = tuple(Fraction(number, 25) + Fraction(6, 5) for number in range(50))
+    clip = Clip(source, (Video(times=late, gop=25),), (Audio("aac", seconds=2.5),))
+    path, seconds = listed(convert(clip, packaged(form, target(container))))
+    assert judge.numbers(path) == [*range(50)]
+    assert lag(path) == pytest.approx(-1.2, abs=0.03)
+    assert seconds == pytest.approx(3.2, abs=0.03)
+
+
+@pytest.mark.parametrize(("container", "form"), FORMS)
+def test_copies_show_what_an_edit_list_hid(convert: Converter, container: str, form: SegmentFormat) -> None:
+    """Players drop frames before 0 up to the next keyframe: all are shown, the playlist counts them, and a warning says so."""
+    clip = Clip("mp4", (Video(gop=25),), (Audio("aac"),), offset=-1.44)
+    made = convert(clip, packaged(form, target(container)))
+    path, seconds = listed(made)
+    assert judge.numbers(path) == [*range(25, 50)]
+    assert lag(path) == pytest.approx(0.44, abs=0.12)  # audio that is hidden stays away, but for what decoders need
+    assert seconds == pytest.approx(1, abs=0.03)
+    assert min(packet.pts for packet in judge.packets(path, "v:0")) >= 0
+    assert made.warnings == ("targets[0]: the source hides its first 11 frames, which segments cannot: they are shown",)
+
+
+@pytest.mark.parametrize(("container", "form"), FORMS)
+def test_a_single_late_frame_is_shown_from_the_beginning(convert: Converter, container: str, form: SegmentFormat) -> None:
+    """As the first one of any video is."""
+    clip = Clip("mpegts", (Video(times=(Fraction(7, 10),)),), (Audio("aac"),))
+    made = convert(clip, packaged(form, target(container, encoded(), AudioSpec("aac"))))
+    path, _ = listed(made)
+    first = min(packet.pts for packet in judge.packets(path, "v:0"))
+    assert first - judge.packets(path, "a:0")[0].pts < Fraction(1, 40)

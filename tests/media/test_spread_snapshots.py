@@ -1,0 +1,72 @@
+"""Snapshots that are spread evenly: as many as were asked for, of whatever source."""
+
+from fractions import Fraction
+from pathlib import Path
+
+import av
+import pytest
+
+from reelmill_server.model.image_request import FrameMode
+from tests.media.converter import Converter
+from tests.media.test_snapshots import alone, numbers, snapshots
+from tests.sources import Audio, Clip, Shelf, Video
+
+pytestmark = pytest.mark.media
+
+
+def spread(number: int) -> list[int]:
+    """The frames in the middle of as many equal spans of two seconds."""
+    return [int(50 * (2 * place + 1) / (2 * number)) for place in range(number)]
+
+
+@pytest.mark.parametrize("form", ["mp4", "matroska", "mpegts", "flv"])
+def test_a_pause_is_in_as_many_as_it_lasts(convert: Converter, form: str) -> None:
+    """A frame is taken again for each time at which it is on screen; every image that was asked for is there."""
+    paused = tuple(Fraction(number, 25) + 4 * (number >= 25) for number in range(50))
+    made = convert(Clip(form, (Video(times=paused),), ()), alone(snapshots(mode=FrameMode.AVERAGE, number=6)))
+    assert numbers(made) == pytest.approx([12, 24, 24, 24, 24, 37], abs=1)
+
+
+def test_a_video_of_fewer_frames_gives_fewer(convert: Converter) -> None:
+    """Spans shorter than a frame do not repeat it."""
+    clip = Clip("mp4", (Video(seconds=0.08),), ())
+    assert numbers(convert(clip, alone(snapshots(mode=FrameMode.AVERAGE, number=8)))) == [0, 1]
+
+
+@pytest.mark.parametrize("form", ["flv", "h264", "hevc"])
+def test_a_length_that_nothing_tells_is_measured(convert: Converter, form: str) -> None:
+    """FLV may tell a wrong one, video without a container none."""
+    codec = "libx265" if form == "hevc" else "libx264"
+    audio = (Audio("aac"),) if form == "flv" else ()
+    made = convert(Clip(form, (Video(codec),), audio), alone(snapshots(mode=FrameMode.AVERAGE, number=4)))
+    assert numbers(made) == pytest.approx(spread(4), abs=1)
+
+
+def test_matroska_without_a_length_is_measured(convert: Converter, shelf: Shelf, tmp_path: Path) -> None:
+    """As it is streamed."""
+    path = tmp_path / "live.mkv"
+    with av.open(str(shelf.get(Clip("mp4", (Video(),), ())))) as source, av.open(str(path), "w", options={"live": "1"}) as live:
+        stream = live.add_stream_from_template(source.streams.video[0], opaque=True)
+        for packet in source.demux():
+            if packet.size:
+                packet.stream = stream
+                live.mux(packet)
+    assert numbers(convert(path, alone(snapshots(mode=FrameMode.AVERAGE, number=4)))) == pytest.approx(spread(4), abs=1)
+
+
+def test_a_still_image_is_its_only_frame(convert: Converter, shelf: Shelf, tmp_path: Path) -> None:
+    """However many are asked for; shown for a duration, each of them is there."""
+    path = tmp_path / "still.png"
+    with av.open(str(shelf.get(Clip("mp4", (Video(),), ())))) as source:
+        next(source.decode(video=0)).to_image().save(path)
+    entry = alone(snapshots(mode=FrameMode.AVERAGE, number=3))
+    assert numbers(convert(path, entry)) == [0]
+    assert numbers(convert(path, entry, duration=3)) == [0, 0, 0]
+
+
+def test_flv_whose_first_keyframe_is_late_is_read_from_its_front(convert: Converter) -> None:
+    """libav does not find a time before it: what was read went on anywhere, and decoded to gray."""
+    late = tuple(Fraction(number + 1, 25) for number in range(75))
+    clip = Clip("flv", (Video("flv", times=late, gop=12),), (Audio("libmp3lame", seconds=3),))
+    made = convert(clip, alone(snapshots(mode=FrameMode.AVERAGE, number=3)))
+    assert numbers(made) == pytest.approx([12, 37, 62], abs=1)
