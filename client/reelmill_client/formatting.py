@@ -5,8 +5,10 @@ from collections.abc import Iterator
 from google.protobuf.timestamp_pb2 import Timestamp
 
 from reelmill import vendor_json
-from reelmill.v1.task_pb2 import ArtifactStream, StreamAdjustment, StreamType, Task
+from reelmill.v1.task_pb2 import Artifact, ArtifactKind, ArtifactStream, StreamAdjustment, StreamType, Task
 from reelmill_client.watch import is_final
+
+_IMAGE_LISTS = (ArtifactKind.ARTIFACT_KIND_SPRITE_WEB_VTT, ArtifactKind.ARTIFACT_KIND_IMAGE_PLAYLIST)
 
 
 def status_word(task: Task) -> str:
@@ -34,6 +36,16 @@ def size_text(size_bytes: int) -> str:
             return f"{amount:.0f} {unit}" if unit == "B" else f"{amount:.1f} {unit}"
         amount /= 1000
     return f"{amount:.1f} TB"
+
+
+def listed_text(artifact: Artifact) -> str:
+    """Return what a playlist, a manifest or a WebVTT file lists, as `3 segments of 1.5 MB`; empty for other files."""
+    count = artifact.segment_count
+    if not count:
+        return ""
+    noun = "image" if artifact.kind in _IMAGE_LISTS else "segment"
+    total = f" of {size_text(artifact.segments_size)}" if artifact.segments_size else ""
+    return f"{count:,} {noun}{'s' if count > 1 else ''}{total}"
 
 
 def duration_text(seconds: float) -> str:

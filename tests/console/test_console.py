@@ -130,6 +130,55 @@ def copied(service: Service, task_id: str, count: int) -> None:
     database.close()
 
 
+@pytest.fixture(scope="module")
+def sprited(service: Service, clip: Path) -> str:
+    """The address of a task that made a video and a sheet of four pictures of it."""
+    request = service.request(clip, "sprited.mp4")
+    sheet = (service.files / "sheet").as_uri()
+    size = {"ScaleWidth": 160, "ScaleHeight": 90, "TileWidth": 2, "TileHeight": 2}
+    request["Targets"][0]["Image"] = {"Sprites": [{"URI": sheet, "WebVttURI": sheet, "Format": "jpg", "Interval": 0.5, **size}]}
+    with servers.client(service.server) as client:
+        task = client.wait(client.submit(request).task_id)
+    return f"{service.server.api}/console/tasks/default/{task.task_id}"
+
+
+# The pixels of the picture above the line of time; none while it is not drawn.
+DRAWN = """(() => {
+  const canvas = document.querySelector(".hover:not([hidden]) canvas:not([hidden])");
+  return canvas ? Array.from(canvas.getContext("2d").getImageData(0, 0, canvas.width, canvas.height).data).join() : "";
+})()"""
+
+
+def test_sprites_are_shown_above_the_line_of_time(sprited: str, page: Open) -> None:
+    """The picture of the time that is pointed at; a click and keys lead there."""
+    shown = page(f"{sprited}/play/0")
+    shown.wait_for_selector("#scrub")
+    until(shown, "document.querySelector('video').duration > 1")
+    box = shown.locator("#scrub").bounding_box()
+    drawn = set()
+    for part, label in ((0.3, "0:00"), (0.9, "0:01")):
+        shown.mouse.move(box["x"] + box["width"] * part, box["y"] + 5)
+        until(shown, f"{DRAWN} !== ''")
+        assert shown.inner_text(".hover") == label
+        drawn.add(shown.evaluate(DRAWN))
+    assert len(drawn) == 2
+    shown.mouse.click(box["x"] + box["width"] * 0.9, box["y"] + 5)
+    until(shown, "document.querySelector('video').currentTime > 1.5")
+    shown.keyboard.press("Home")
+    until(shown, "document.querySelector('video').currentTime === 0")
+    assert shown.get_attribute("#scrub", "aria-valuetext") == "0:00 of 0:02"
+    shown.mouse.move(0, 0)
+    shown.wait_for_selector(".hover", state="hidden")
+
+
+def test_files_are_shown_in_tabs_of_their_own(sprited: str, page: Open) -> None:
+    """By the link of their page: a video plays, an image is there."""
+    for number, there in ((0, "video').currentTime > 0.5"), (1, "img').naturalWidth > 160")):
+        shown = page(f"{sprited}/play/{number}")
+        shown.click("#alone")
+        until(shown, f"document.querySelector('{there}")
+
+
 @pytest.mark.parametrize("scheme", ["light", "dark"])
 @pytest.mark.parametrize("width", [1200, 390])
 def test_pages_are_for_everybody(service: Service, clip: Path, page: Open, width: int, scheme: str) -> None:

@@ -23,6 +23,7 @@ from reelmill_client.formatting import (
     adjustment_text,
     duration_text,
     encoder_text,
+    listed_text,
     phase_word,
     place_text,
     size_text,
@@ -41,7 +42,7 @@ def print_result(session: Session, task: Task) -> None:
         facts = [artifact.container, size_text(artifact.size)]
         facts += [duration_text(artifact.duration)] if artifact.duration else []
         facts += [f"{artifact.width}x{artifact.height}"] if artifact.width else []
-        facts += [f"{artifact.segment_count} segments of {size_text(artifact.segments_size)}"] if artifact.segment_count else []
+        facts.append(listed_text(artifact))
         _print_line(session, artifact.uri)
         _print_line(session, f"  {', '.join(filter(None, facts))}")
         for stream in artifact.streams:

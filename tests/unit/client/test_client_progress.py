@@ -13,6 +13,8 @@ from reelmill.v1.task_pb2 import (
     TASK_PHASE_QUEUED,
     TASK_STATUS_RUNNING,
     TASK_STATUS_SUCCEEDED,
+    Artifact,
+    ArtifactKind,
     ArtifactStream,
     FailedAttempt,
     StreamAdjustment,
@@ -164,6 +166,21 @@ def test_the_reporter_fits_the_output() -> None:
 def test_sizes(size: int, text: str) -> None:
     """Decimal units."""
     assert formatting.size_text(size) == text
+
+
+@pytest.mark.parametrize(
+    ("kind", "count", "size", "text"),
+    [
+        (ArtifactKind.ARTIFACT_KIND_PLAYLIST, 3, 1_550_000, "3 segments of 1.6 MB"),
+        (ArtifactKind.ARTIFACT_KIND_PLAYLIST, 1, 999, "1 segment of 999 B"),
+        (ArtifactKind.ARTIFACT_KIND_SPRITE_WEB_VTT, 1, 0, "1 image"),
+        (ArtifactKind.ARTIFACT_KIND_IMAGE_PLAYLIST, 1200, 0, "1,200 images"),
+        (ArtifactKind.ARTIFACT_KIND_MEDIA, 0, 0, ""),
+    ],
+)
+def test_what_lists_name(kind: ArtifactKind.ValueType, count: int, size: int, text: str) -> None:
+    """Segments or images, one or many."""
+    assert formatting.listed_text(Artifact(kind=kind, segment_count=count, segments_size=size)) == text
 
 
 @pytest.mark.parametrize(

@@ -15,7 +15,7 @@ from reelmill_server.api.console import pages, session, text
 from reelmill_server.api.console.browser import go, return_to
 from reelmill_server.api.console.calls import UNAUTHENTICATED, Calls, place_of
 from reelmill_server.api.console.changes import Changes
-from reelmill_server.api.console.links import Links
+from reelmill_server.api.console.links import Links, end_of
 from reelmill_server.api.console.listing import STATUSES, Listing, list_request
 from reelmill_server.api.console.login import Login
 from reelmill_server.api.console.made import path_of, player_of
@@ -112,7 +112,7 @@ class Console:
         how = player_of(chosen) if chosen is not None else ""
         if chosen is None or not how:
             raise web.HTTPNotFound
-        link = self._links.make(task.task_id)
+        link = self._links.make(task.task_id, chosen.duration)
         pictures = [item for item in task.artifacts if item.kind == task_pb2.ARTIFACT_KIND_SPRITE_WEB_VTT]
         pictures.sort(key=lambda item: item.target_index != chosen.target_index)
         return self._show(
@@ -122,6 +122,7 @@ class Console:
             title=text.title(task.task_request_definition) or task.task_id,
             at=place_of(task),
             how=how,
+            until=f"{end_of(link):%H:%M}",
             source=path_of(link, chosen.uri),
             sprites=path_of(link, pictures[0].uri) if pictures else "",
         )

@@ -1,4 +1,6 @@
-"""Links to the files of tasks, for an hour: signed, so that they hold after a restart, and on replicas that share a key."""
+"""Links to the files of tasks, for an hour more than a file plays: signed, so that they hold after a restart, and on replicas
+that share a key.
+"""
 
 import hmac
 import os
@@ -8,6 +10,7 @@ from base64 import urlsafe_b64encode
 from collections import OrderedDict
 from collections.abc import Awaitable, Callable
 from contextlib import suppress
+from datetime import UTC, datetime
 from hashlib import sha256
 from pathlib import Path
 
@@ -15,7 +18,8 @@ from reelmill.v1 import task_pb2
 from reelmill_server.api.console.made import Made, made_by
 
 SECONDS = 3600
-"""How long a link holds."""
+"""How long a link holds, besides the time that its file plays."""
+_MOST_MEDIA_SECONDS = 86400
 _KEPT = 2000
 _FILE = "console.key"
 _KEY_BYTES = 32
@@ -31,9 +35,9 @@ class Links:
         self._key, self._load, self._clock = key, load, clock
         self._made: OrderedDict[str, Made] = OrderedDict()
 
-    def make(self, task_id: str) -> str:
-        """Return the part of links that signs them."""
-        until = int(self._clock()) + SECONDS
+    def make(self, task_id: str, media_seconds: float = 0) -> str:
+        """Return the part of links that signs them; they hold for an hour more than `media_seconds`, of which a day counts."""
+        until = int(self._clock() + SECONDS + min(max(0, media_seconds), _MOST_MEDIA_SECONDS))
         return f"{until}.{task_id}.{self._signature(until, task_id)}"
 
     async def find(self, link: str) -> Made | None:
@@ -57,6 +61,11 @@ class Links:
     def _signature(self, until: int, task_id: str) -> str:
         text = f"console media\n{until}\n{task_id}".encode("utf-8", "surrogateescape")
         return urlsafe_b64encode(hmac.digest(self._key, text, "sha256")[:24]).decode()
+
+
+def end_of(link: str) -> datetime:
+    """Return until when a link holds that was made here."""
+    return datetime.fromtimestamp(int(link.partition(".")[0]), UTC)
 
 
 def key_of(secret: str, folder: Path) -> bytes:

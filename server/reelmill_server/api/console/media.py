@@ -18,6 +18,10 @@ HEADERS = {
     "Referrer-Policy": "no-referrer",
     "Accept-Ranges": "bytes",
 }
+# A browser that opens the link by itself makes a page around the file. That of video and audio asks for the file again, and is
+# refused in a sandbox, where it is a page of nowhere; that of an image has styles of the browser's. These files are no markup.
+_PLAYED = "default-src 'none'; media-src 'self'; frame-ancestors 'none'"
+_POLICIES = {"video": _PLAYED, "audio": _PLAYED, "image": "default-src 'none'; style-src 'unsafe-inline'; sandbox"}
 _RANGE = re.compile(r"bytes=(\d{0,18})-(\d{0,18})")
 _BLOCK = 256 * 1024
 _MOST_LIST_BYTES = 8 << 20
@@ -34,7 +38,7 @@ class Media:
         """Return a file, or a range of it."""
         made = await self._links.find(request.match_info["link"])
         if made is None:
-            raise web.HTTPForbidden(text="this link holds no more: load the page of the task again")
+            raise web.HTTPForbidden(text="this link holds no more: load the page that it came from again")
         resource = resource_of(request.raw_path)
         if resource not in made.artifacts and made.named is None:
             await self._read_lists(made)
@@ -83,6 +87,8 @@ async def _send(request: web.Request, reader: ObjectReader, name: str) -> web.St
     begin, end, partial = span
     kind = type_of(name)
     headers = {**HEADERS, "Content-Type": kind or "application/octet-stream", "Content-Length": str(end - begin)}
+    if policy := _POLICIES.get(kind.partition("/")[0]):
+        headers["Content-Security-Policy"] = policy
     if not kind:
         headers["Content-Disposition"] = "attachment"
     if partial:

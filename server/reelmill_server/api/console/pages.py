@@ -32,7 +32,7 @@ STATIC: Mapping[str, str] = {
     "htmx-ext-sse-2.2.4.min.js": "text/javascript",
     "hls-1.7.4.min.js": "text/javascript",
 }
-_FILTERS = ("size", "rate", "span", "speed", "number", "moment", "took", "word", "state", "name_of", "tags", "percent")
+_FILTERS = "size rate span speed number moment took word state name_of listed tags percent".split()
 
 
 @lru_cache(1)

@@ -17,6 +17,7 @@ _NONE = "–"
 _UNITS = ("B", "KiB", "MiB", "GiB", "TiB")
 _STEP = 1024
 _TITLE_CHARACTERS = 80
+_IMAGE_LISTS = (task_pb2.ARTIFACT_KIND_SPRITE_WEB_VTT, task_pb2.ARTIFACT_KIND_IMAGE_PLAYLIST)
 _CREATE = "/reelmill.v1.MediaConvertService/CreateMediaConvertTask"
 
 
@@ -85,6 +86,16 @@ def name_of(uri: str) -> str:
     """Return the last step of a URI's path; never its query."""
     path = urlsplit(uri).path if "://" in uri else uri
     return unquote(path.rstrip("/").rpartition("/")[2])
+
+
+def listed(artifact: task_pb2.Artifact) -> str:
+    """Return what a playlist, a manifest or a WebVTT file of sprites lists; "" for what lists nothing."""
+    count = artifact.segment_count
+    if not count:
+        return ""
+    noun = "image" if artifact.kind in _IMAGE_LISTS else "segment"
+    total = f", {size(artifact.segments_size)}" if artifact.segments_size else ""
+    return f"{number(count)} {noun}{'s' if count > 1 else ''}{total}"
 
 
 def title(definition: str) -> str:
