@@ -136,7 +136,7 @@ def sprited(service: Service, clip: Path) -> str:
     request = service.request(clip, "sprited.mp4")
     sheet = (service.files / "sheet").as_uri()
     size = {"ScaleWidth": 160, "ScaleHeight": 90, "TileWidth": 2, "TileHeight": 2}
-    request["Targets"][0]["Image"] = {"Sprites": [{"URI": sheet, "WebVttURI": sheet, "Format": "jpg", "Interval": 0.5, **size}]}
+    request["Targets"][0]["Image"] = {"Sprites": [{"URI": sheet, "WebVTTURI": sheet, "Format": "jpg", "Interval": 0.5, **size}]}
     with servers.client(service.server) as client:
         task = client.wait(client.submit(request).task_id)
     return f"{service.server.api}/console/tasks/default/{task.task_id}"
@@ -174,8 +174,8 @@ def test_sprites_are_shown_above_the_line_of_time(sprited: str, page: Open) -> N
 def test_files_are_shown_in_tabs_of_their_own(sprited: str, page: Open) -> None:
     """By the link of their page: a video plays, an image is there."""
     for number, there in ((0, "video').currentTime > 0.5"), (1, "img').naturalWidth > 160")):
-        shown = page(f"{sprited}/play/{number}")
-        shown.click("#alone")
+        link = page(f"{sprited}/play/{number}").evaluate("document.getElementById('alone').href")
+        shown = page(link)
         until(shown, f"document.querySelector('{there}")
 
 

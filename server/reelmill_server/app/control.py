@@ -39,6 +39,7 @@ from reelmill_server.model.worker_state import WorkerState
 from reelmill_server.notify.message import Origin
 from reelmill_server.notify.registry import Channels
 from reelmill_server.settings import Settings
+from reelmill_server.settings.fields import split_address
 from reelmill_server.storage.build import build_storage
 from reelmill_server.tasks.admission import Admission
 from reelmill_server.tasks.collector import Collector
@@ -150,7 +151,8 @@ class ControlPlane:
     def _console(self, front: Front) -> Console:
         settings = self._settings
         links = Links(key_of(settings.console_secret.get_secret_value(), settings.data_dir), self._shown_task)
-        return Console(front, self._storage, links, self._records.previews, asks=bool(settings.authentication))
+        asks, grpc_port = bool(settings.authentication), split_address(settings.listen)[1]
+        return Console(front, self._storage, links, self._records.previews, asks=asks, grpc_port=grpc_port)
 
     def _make_submissions(self) -> Submissions:
         settings = self._settings

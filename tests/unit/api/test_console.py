@@ -161,7 +161,8 @@ class Site:
         front = Front(services, CallInterceptor(Metrics(), Gate(knows) if asks else Gate()))
         app = HttpServer(front, Guard("127.0.0.1", (), ()), 100).app
         self.previews = Previews()
-        Console(front, self.storage, Links(b"key", nothing_made), self.previews, asks=asks).add_routes(front, app.router)
+        console = Console(front, self.storage, Links(b"key", nothing_made), self.previews, asks=asks, grpc_port=50051)
+        console.add_routes(front, app.router)
         self.client = TestClient(TestServer(app))
 
     async def get(self, path: str, **more: Any) -> tuple[int, str, Any]:
@@ -330,9 +331,14 @@ def test_words() -> None:
     assert text.listed(task_pb2.Artifact(kind=sheets, segment_count=1)) == "1 image"
     assert text.listed(task_pb2.Artifact(kind=segments, segment_count=1200, segments_size=2048)) == "1,200 segments, 2.0 KiB"
     assert text.listed(task_pb2.Artifact()) == ""
-    shown = text.copies('{"RequestId": "1", "Tags": {"a": "it\'s"}}', "http://host:1", asks=False)
+    shown = text.copies('{"RequestId": "1", "Tags": {"a": "it\'s"}}', "http://host:1", 50051, asks=False)
     assert "RequestId" not in shown["curl"] and "authorization" not in shown["curl"]
-    assert shown["CLI"].startswith("reelmill submit -")
+    assert shown["CLI"].startswith("reelmill --server host:50051 submit -")
+    assert 'with Client("host:50051") as client' in shown["Python"] and "import os" not in shown["Python"]
+    shown = text.copies('{"Sources": []}', "https://[::1]", 9, asks=True)
+    assert shown["CLI"].startswith("reelmill --server [::1]:9 --tls submit -") and "$REELMILL_TOKEN" in shown["curl"]
+    assert 'Client("[::1]:9", tls=True, token=os.environ["REELMILL_TOKEN"])' in shown["Python"]
+    compile(shown["Python"], "copied", "exec")
 
 
 @pytest.mark.parametrize("place", ["//a", "/\\a", "http://a", "", "/a\nb", "javascript:x"])

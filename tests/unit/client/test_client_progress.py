@@ -2,6 +2,7 @@
 
 import io
 import re
+from typing import Any
 
 import pytest
 from google.protobuf.timestamp_pb2 import Timestamp
@@ -178,7 +179,7 @@ def test_sizes(size: int, text: str) -> None:
         (ArtifactKind.ARTIFACT_KIND_MEDIA, 0, 0, ""),
     ],
 )
-def test_what_lists_name(kind: ArtifactKind.ValueType, count: int, size: int, text: str) -> None:
+def test_what_lists_name(kind: Any, count: int, size: int, text: str) -> None:
     """Segments or images, one or many."""
     assert formatting.listed_text(Artifact(kind=kind, segment_count=count, segments_size=size)) == text
 

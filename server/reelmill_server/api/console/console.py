@@ -36,8 +36,10 @@ Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
 class Console:
     """The pages of the console, over the RPCs of the front. `asks`: callers show who they are."""
 
-    def __init__(self, front: Front, storage: Storage, links: Links, previews: PreviewStore, *, asks: bool) -> None:
-        self._asks = asks
+    def __init__(
+        self, front: Front, storage: Storage, links: Links, previews: PreviewStore, *, asks: bool, grpc_port: int
+    ) -> None:
+        self._asks, self._grpc_port = asks, grpc_port
         self._calls = Calls(front.methods)
         self._listing = Listing(self._calls)
         self._links, self._media, self._previews = links, Media(links, storage), previews
@@ -74,7 +76,8 @@ class Console:
         query = list_request(request)
         projects, answer = await asyncio.gather(self._calls.projects(request), self._calls.call(request, "ListTasks", query))
         await self._listing.name(request, query, answer)
-        chosen = {name: request.query.get(name, "") for name in ("status", "tag")} | {"project": query.project_name}
+        status, tag = (request.query.get(name, "") for name in ("status", "tag"))
+        chosen = {"status": status.lower(), "tag": tag, "project": query.project_name}
         older = chosen | {"after": answer.next_token} if answer.next_token else None
         return self._show(
             request,
@@ -101,7 +104,7 @@ class Console:
             title=text.title(definition),
             at=place_of(task),
             definition=json.dumps(json.loads(definition), ensure_ascii=False, indent=2),
-            copies=text.copies(definition, origin, self._asks),
+            copies=text.copies(definition, origin, self._grpc_port, self._asks),
         )
 
     async def play(self, request: web.Request) -> web.StreamResponse:

@@ -44,7 +44,7 @@ class Listing:
 def list_request(request: web.Request) -> pb.ListTasksRequest:
     """Return the call for the tasks that a page shows, as its query chooses them."""
     query = request.query
-    status = query.get("status", "")
+    status = query.get("status", "").lower()
     return pb.ListTasksRequest(
         project_name=query.get("project") or "default",
         status=task_pb2.TaskStatus.Value(f"TASK_STATUS_{status.upper()}") if status in STATUSES else 0,  # type: ignore[arg-type]

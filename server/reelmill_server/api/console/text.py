@@ -120,8 +120,18 @@ def percent(value: float) -> str:
     return f"{int(value)} %"
 
 
-def copies(definition: str, origin: str, asks: bool) -> Mapping[str, str]:
-    """Return how to send a request by curl, by the command line and in Python; `asks`: the service wants a token."""
+def copies(definition: str, origin: str, grpc_port: int, asks: bool) -> Mapping[str, str]:
+    """Return how to send a request by curl, by the command line and in Python, to the host of `origin`.
+
+    `asks`: the service wants a token.
+    """
+    url = urlsplit(origin)
+    target = f"{url.netloc.removesuffix(f':{url.port}')}:{grpc_port}"
+    flags = f"--server {target}{' --tls' if url.scheme == 'https' else ''}"
+    arguments = [json.dumps(target)]
+    arguments += ["tls=True"] if url.scheme == "https" else []
+    arguments += ['token=os.environ["REELMILL_TOKEN"]'] if asks else []
+    imports = "import os\n\n" if asks else ""
     request = json.loads(definition)
     request.pop("RequestId", None)  # it stands for one task
     text = json.dumps(request, ensure_ascii=False, indent=2)
@@ -130,11 +140,11 @@ def copies(definition: str, origin: str, asks: bool) -> Mapping[str, str]:
     literal = pprint.pformat(request, width=100, sort_dicts=False)
     return {
         "curl": f"curl -sS{header} --data-binary @- {shlex.quote(origin + _CREATE)} {shell}",
-        "CLI": f"reelmill submit - {shell}",
+        "CLI": f"reelmill {flags} submit - {shell}",
         "Python": (
-            "from reelmill_client import Client\n\n"
+            f"{imports}from reelmill_client import Client\n\n"
             f"request = {literal}\n\n"
-            "with Client() as client:\n"
+            f"with Client({', '.join(arguments)}) as client:\n"
             "    for state in client.watch(client.submit(request).task_id):\n"
             "        print(state.progress)\n"
         ),
