@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator
 from dataclasses import replace
+from pathlib import Path
 
 import pytest
 from av import AudioFrame
@@ -11,6 +12,7 @@ from reelmill_server.media.libav.types import AnyPacket
 from reelmill_server.media.track.audio import AudioTrack
 from reelmill_server.model.request import AudioSpec, SegmentFormat, SegmentSpec, TargetSpec
 from tests import judge
+from tests.media.chunked import Chunked
 from tests.media.converter import Converter, encoded, target
 from tests.sources import Audio, Clip, Video
 
@@ -19,6 +21,7 @@ pytestmark = pytest.mark.media
 CLIP = Clip("mp4", (Video(),), (Audio(),))
 PAUSED = Clip("matroska", (Video(),), (Audio(gaps=((0.5, 1.25),)),))
 AAC = AudioSpec("aac")
+LONG = Clip("mp4", (Video(seconds=6.0),), (Audio(seconds=6.0),))
 RUNGS = tuple(target("mp4", encoded(width=side, height=side), AAC) for side in (64, 48, 32))
 HLS = SegmentSpec(SegmentFormat.HLS, 1_000_000)
 
@@ -65,6 +68,14 @@ def test_silence_that_fills_gaps_is_shared_too(convert: Converter, encoders: dic
     assert len(encoders) == 1
     first, second = map(judge.sound, made.paths)
     assert len(first) and (first == second).all()
+
+
+def test_chunks_share_their_audio(convert: Converter, encoders: dict[AudioTrack, int], tmp_path: Path) -> None:
+    """One chunk has the audio of all targets, in files of their own."""
+    joined = Chunked(convert, lambda: tmp_path)(LONG, *RUNGS)
+    assert len(encoders) == 1
+    for path, asked in zip(joined.paths, RUNGS, strict=True):
+        assert judge.packets(path, "a:0") == judge.packets(convert(LONG, asked).path, "a:0")
 
 
 def test_what_one_output_fails_with_ends_all(convert: Converter, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -28,6 +28,7 @@ class ChunkStreamOutput(Output):
     """Encode one stream of a chunk into a chunk file."""
 
     plan: TargetPlan
+    shares_audio = True
 
     def __init__(
         self,
@@ -52,10 +53,9 @@ class ChunkStreamOutput(Output):
         self._head = Path(f"{path}.head")
         self._container = av.open(str(self._head), "w", format="nut")
         try:
-            self._track = self._open_track(stream, sources, watermarks, limits, window)
+            self.tracks = (self._open_track(stream, sources, watermarks, limits, window),)
         except (*LIBAV_ERRORS, OSError) as error:
             raise self._failure(error) from error
-        self.tracks = (self._track,)
         self._chunk_file = ChunkFileWriter(path)
 
     def _open_track(
@@ -89,7 +89,7 @@ class ChunkStreamOutput(Output):
             self.summary.time_base = str(packet.time_base)
             self.summary.add(packet)
             self._chunk_file.packet(packet)
-            if not described and not self._track.plan.audio:
+            if not described and not self.plan.streams[0].audio:
                 self._container.mux(packet)
                 described = True
             if self._stop.is_set():
@@ -97,7 +97,7 @@ class ChunkStreamOutput(Output):
         self._chunk_file.finish(self._finish_summary())
 
     def _finish_summary(self) -> Summary:
-        summary, track = self.summary, self._track
+        summary, (track,) = self.summary, self.tracks
         summary.frames, summary.unordered = track.frames, track.unordered
         summary.vmaf, summary.xpsnr = (track.written.scores.get(metric) for metric in (Metric.VMAF, Metric.XPSNR))
         summary.given = as_text(track.given(self._accountant, False))

@@ -73,10 +73,12 @@ _Event = Callable[[], Made]
 class Output(ABC):
     """Write one entry of a plan on a thread of its own. All methods but `_work` and what it calls belong to the reading thread.
 
-    `fed`: it takes frames and packets from the shared reading; otherwise it reads the sources by itself.
+    `fed`: it takes frames and packets from the shared reading; otherwise it reads the sources by itself. `shares_audio`: its
+    audio may be encoded on another thread, with that of others.
     """
 
     fed = True
+    shares_audio = False
     tracks: tuple[Track, ...] = ()
 
     def __init__(self, plan: TargetPlan | ImagePlan, task: Plan, path: str, stop: StopSignal) -> None:

@@ -56,6 +56,7 @@ class FileOutput(Output):
     """Write one media file, or one set of segments."""
 
     plan: TargetPlan
+    shares_audio = True
 
     def __init__(
         self,

@@ -3,7 +3,6 @@
 from collections.abc import Callable, Sequence
 
 from reelmill_server.media.output.base import Output
-from reelmill_server.media.output.file import FileOutput
 from reelmill_server.media.track.audio import AudioTrack
 from reelmill_server.media.track.shared_audio import AudioEncoding, SharedAudioTrack
 
@@ -26,7 +25,7 @@ def share_audio(outputs: Sequence[Output], check: Callable[[], None]) -> list[Au
 
 def _may_share(output: Output) -> bool:
     """Return whether audio may come later than what the output makes itself: nothing goes by how far it has come."""
-    return isinstance(output, FileOutput) and output.fed and not any(track.follows_position for track in output.tracks)
+    return output.shares_audio and output.fed and not any(track.follows_position for track in output.tracks)
 
 
 def _are_alike(one: tuple[Output, AudioTrack], other: tuple[Output, AudioTrack]) -> bool:

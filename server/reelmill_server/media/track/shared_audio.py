@@ -171,7 +171,8 @@ class SharedAudioTrack(Track):
         return self._call(partial(self._track.end, part, length, last))
 
     def finish(self) -> Iterator[AnyPacket]:
-        return self._call(self._track.finish)
+        yield from self._call(self._track.finish)
+        self.frames, self.unordered = self._track.frames, self._track.unordered
 
     def warnings(self, target: TargetPlan | ImagePlan) -> Iterator[str]:
         return self._track.warnings(target)
