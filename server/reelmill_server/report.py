@@ -4,7 +4,7 @@ import json
 import os
 import sys
 import tempfile
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator, Mapping
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -16,7 +16,7 @@ from reelmill.v1.media_convert_service_pb2 import CreateMediaConvertTaskRequest
 from reelmill_server.api import requests, validate
 from reelmill_server.app.work import build_attempts
 from reelmill_server.errors import InvalidArgument, Violation
-from reelmill_server.model.capability import Capability, Sandbox
+from reelmill_server.model.capability import SOFTWARE, Capability, Sandbox
 from reelmill_server.model.plain import plain
 from reelmill_server.plan.ffmpeg.command import ffmpeg_command
 from reelmill_server.settings import Settings
@@ -25,6 +25,14 @@ from reelmill_server.telemetry.metrics import Metrics
 from reelmill_server.worker.messages import LIBRARY_PATHS
 from reelmill_server.worker.parent import child_process
 from reelmill_server.worker.parent.workspace import Scratch
+
+_FEATURES = {
+    "yuv444p": "4:4:4",
+    "yuv420p10le": "10 bit",
+    "bf": "B-frames",
+    "refs": "choice of references",
+}
+"""Names of features in the table, where they are not those of the contract."""
 
 
 async def print_capabilities(settings: Settings, as_json: bool) -> None:
@@ -38,6 +46,7 @@ async def print_capabilities(settings: Settings, as_json: bool) -> None:
         _print_json(plain(report))
         return
     print("encoders, in order of preference:", *_rows(report.encoders), sep="\n")
+    print(*feature_table(report.encoders, settings.encoder_sessions), sep="\n")
     print("decoders:", *_rows(report.decoders), sep="\n")
     print("filters:", *_rows(report.filters), sep="\n")
     print("detectors:", *_rows(report.detectors), sep="\n")
@@ -56,6 +65,25 @@ def _rows(capabilities: Iterable[Capability]) -> Iterable[str]:
     for capability in capabilities:
         state = "available" if capability.available else f"unavailable: {capability.reason}"
         yield f"  {capability.codec:<12} {capability.name:<14} {capability.device:<9} {state}"
+
+
+def feature_table(encoders: Iterable[Capability], sessions: Mapping[Any, int]) -> Iterator[str]:
+    """Yield the lines of a table of what each accelerator was asked for; `sessions`: how many encodes at once are set for each
+    family.
+    """
+    cards: dict[tuple[str, str], list[Capability]] = {}
+    for known in encoders:
+        if known.available and known.device != SOFTWARE:
+            cards.setdefault((known.device, known.card), []).append(known)
+    if not cards:
+        yield "accelerators: none works"
+    for (family, card), works in cards.items():
+        limit = f"at most {sessions[family]} sessions" if family in sessions else "as many sessions as it takes"
+        yield f"accelerator {family} ({card or 'its driver does not name it'}), {limit}:"
+        for known in works:
+            for feature in known.features:
+                state = "yes" if feature.available else f"no: {feature.reason}"
+                yield f"  {known.codec:<6} {_FEATURES.get(feature.name, feature.name):<22} {state}"
 
 
 async def print_plan(settings: Settings, file: Path | None) -> None:

@@ -15,6 +15,7 @@ from reelmill_server.model.cost import Cost
 from reelmill_server.model.engine_view import Standing
 from reelmill_server.model.needs import Needs
 from reelmill_server.model.request import Hardware, SegmentFormat, SegmentSpec, TargetSpec
+from reelmill_server.report import feature_table
 from reelmill_server.worker.parent import child_process
 from reelmill_server.worker.parent.capabilities import try_family
 from tests import judge
@@ -271,3 +272,32 @@ async def test_the_plan_says_that_a_card_encodes_all_of_it(bench: Bench) -> None
     inspected = await bench.attempts.inspect("plan", request)
     assert inspected.plan and inspected.plan.targets[0].streams[0].encoder == "h264_nvenc"
     assert inspected.split and not inspected.split.units and "an accelerator encodes it whole" in inspected.split.reason
+
+
+WITHOUT = {"no_10bit": 1, "no_444": 1, "no_lossless": 1, "max_width": 4096, "b_frames_hevc": 1}
+
+
+async def test_a_card_is_asked_what_it_can(bench: Bench, driver: Driver) -> None:
+    """The answers are capabilities, with the driver's own reasons, and `capabilities` prints them as a table."""
+    hevc = known(bench, "hevc_nvenc")
+    assert hevc.card == "Driver for tests"
+    assert {feature.name for feature in hevc.features if not feature.available} == {"128x72"}
+    driver.fault(**WITHOUT)
+    await look(bench)
+    lacks = {feature.name: feature.reason for feature in known(bench, "hevc_nvenc").features if not feature.available}
+    assert lacks.keys() == {"yuv444p", "yuv420p10le", "bf", "lossless", "128x72", "7680x4320"}
+    assert "10 bit encode not supported" in lacks["yuv420p10le"] and "Lossless encoding not supported" in lacks["lossless"]
+    assert "7680 exceeds 4096" in lacks["7680x4320"] and "minimum supported" in lacks["128x72"] and "B-frames" in lacks["bf"]
+    lines = list(feature_table(bench.capabilities.encoders, {"nvenc": 3}))
+    assert lines[0] == "accelerator nvenc (Driver for tests), at most 3 sessions:"
+    assert "  h265   4096x2160              yes" in lines and any("10 bit" in line and "no: 10 bit" in line for line in lines)
+
+
+async def test_what_a_card_is_known_to_lack_is_not_asked_of_it(bench: Bench, driver: Driver) -> None:
+    """No encoder has to fail for a task to learn it."""
+    driver.fault(**WITHOUT)
+    await look(bench)
+    artifacts, warnings = await attempt(bench, target(bench, crf=0.0))
+    made = artifacts[0].streams[0]
+    assert made.encoder == "libx264" and "h264_nvenc: Lossless encoding not supported" in made.reason
+    assert not warnings

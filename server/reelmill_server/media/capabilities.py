@@ -12,11 +12,12 @@ import av
 from av import VideoFrame
 
 from reelmill_server.extras import install_command
+from reelmill_server.media.feature_trials import FeatureTrials
 from reelmill_server.media.libav.encoder import configure_video, hardware_frames
 from reelmill_server.media.libav.errors import LIBAV_ERRORS
 from reelmill_server.media.libav.log import captured_log, driver_words, error_text
 from reelmill_server.media.libav.meters import VmafMeter, XpsnrMeter
-from reelmill_server.model.capability import PRIVACY, SOFTWARE, Capability
+from reelmill_server.model.capability import PRIVACY, SOFTWARE, Capability, Feature
 from reelmill_server.model.plan import VideoOutput
 from reelmill_server.model.request import VideoSpec
 from reelmill_server.model.time import FALLBACK_RATE
@@ -81,9 +82,17 @@ def try_video(codec: str, device: str, encoder: str) -> Capability:
     # libvpx, for one, is built with or without more than 8 bits.
     built = {form.name for form in known.video_formats or ()}
     taken = [name for name, own in formats.items() if own in built]
-    if device != SOFTWARE:
-        taken = [name for name in taken if name == "yuv420p" or not _trial(encoder, device, codec, formats[name], lacks)]
-    return replace(_told(encoder, codec, device, ""), pixel_formats=tuple(taken), lacks=lacks)
+    if device == SOFTWARE:
+        return replace(_told(encoder, codec, device, ""), pixel_formats=tuple(taken))
+    deeper = (name for name in taken if name != "yuv420p")
+    tried = [Feature(name, _trial(encoder, device, codec, formats[name], lacks)) for name in deeper]
+    fitting = ("yuv420p", *(feature.name for feature in tried if feature.available))
+    asked = FeatureTrials(codec, device, encoder, formats["yuv420p"], lacks)
+    steps = () if codec in video_encoders.WITHOUT_REFERENCES else _STEPS[-1]
+    named = (Feature(name, reasons[number] if name in lacks else "") for number, name in enumerate(steps))
+    features = (*tried, *named, *asked.features())
+    found = _told(encoder, codec, device, "")
+    return replace(found, pixel_formats=fitting, lacks=lacks, card=asked.card, features=features)
 
 
 def _trial(encoder: str, device: str, codec: str, pixel_format: str, lacks: tuple[str, ...]) -> str:

@@ -9,13 +9,28 @@ PRIVACY = "privacy"
 
 
 @dataclass(frozen=True)
+class Feature:
+    """What an accelerator was asked for beside plain video: a pixel format of the contract, `bf` (B-frames), `refs` (a choice
+    of references), `lossless`, or a size in pixels; `reason`: why it does not have it, in its driver's words; empty: it does.
+    """
+
+    name: str
+    reason: str = ""
+
+    @property
+    def available(self) -> bool:
+        """Whether it has it."""
+        return not self.reason
+
+
+@dataclass(frozen=True)
 class Capability:
     """One encoder, decoder, detector or filter; the `codec` of a filter is what it produces or measures.
 
     `device` is a hardware family or `software`; `reason` says why it is not available; `tried_us` is the time of its last trial
     in microseconds since the epoch. `pixel_formats` are those of the contract that this build, and the device, support; empty:
     unknown. `lacks`: libav's options that a card of this generation does not have: B-frames (`bf`), a choice of references
-    (`refs`).
+    (`refs`). `card`: what encodes, as its driver calls it, and `features`: what it was asked for; empty for software.
     """
 
     name: str
@@ -26,6 +41,12 @@ class Capability:
     tried_us: int = 0
     pixel_formats: tuple[str, ...] = ()
     lacks: tuple[str, ...] = ()
+    card: str = ""
+    features: tuple[Feature, ...] = ()
+
+    def lack_of(self, feature: str) -> str:
+        """Return why it has no such feature, in its driver's words; empty: it has, or was not asked."""
+        return next((known.reason for known in self.features if known.name == feature), "")
 
 
 SandboxMode = Literal["require", "prefer", "off"]

@@ -144,7 +144,7 @@ def _svt(spec: VideoSpec) -> dict[str, str]:
 
 
 def _nvenc(spec: VideoSpec) -> dict[str, str]:
-    if spec.crf == 0 and spec.codec in _LOSSLESS_NVENC:
+    if spec.crf == 0 and spec.codec in LOSSLESS_NVENC:
         rate = {"tune": "lossless", "rc": "constqp", "qp": "0"}
     else:  # a cq of 0 leaves the quality to the driver
         rate = {"rc": "vbr", **_rate(spec, {"cq": _number(max(_crf(spec), 1.0)), "b": "0"})}
@@ -173,7 +173,8 @@ def _vaapi(spec: VideoSpec) -> dict[str, str]:
     return {**mode, **_rate(spec, {"global_quality": _global_quality(spec)}), **_references(spec)}
 
 
-_LOSSLESS_NVENC = ("h264", "h265")
+LOSSLESS_NVENC = ("h264", "h265")
+"""Codecs that NVENC encodes losslessly, for a CRF of 0."""
 _FAMILY_OPTIONS: Mapping[str, Callable[[VideoSpec], dict[str, str]]] = {
     "libx264": _x264,
     "libx265": _x265,
@@ -183,6 +184,7 @@ _FAMILY_OPTIONS: Mapping[str, Callable[[VideoSpec], dict[str, str]]] = {
     "qsv": _qsv,
     "vaapi": _vaapi,
 }
+
 
 TWO_PASS_ENCODERS = ("libx264", "libx265")
 """Encoders that write what their first pass found to a file, and read it in the second."""
@@ -252,7 +254,7 @@ def _unsuited(spec: VideoSpec, device: str, known: Capability | None) -> str:
         return "has no B-frames"
     if spec.refs is not None and "refs" in lacks:
         return "has no choice of reference frames"
-    return ""
+    return known.lack_of("lossless") if known and spec.crf == 0 else ""
 
 
 def _policy(spec: VideoSpec, device: str) -> str:
