@@ -3,12 +3,13 @@
 import queue
 import threading
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
 from functools import partial
 from typing import Any
 
 from reelmill_server.media.input.audio_blocks import AudioBlock
 from reelmill_server.media.input.part import Part, Span
+from reelmill_server.media.libav.errors import too_little_memory
 from reelmill_server.media.libav.packets import twin
 from reelmill_server.media.libav.types import AnyPacket
 from reelmill_server.media.track.audio import AudioTrack
@@ -80,20 +81,37 @@ class AudioEncoding:
         self._check = check
         self._lock = threading.Lock()
         self._calls: dict[Any, tuple[Sequence[Coming], object, int]] = {}  # and how many tracks have not made it yet
-        self._thread = ThreadPoolExecutor(1, "audio")
+        self._steps = queue.SimpleQueue[tuple[_Work, Sequence[Coming]] | None]()
+        self._thread = threading.Thread(target=self._run, name="audio", daemon=True)
+        self._thread.start()
 
     def call(self, member: int, key: Any, work: _Work, item: object = None) -> Coming:
         """Return what `work` makes, for the track number `member`. `key` says which call it is; `item` is kept until all of
         them have made it.
         """
         with self._lock:
-            coming, item, left = self._calls.get(key) or ([Coming(self._check) for _ in self.members], item, len(self.members))
+            coming, item, left = self._calls.get(key) or (
+                [Coming(self._check_thread) for _ in self.members],
+                item,
+                len(self.members),
+            )
             if left == len(self.members):
-                self._thread.submit(self._do, work, coming)
+                self._steps.put((work, coming))
             self._calls[key] = coming, item, left - 1
             if left == 1:
                 del self._calls[key]
             return coming[member]
+
+    def _check_thread(self) -> None:
+        """Raise what ends all, or OutOfMemory: a thread that finds no memory when it starts ends without a word."""
+        self._check()
+        if not self._thread.is_alive():
+            raise too_little_memory("no memory for a thread that encodes audio")
+
+    def _run(self) -> None:
+        with suppress(Exception):  # all is to end: nobody waits for what is made
+            while (step := self._steps.get()) is not None:
+                self._do(*step)
 
     def _do(self, work: _Work, coming: Sequence[Coming]) -> None:
         try:
@@ -118,7 +136,8 @@ class AudioEncoding:
 
     def close(self) -> None:
         """End the thread; nobody waits for it any more."""
-        self._thread.shutdown(cancel_futures=True)
+        self._steps.put(None)
+        self._thread.join()
 
 
 class SharedAudioTrack(Track):

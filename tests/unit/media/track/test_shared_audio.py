@@ -7,6 +7,7 @@ from typing import Any
 import av
 import pytest
 
+from reelmill_server.errors import OutOfMemory
 from reelmill_server.media.output.in_order import InOrder
 from reelmill_server.media.track.shared_audio import AudioEncoding, Coming
 from tests.servers import wait_for
@@ -104,6 +105,13 @@ def test_nobody_waits_when_all_is_to_end(shared: Encoding) -> None:
     with pytest.raises(Stop):
         list(coming)
     shared.encoding.close()
+
+
+def test_a_thread_that_is_gone_is_not_waited_for(shared: Encoding) -> None:
+    """One that finds no memory when it starts ends without a word."""
+    shared.encoding.close()
+    with pytest.raises(OutOfMemory):
+        list(shared.call(0, 0))
 
 
 def test_what_comes_later_keeps_its_place(shared: Encoding) -> None:
