@@ -5,11 +5,14 @@ The bounds are below what encoders make of any video, at CRF 51 too: docs/hardwa
 
 from collections import deque
 from collections.abc import Iterable, Sequence
+from functools import lru_cache
 from itertools import islice
 from math import log10
 from typing import Any
 
+import numpy as np
 from av import VideoFrame
+from numpy.typing import NDArray
 
 _GRID = 16  # samples of a plane's row, and rows
 _PLANE = _GRID * _GRID
@@ -34,7 +37,7 @@ def samples_of(frame: VideoFrame) -> bytes:
     name = frame.format.name
     planes: Sequence[Any] = frame.planes
     deep = name.endswith(("10le", "p010le"))
-    shift = (8 if name == "p010le" else 2) if deep else 0
+    kind, shift = (np.uint16, 8 if name == "p010le" else 2) if deep else (np.uint8, 0)
     found = bytearray()
     for number in range(3):
         paired = name in _SEMI_PLANAR and number > 0
@@ -44,15 +47,20 @@ def samples_of(frame: VideoFrame) -> bytes:
         plane = planes[min(number, 1)] if paired else planes[number]
         width = frame.format.chroma_width(frame.width) if number else frame.width
         height = frame.format.chroma_height(frame.height) if number else frame.height
-        row, every = plane.line_size // (1 + deep), max(1, width // _GRID)
-        step = every * (1 + paired)
-        memory: memoryview[Any] = memoryview(plane)
-        memory = memory.cast("H") if deep else memory
-        for line in range(_GRID):
-            begin = (2 * line + 1) * height // (2 * _GRID) * row + every // 2 * (1 + paired) + (number == 2 and paired)
-            values = memory[begin : begin + step * _GRID : step] if width >= _GRID else [memory[begin]] * _GRID
-            found += bytes(value >> shift for value in values) if deep else bytes(values)
+        places = _places(width, height, plane.line_size // (1 + deep), paired, number == 2)
+        values: NDArray[Any] = np.frombuffer(plane, kind).take(places)
+        found += ((values >> shift).astype(np.uint8) if deep else values).tobytes()
     return bytes(found)
+
+
+@lru_cache(maxsize=64)
+def _places(width: int, height: int, row: int, paired: bool, second: bool) -> NDArray[np.intp]:
+    """Return where the samples are in a plane of `row` values a row, which has both chromas in turn where it is `paired`."""
+    every = max(1, width // _GRID)
+    columns = np.arange(_GRID) * every + every // 2 if width >= _GRID else np.zeros(_GRID, int)
+    rows = (2 * np.arange(_GRID) + 1) * height // (2 * _GRID)
+    places: NDArray[np.intp] = (rows[:, None] * row + columns * (1 + paired) + (paired and second)).ravel()
+    return places
 
 
 def squared_error(one: bytes, other: bytes) -> float:
