@@ -9,6 +9,7 @@ import jsonschema
 import pytest
 import yaml
 
+from reelmill_server.engine import embedded
 from reelmill_server.settings import command_line
 from reelmill_server.settings.reference import SETTINGS
 from tests.k8s.manifests import IMAGE, REPOSITORY
@@ -16,12 +17,15 @@ from tests.k8s.manifests import IMAGE, REPOSITORY
 FILE = REPOSITORY / "compose.yaml"
 SCHEMA = Path(__file__).parent / "schemas" / "compose" / "compose-spec.json"
 ROLES = ("migrate", "api", "worker")
-GIVEN = {"POSTGRES_PASSWORD": "password", "REELMILL_ADMIN_TOKEN": "a token of an administrator"}
+SECRETS = {
+    "reelmill_database_url": "postgresql+psycopg://reelmill:password@postgres/reelmill",
+    "reelmill_admin_token": "a token of an administrator",
+}
 
 
 def _filled(text: str) -> str:
-    """What Compose makes of ${NAME}, ${NAME:-default} and ${NAME:?why}."""
-    return re.sub(r"\$\{(\w+)(?::([-?])([^}]*))?\}", lambda found: GIVEN.get(found[1], found[3] or ""), text)
+    """What Compose makes of ${NAME:-default}."""
+    return re.sub(r"\$\{\w+:-([^}]*)\}", r"\1", text)
 
 
 def _compose() -> dict[str, Any]:
@@ -41,11 +45,16 @@ def test_it_is_what_compose_reads() -> None:
         for volume in service.get("volumes", []):
             source = volume.partition(":")[0]
             assert source.startswith((".", "/")) or source in compose["volumes"]
+        assert set(service.get("secrets", ())) <= set(compose["secrets"]) and set(service["networks"]) <= set(
+            compose["networks"]
+        )
+    assert {name: how["file"] for name, how in compose["secrets"].items()} == {n: f"./secrets/{n}" for n in compose["secrets"]}
 
 
 @pytest.mark.parametrize("role", ROLES)
-def test_roles_understand_their_settings(role: str, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_roles_understand_their_settings(role: str, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     """All are settings, the role starts with them, and is stopped later than it drains."""
+    monkeypatch.setattr(command_line, "_SECRETS", tmp_path)
     service = _compose()["services"][role]
     for setting in SETTINGS.values():
         monkeypatch.delenv(setting.variable, raising=False)
@@ -54,7 +63,10 @@ def test_roles_understand_their_settings(role: str, monkeypatch: pytest.MonkeyPa
     for name, value in (image | service["environment"]).items():
         assert name in {setting.variable for setting in SETTINGS.values()}
         monkeypatch.setenv(name, value)
+    for name in service.get("secrets", ()):
+        (tmp_path / name).write_text(SECRETS[name])
     settings = command_line.parse_command_line(service["command"]).settings
+    assert (settings.resolved_database_url() == SECRETS["reelmill_database_url"]) is (role != "worker")
     if role == "migrate":
         return
     grace = service["stop_grace_period"]
@@ -70,8 +82,32 @@ def test_containers_are_closed() -> None:
         service = services[name]
         assert service["read_only"] is True and service["cap_drop"] == ["ALL"]
         assert service["security_opt"] == ["no-new-privileges:true"]
-        assert ("REELMILL_DATABASE_URL" in service["environment"]) is (name in ("migrate", "api"))
+        assert (
+            ("records" in service["networks"])
+            is (name in ("migrate", "api"))
+            is ("reelmill_database_url" in service.get("secrets", ()))
+        )
         folders = [volume.rpartition(":")[2] for volume in service.get("volumes", [])] + service.get("tmpfs", [])
         assert IMAGE["HOME"] in folders
     published = [port for service in services.values() for port in service.get("ports", [])]
     assert published and all(port.startswith("127.0.0.1:") for port in published)
+
+
+def test_services_look_after_themselves() -> None:
+    """All are started again, and bounded in memory and logs; those that last are asked how they are."""
+    for name, service in _compose()["services"].items():
+        assert service["restart"] and service["logging"]["options"]["max-size"] and "mem_limit" in service
+        if name != "migrate":
+            assert service["healthcheck"]["test"][0] == "CMD" and service["stop_grace_period"]
+    image = (REPOSITORY / "Dockerfile").read_text()
+    for role in ("api", "worker"):
+        asked = _compose()["services"][role]["healthcheck"]["test"][-1]
+        assert re.search(r"REELMILL_HTTP=0\.0\.0\.0(:\d+)", image)[1] in asked and "/readyz" in asked  # type: ignore[index]
+
+
+def test_the_engine_is_that_of_serve() -> None:
+    """With the same configuration, without which turns, shares and the search for stalled tasks are others."""
+    words = _compose()["services"]["temporal"]["command"]
+    given = {flag: {words[at + 1] for at, word in enumerate(words) if word == flag} for flag in words if flag.startswith("--")}
+    assert given["--dynamic-config-value"] == set(embedded._DYNAMIC_CONFIG)
+    assert given["--sqlite-pragma"] == set(embedded._PRAGMAS)

@@ -22,6 +22,7 @@ from reelmill_server.settings.group import ROLES, Role, both_names, environment_
 from reelmill_server.settings.reference import SETTINGS, Setting, settings_of
 
 _PROGRAM = "reelmill-server"
+_SECRETS = Path("/run/secrets")  # where Docker and Podman put the secrets of a container: files with the names of variables
 _NOT_PRIVATE = "environment only: a command line is not private"
 
 _EXPECTED: Mapping[str, str] = {
@@ -57,7 +58,8 @@ def parse_command_line(argv: Sequence[str]) -> CommandLine:
     if unknown:
         _refuse(role, _unknown(role, unknown))
     try:
-        settings = Settings(**_unused(role), **given)
+        secrets = {"_secrets_dir": _SECRETS} if _SECRETS.is_dir() else {}
+        settings = Settings(**{**secrets, **_unused(role), **given})
     except ValidationError as error:
         _refuse(role, _wrong(error, given))
     missing = list(_missing(role, settings, given))

@@ -7,7 +7,7 @@ from typing import Any, get_args
 import pytest
 from pydantic import ByteSize
 
-from reelmill_server.settings import Settings
+from reelmill_server.settings import Settings, command_line
 from reelmill_server.settings.command_line import CommandLine, parse_command_line
 from reelmill_server.settings.group import ROLES, Role
 from reelmill_server.settings.reference import SETTINGS, Setting, settings_of
@@ -189,6 +189,19 @@ def test_settings_of_other_roles_are_not_checked(monkeypatch: pytest.MonkeyPatch
         settings = parse_command_line([role, *NEEDED.get(role, ())]).settings
         assert not settings.tls_certificate and not settings.admin_token.get_secret_value()
     assert {line.split(": ")[1] for line in refused("serve")} >= {"REELMILL_LISTEN"}
+
+
+def test_secrets_of_a_container_are_files(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    """Of the role's own settings; their last line may end, and a variable comes first."""
+    monkeypatch.setattr(command_line, "_SECRETS", tmp_path)
+    (tmp_path / "reelmill_database_url").write_text("postgresql+psycopg://reelmill:planted@postgres/reelmill\n")
+    (tmp_path / "reelmill_admin_token").write_text("planted-" * 4)
+    (tmp_path / "reelmill_log_level").write_text("debug")
+    monkeypatch.setenv("REELMILL_LOG_LEVEL", "error")
+    settings = parse_command_line(["api", *NEEDED["api"], "--authentication", "keys"]).settings
+    assert settings.resolved_database_url() == "postgresql+psycopg://reelmill:planted@postgres/reelmill"
+    assert settings.admin_token.get_secret_value() == "planted-" * 4 and settings.log_level == "error"
+    assert "planted" not in parse_command_line(["worker", *NEEDED["worker"]]).settings.resolved_database_url()
 
 
 def test_unknown_flags_are_named(refused: Callable[..., list[str]]) -> None:
