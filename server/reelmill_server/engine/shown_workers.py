@@ -99,6 +99,7 @@ class ShowWorker:
             task_queue=worker_queue(self._name),
             activities=[self.show],
             max_concurrent_activities=2,  # the last one may not have ended yet
+            max_concurrent_activity_task_polls=1,
             max_heartbeat_throttle_interval=throttle,
             default_heartbeat_throttle_interval=throttle,
         )

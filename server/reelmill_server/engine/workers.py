@@ -40,6 +40,8 @@ _WORKFLOWS = (
     ProgressWorkflow,
 )
 _DELIVERIES_AT_ONCE = 64
+# Each poll is made anew every minute, and wakes both sides: five, as by default, are for nothing where tasks are rare.
+_FEW_POLLS = 2
 _DELIVERY_GRACE = timedelta(seconds=5)  # one that is cut off is sent twice
 
 
@@ -67,6 +69,7 @@ def notify_worker(client: Client, activities: NotifyActivities) -> Worker:
         task_queue=NOTIFY_QUEUE,
         activities=[activities.deliver],
         max_concurrent_activities=_DELIVERIES_AT_ONCE,
+        max_concurrent_activity_task_polls=_FEW_POLLS,
         graceful_shutdown_timeout=_DELIVERY_GRACE,
     )
 
@@ -151,7 +154,13 @@ async def _stand_by() -> None:
 
 def presence_worker(client: Client, family: str) -> Worker:
     """Return a worker that shows, as long as it runs, that encoders of `family` work here."""
-    return Worker(client, task_queue=presence_queue(family), activities=[_stand_by], max_concurrent_activities=1)
+    return Worker(
+        client,
+        task_queue=presence_queue(family),
+        activities=[_stand_by],
+        max_concurrent_activities=1,
+        max_concurrent_activity_task_polls=1,
+    )
 
 
 def inspect_worker(client: Client, activities: WorkerActivities, files: FileActivities, slots: int) -> Worker:
@@ -161,4 +170,5 @@ def inspect_worker(client: Client, activities: WorkerActivities, files: FileActi
         task_queue=INSPECT_QUEUE,
         activities=[activities.inspect, activities.erase, activities.withdraw, files.write],
         max_concurrent_activities=slots,
+        max_concurrent_activity_task_polls=_FEW_POLLS,
     )

@@ -17,6 +17,7 @@ from reelmill_server.model.cost import Cost
 from reelmill_server.model.needs import Needs
 
 _POLL_SECONDS = 0.5
+_IDLE_POLL_SECONDS = 5.0  # where nothing runs or waits: encoders that do not work here are tried again as often
 _LEAST_CORES = 0.5  # with less than this free, no task is worth taking
 _LEAST_DISK_BYTES = 16 * 1024**2  # with less than this, hardly any output has room
 _LEAST_DESCRIPTORS = 100  # an attempt takes a dozen, and some for each source and connection
@@ -69,6 +70,7 @@ class QueueSlots:
 
     def __init__(self, admission: "Admission", lane: str) -> None:
         self._admission, self._lane, self._allowed = admission, lane, 0
+        self._loop = asyncio.get_running_loop()
 
     async def acquire(self) -> None:
         """Wait until one more task may be taken off the queue."""
@@ -76,8 +78,12 @@ class QueueSlots:
         self._allowed = self._admission.arrivals(self._lane) + 1
 
     def release(self) -> None:
-        """Note that a task has left, whether it was started or not."""
+        """Note that a task has left, whether it was started or not. May be called from any thread."""
+        self._loop.call_soon_threadsafe(self._released)
+
+    def _released(self) -> None:
         self._allowed = min(self._allowed, self._admission.arrivals(self._lane))
+        self._admission.notify()
 
 
 class FastQueueSlots:
@@ -171,7 +177,7 @@ class Admission:
         """Release the memory of a look."""
         self._looks -= 1
         self._used.memory_bytes -= self._look_bytes
-        self._notify()
+        self.notify()
 
     def has_disk(self) -> bool:
         """Return whether the disk has room, and there are descriptors: else this worker takes nothing."""
@@ -191,7 +197,7 @@ class Admission:
     async def change(self) -> None:
         """Wait until resources are released, or may have changed elsewhere: encoders and disks come and go."""
         try:
-            async with asyncio.timeout(_POLL_SECONDS):
+            async with asyncio.timeout(_POLL_SECONDS if self.attempts else _IDLE_POLL_SECONDS):
                 await self._changed.wait()
         except TimeoutError:
             return
@@ -213,12 +219,12 @@ class Admission:
         finally:
             if waiting in self._waiting:
                 self._waiting.remove(waiting)
-                self._notify()
+                self.notify()
         try:
             yield
         finally:
             self._used.add(waiting.cost, -1)
-            self._notify()
+            self.notify()
 
     def _admits(self, waiting: _QueuedAttempt) -> bool:
         """Return whether it is the turn of `waiting` and its resources are free; if so, hold them."""
@@ -226,7 +232,7 @@ class Admission:
             return False
         self._waiting.popleft()
         self._used.add(waiting.cost)
-        self._notify()
+        self.notify()
         return True
 
     def _fits(self, waiting: _QueuedAttempt) -> bool:
@@ -245,6 +251,7 @@ class Admission:
             and (not budget.scratch_bytes or used.scratch_bytes + cost.scratch_bytes <= budget.scratch_bytes)
         )
 
-    def _notify(self) -> None:
+    def notify(self) -> None:
+        """Let all who wait look again."""
         changed, self._changed = self._changed, asyncio.Event()
         changed.set()

@@ -10,6 +10,7 @@ from reelmill_server.errors import WorkerBusy
 from reelmill_server.model.capability import SOFTWARE, Limits
 from reelmill_server.model.cost import Cost
 from reelmill_server.model.needs import FAST, Needs
+from reelmill_server.worker.parent import admission
 from reelmill_server.worker.parent.admission import Admission, Budget, FastQueueSlots, QueueSlots
 from reelmill_server.worker.parent.capabilities import Capabilities
 from reelmill_server.worker.parent.state import worker_state
@@ -139,8 +140,10 @@ async def test_a_cancel_while_waiting_gives_the_place_free() -> None:
     assert machine.admission.attempts == 0 and await has_room(machine)
 
 
-async def test_no_second_one_is_taken_before_the_first_has_said_what_it_needs() -> None:
-    """The slots stays closed until the task that was let in has arrived, or is known not to come."""
+async def test_no_second_one_is_taken_before_the_first_has_said_what_it_needs(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The slot stays closed until the task that was let in has arrived, or is known not to come; nobody has to look for it."""
+    monkeypatch.setattr(admission, "_POLL_SECONDS", 60)
+    monkeypatch.setattr(admission, "_IDLE_POLL_SECONDS", 60)
     machine = Machine()
     slots = QueueSlots(machine.admission, SOFTWARE)
     await slots.acquire()
@@ -152,7 +155,7 @@ async def test_no_second_one_is_taken_before_the_first_has_said_what_it_needs() 
         third = asyncio.create_task(slots.acquire())
         await asyncio.sleep(0.05)
         assert not third.done()
-        slots.release()  # the second never came
+        await asyncio.to_thread(slots.release)  # the second never came
         await asyncio.wait_for(third, 5)
 
 
