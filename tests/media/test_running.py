@@ -1,5 +1,6 @@
 """A conversion while it runs: progress, cancellation, and threads."""
 
+import gc
 import hashlib
 import struct
 import threading
@@ -11,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from av import VideoFrame
 
 from reelmill_server.errors import InvalidMedia
 from reelmill_server.media.conversion.feed import Feed
@@ -335,3 +337,16 @@ def test_encoders_are_given_the_same_frames_in_each_run(shelf: Shelf, tmp_path: 
         runs.append({Path(name).name: digest.hexdigest() for name, digest in seen.items()})
     assert len(runs[0]) == len(targets)
     assert all(run == runs[0] for run in runs)
+
+
+def test_frames_go_when_they_are_written(shelf: Shelf, tmp_path: Path) -> None:
+    """Not when the collector of cycles comes by: until then each would hold its memory, and decoders take more."""
+    gc.collect()
+    gc.disable()
+    try:
+        running, _ = conversion(shelf, LONG, tmp_path, target("mp4", encoded(width=64, height=48), AudioSpec("aac")))
+        running.run()
+        left = sum(isinstance(item, VideoFrame) for item in gc.get_objects())
+    finally:
+        gc.enable()
+    assert left < 10

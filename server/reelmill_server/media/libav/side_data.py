@@ -8,7 +8,7 @@ from struct import Struct
 from typing import Any
 
 from av import VideoFrame
-from av.sidedata.sidedata import Type
+from av.sidedata.sidedata import SideDataContainer, Type
 
 # PyAV 18 and 19 free the dictionary of side data that has one although the frame frees it as well. Of libav's decoders, that of
 # PNG alone makes such a dictionary: it names the ICC profile.
@@ -47,7 +47,9 @@ def frame_data(frame: VideoFrame, codec: str, kind: Type) -> bytes | None:
     if codec in _UNSAFE_CODECS:
         return None
     try:
-        side_data: Any = frame.side_data  # looked up by type: iterating gives items in PyAV 18 and types in 19
+        # Not `frame.side_data`: the frame would keep that, which keeps the frame, until the collector of cycles comes by; up to
+        # 250 frames waited for it. Looked up by type: iterating gives items in PyAV 18 and types in 19.
+        side_data: Any = SideDataContainer(frame)  # type: ignore[call-arg]
         return bytes(side_data[kind])
     except (KeyError, ValueError):  # ValueError: PyAV does not know another type on the frame, such as Exif
         return None

@@ -8,10 +8,11 @@ from pathlib import Path
 
 import av
 import pytest
+from av.sidedata.sidedata import Type
 from PIL import Image, ImageCms
 
 import reelmill_server
-from reelmill_server.media.libav.side_data import codec_tag
+from reelmill_server.media.libav.side_data import codec_tag, frame_data
 
 
 class _Context:
@@ -57,6 +58,15 @@ def test_tags_of_wave_formats_are_read() -> None:
 
 
 @pytest.mark.media
+def test_a_frame_is_not_kept_by_what_was_read_of_it() -> None:
+    """It would wait for the collector of cycles, as hundreds of others, each of some megabytes."""
+    frame = av.VideoFrame(16, 16)
+    before = sys.getrefcount(frame)
+    assert frame_data(frame, "h264", Type.A53_CC) is None
+    assert sys.getrefcount(frame) == before
+
+
+@pytest.mark.media
 def test_a_color_profile_does_no_harm(tmp_path: Path) -> None:
     """PyAV frees the name of a PNG's profile twice when it is asked for the frame's side data: the process would die."""
     path = tmp_path / "profile.png"
@@ -79,4 +89,5 @@ def test_side_data_of_frames_is_read_in_one_place() -> None:
 
 
 def _reads(code: str) -> bool:
-    return any(isinstance(node, ast.Attribute) and node.attr == "side_data" for node in ast.walk(ast.parse(code)))
+    names = {getattr(node, "attr", "") or getattr(node, "id", "") for node in ast.walk(ast.parse(code))}
+    return bool(names & {"side_data", "SideDataContainer"})
