@@ -8,6 +8,7 @@ All blocks of a page run one after another in one shell, in a copy of the checko
 
     <!-- docs-check: not run: it needs Docker -->     nothing, for the reason given
     <!-- docs-check: server -->                       keep it running, as in a terminal of its own, instead of the one before
+    <!-- docs-check: if protoc /usr/lib/x -->         run it where these programs and files are
     <!-- docs-check: file request.yaml -->            write it to a file
 
 `yaml`, `json` and other blocks without a comment are left alone.
@@ -31,7 +32,7 @@ _BLOCK = re.compile(
     r"^(?:<!-- docs-check: (?P<how>.*?) -->\n)?(?P<indent> *)```(?P<kind>\w*)\n(?P<text>.*?)^ *```$", re.MULTILINE | re.DOTALL
 )
 _RUN = ("sh", "console", "python")
-_PAGE_SECONDS = 600
+_PAGE_SECONDS = 1800
 _SHOWN = re.compile(r"^\$ (?P<command>(?:.*\\\n)*.*)\n(?P<output>(?:(?!\$ ).*\n)*)", re.MULTILINE)
 # Bash keeps each server in a process group of its own, and waits until its gRPC port is open.
 _PRELUDE = """
@@ -95,7 +96,10 @@ def _steps(page: Path, block: Block) -> Iterator[str]:
     if how == "not":
         return
     yield f"echo '== {page.relative_to(ROOT)}:{block.line}'"
-    if how == "file":
+    if how == "if":
+        missing = [name for name in argument.split() if not (shutil.which(name) or Path(name).exists())]
+        yield f"echo 'skipped: there is no {missing[0]}'" if missing else block.text
+    elif how == "file":
         yield f"printf %s {shlex.quote(block.text)} > {shlex.quote(argument)}"
     elif how == "server":
         yield f"serve {shlex.quote(block.text)}"

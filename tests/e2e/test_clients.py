@@ -130,14 +130,19 @@ EXAMPLE = {
     "ruby": Example(_ruby, (("ruby", "Debian's ruby"), ("/usr/share/doc/ruby-grpc", "Debian's ruby-grpc")), "ruby"),
     "go": Example(
         _go,
-        (("go", "Debian's golang"), ("/usr/share/gocode/src/google.golang.org/grpc", "Debian's golang-google-grpc-dev")),
+        (
+            *(("go", "Debian's golang"), ("/usr/share/gocode/src/google.golang.org/grpc", "Debian's golang-google-grpc-dev")),
+            ("/usr/share/gocode/src/google.golang.org/protobuf", "Debian's golang-github-golang-protobuf-1-5-dev"),
+        ),
         "go",
     ),
     "java": Example(
         _java,
         (
             *(("javac", "a JDK"), ("/usr/share/java/grpc-netty.jar", "Debian's libgrpc-java")),
+            ("/usr/share/java/protobuf.jar", "Debian's libprotobuf-java"),
             ("/usr/share/java/netty-all.jar", "Debian's libnetty-java"),
+            ("/usr/share/java/geronimo-annotation-1.3-spec.jar", "Debian's libgeronimo-annotation-1.3-spec-java"),
         ),
         "java",
     ),

@@ -157,6 +157,18 @@ def test_the_commands_of_a_page_are_found(tmp_path: Path) -> None:
     ]
 
 
+def test_commands_run_where_their_programs_are(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A block whose programs or files are missing says which."""
+    monkeypatch.setattr(run_commands, "ROOT", tmp_path)
+    page = tmp_path / "page.md"
+    page.write_text(
+        f"<!-- docs-check: if sh {tmp_path} -->\n```sh\nthis runs\n```\n\n"
+        "<!-- docs-check: if sh /missing/file -->\n```sh\nthis does not\n```\n"
+    )
+    script = run_commands.script(page)
+    assert "this runs" in script and "this does not" not in script and "skipped: there is no /missing/file" in script
+
+
 def test_each_wall_has_its_test() -> None:
     """The files that the page on security names exist; a name without a folder follows one with it."""
     rows = [line.split("|") for line in (DOCS / "security.md").read_text().partition("## Walls")[2].splitlines()]

@@ -6,8 +6,10 @@ package main
 import (
 	"context"
 	"fmt"
+	"log"
 	"os"
 	"strings"
+	"time"
 
 	pb "github.com/reelmill/reelmill/sdk/go/reelmill/v1"
 	"google.golang.org/genproto/googleapis/rpc/errdetails"
@@ -15,37 +17,34 @@ import (
 	"google.golang.org/grpc/status"
 )
 
-const project = "default"
-
-var service pb.MediaConvertServiceClient
-
-// With a RequestId, a request that is sent twice creates one task.
-func submit(source, destination string, preset pb.EncoderPreset) (string, error) {
-	codec := &pb.TranscodeVideo{Codec: pb.VideoCodec_VIDEO_CODEC_H264, Preset: preset}
-	target := &pb.Target{Uri: destination, Container: pb.Container_CONTAINER_MP4, Video: &pb.TargetVideo{TranscodeVideo: codec}}
-	created, err := service.CreateMediaConvertTask(context.Background(), &pb.CreateMediaConvertTaskRequest{
-		ProjectName: project, Sources: []*pb.Source{{Uri: source}}, Targets: []*pb.Target{target},
-	})
-	return created.GetTaskId(), err
+func must[T any](value T, err error) T {
+	if err != nil {
+		log.Fatal(err)
+	}
+	return value
 }
 
 func main() {
 	source, destination, ctx := os.Args[2], os.Args[3], context.Background()
-	connection, _ := grpc.Dial(os.Args[1], grpc.WithInsecure())
-	service = pb.NewMediaConvertServiceClient(connection)
-	id, _ := submit(source, destination, pb.EncoderPreset_ENCODER_PRESET_ULTRAFAST)
+	service := pb.NewMediaConvertServiceClient(must(grpc.Dial(os.Args[1], grpc.WithInsecure())))
+	submit := func(source, destination string, preset pb.EncoderPreset) (*pb.CreateMediaConvertTaskResponse, error) {
+		codec := &pb.TranscodeVideo{Codec: pb.VideoCodec_VIDEO_CODEC_H264, Preset: preset}
+		target := &pb.Target{Uri: destination, Container: pb.Container_CONTAINER_MP4, Video: &pb.TargetVideo{TranscodeVideo: codec}}
+		id := fmt.Sprint("go-", time.Now().UnixNano()) // sent twice with the same id, it creates one task
+		return service.CreateMediaConvertTask(ctx, &pb.CreateMediaConvertTaskRequest{ProjectName: "default", RequestId: id,
+			Sources: []*pb.Source{{Uri: source}}, Targets: []*pb.Target{target}})
+	}
+	id := must(submit(source, destination, pb.EncoderPreset_ENCODER_PRESET_ULTRAFAST)).TaskId
 	fmt.Println("task", id)
-	// The first message is the current state. When the stream ends with Unavailable, watch again.
-	stream, _ := service.WatchTask(ctx, &pb.WatchTaskRequest{ProjectName: project, TaskId: id})
-	for change, err := stream.Recv(); err == nil; change, err = stream.Recv() {
-		task := change.Task
+	// The first message is the current state, the last one the outcome. When the stream ends with Unavailable, watch again.
+	stream := must(service.WatchTask(ctx, &pb.WatchTaskRequest{ProjectName: "default", TaskId: id}))
+	for task := (&pb.Task{}); task.EndTime == nil; {
+		task = must(stream.Recv()).Task
 		fmt.Println(strings.ToLower(strings.TrimPrefix(task.Status.String(), "TASK_STATUS_")), task.Progress, task.Artifacts)
 	}
-	other, _ := submit(source, destination+".mp4", pb.EncoderPreset_ENCODER_PRESET_VERYSLOW)
-	canceled, _ := service.CancelTask(ctx, &pb.CancelTaskRequest{ProjectName: project, TaskId: other})
-	fmt.Println("canceling", canceled.GetTask().GetTaskId())
-	listed, _ := service.ListTasks(ctx, &pb.ListTasksRequest{ProjectName: project, MaxResults: 5})
-	fmt.Println("listed", len(listed.GetTasks()))
+	other := must(submit(source, destination+".mp4", pb.EncoderPreset_ENCODER_PRESET_VERYSLOW)).TaskId
+	fmt.Println("canceling", must(service.CancelTask(ctx, &pb.CancelTaskRequest{ProjectName: "default", TaskId: other})).Task.TaskId)
+	fmt.Println("listed", len(must(service.ListTasks(ctx, &pb.ListTasksRequest{ProjectName: "default", MaxResults: 5})).Tasks))
 	_, err := submit("ftp://nowhere/x.mp4", destination, pb.EncoderPreset_ENCODER_PRESET_ULTRAFAST)
 	for _, detail := range status.Convert(err).Details() { // the code, and the fields that were wrong
 		switch detail := detail.(type) {

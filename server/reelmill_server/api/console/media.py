@@ -7,7 +7,7 @@ import re
 from aiohttp import web
 
 from reelmill_server.api.console.links import Links
-from reelmill_server.api.console.made import Made, named_in, resource_of, type_of, uri_of
+from reelmill_server.api.console.made import TYPES, Made, named_in, resource_of, type_of, uri_of
 from reelmill_server.errors import ReelmillError, ResourceNotFound
 from reelmill_server.storage.base import ObjectReader, Storage
 
@@ -18,10 +18,15 @@ HEADERS = {
     "Referrer-Policy": "no-referrer",
     "Accept-Ranges": "bytes",
 }
-# A browser that opens the link by itself makes a page around the file. That of video and audio asks for the file again, and is
+# A browser that opens the link by itself makes a page around the file. That of video, audio and HLS asks for the files, and is
 # refused in a sandbox, where it is a page of nowhere; that of an image has styles of the browser's. These files are no markup.
 _PLAYED = "default-src 'none'; media-src 'self'; frame-ancestors 'none'"
-_POLICIES = {"video": _PLAYED, "audio": _PLAYED, "image": "default-src 'none'; style-src 'unsafe-inline'; sandbox"}
+_POLICIES = {
+    "video": _PLAYED,
+    "audio": _PLAYED,
+    TYPES[".m3u8"]: _PLAYED,
+    "image": "default-src 'none'; style-src 'unsafe-inline'; sandbox",
+}
 _RANGE = re.compile(r"bytes=(\d{0,18})-(\d{0,18})")
 _BLOCK = 256 * 1024
 _MOST_LIST_BYTES = 8 << 20
@@ -87,7 +92,7 @@ async def _send(request: web.Request, reader: ObjectReader, name: str) -> web.St
     begin, end, partial = span
     kind = type_of(name)
     headers = {**HEADERS, "Content-Type": kind or "application/octet-stream", "Content-Length": str(end - begin)}
-    if policy := _POLICIES.get(kind.partition("/")[0]):
+    if policy := _POLICIES.get(kind) or _POLICIES.get(kind.partition("/")[0]):
         headers["Content-Security-Policy"] = policy
     if not kind:
         headers["Content-Disposition"] = "attachment"
