@@ -93,7 +93,7 @@ def _make(folder: Path, container: str, options: Sequence[str], seconds: int, si
     audio = f"anoisesrc=color=pink:sample_rate=48000:duration={seconds}:seed=1"  # no two packets are alike
     pixels = () if "-pix_fmt" in options else ("-pix_fmt", "yuv420p")
     command = [_FFMPEG, "-v", "error", "-y", "-f", "lavfi", "-i", video, "-f", "lavfi", "-i", audio, *options, *pixels]
-    subprocess.run([*command, "-c:a", "aac", str(path)], check=True)
+    subprocess.run([*command, *(("-c:a", "libopus") if container == "webm" else ("-c:a", "aac")), str(path)], check=True)
     return path
 
 

@@ -120,6 +120,10 @@ def test_before_they_are_chosen_the_plan_has_what_is_tried(make: Maker) -> None:
     plan = make.plan(spec, FILM)
     (group,) = plan.groups
     assert len(group.variants) == 5 and group.ladder and not group.ladder.chosen
+    assert all(
+        plan.targets[slot].streams[0].reason.startswith("software, as the rungs of a ladder are") for slot in group.variants
+    )
+    assert not any("NEVER" in plan.targets[slot].streams[0].reason for slot in group.variants), "the request does not say so"
     assert all("chosen on samples first" in plan.targets[slot].streams[0].reason for slot in group.variants)
     info = probe_file(make.paths(FILM)[0], Limits())
     assert "rungs of its ladder are chosen first" in split(plan, (info,), [0, 1_000_000], SplitRule(parallelism=2)).reason

@@ -12,6 +12,7 @@ from reelmill_server.media.track.edge_encoder import Edge
 from reelmill_server.model.plan import COPY
 from reelmill_server.model.request import SegmentFormat, SegmentSpec, VideoSpec
 from reelmill_server.model.smart_cut import SmartCut
+from reelmill_server.model.task import ArtifactKind
 from tests import judge
 from tests.media.converter import Converted, Converter, target
 from tests.sources import Audio, Clip, Video
@@ -21,6 +22,8 @@ pytestmark = pytest.mark.media
 FILM = Video(seconds=6, gop=25, b_frames=3)
 CLOSED_H265 = replace(FILM, codec="libx265", options=(("x265-params", "log-level=none:open-gop=0"),))
 OPEN_H265 = replace(FILM, codec="libx265", options=(("x265-params", "log-level=none:open-gop=1:keyint=25:min-keyint=25"),))
+VP9 = replace(FILM, codec="libvpx-vp9", b_frames=0, options=(("deadline", "realtime"), ("cpu-used", "8")))
+AV1 = replace(FILM, codec="libsvtav1", b_frames=0, options=(("preset", "12"), ("svtav1-params", "keyint=25")))
 PYRAMID = replace(FILM, options=(("x264-params", "b-pyramid=normal:bframes=7:ref=4:b-adapt=0"),))
 PAUSES = tuple(Fraction(number * 3 + number % 3 + 40 * (number > 70), 100) for number in range(150))
 SOUND = (Audio(seconds=6),)
@@ -41,7 +44,14 @@ SOURCES = {
     "h265 open": Clip("mp4", (OPEN_H265,), SOUND),
     "h265 10 bit": Clip("mp4", (replace(OPEN_H265, pixel_format="yuv420p10le"),), SOUND),
     "h265 in mkv": Clip("matroska", (OPEN_H265,), SOUND),
+    "h264 in ts": Clip("mpegts", (FILM,), SOUND),
+    "h265 in ts": Clip("mpegts", (OPEN_H265,), SOUND),
+    "vp9": Clip("mp4", (VP9,), SOUND),
+    "vp9 in mkv": Clip("matroska", (VP9,), SOUND),
+    "av1": Clip("mp4", (AV1,), SOUND),
+    "av1 10 bit": Clip("matroska", (replace(AV1, pixel_format="yuv420p10le"),), SOUND),
 }
+CONTAINERS = {"matroska": "mkv", "mpegts": "ts"}
 CUTS = ((0.0, 3.33), (0.513, 2.8), (1.0, 4.0), (1.96, 0.0), (2.2, 2.2))
 """Start and duration: from the front, between keyframes, at one, to the end, and so that keyframes lie a frame apart."""
 REQUIRED = VideoSpec(smart_cut=SmartCut.REQUIRED)
@@ -91,14 +101,25 @@ def check(made: Converted, source: Path, start: float, duration: float) -> None:
 def test_a_cut_shows_the_frames_asked_for(convert: Converter, name: str, cut: tuple[float, float]) -> None:
     """To the frame, at both ends, and what lies between the edges is the source's."""
     clip = SOURCES[name]
-    container = "mkv" if clip.format == "matroska" else clip.format
-    made = convert(clip, target(container, REQUIRED), start=cut[0], duration=cut[1])
+    made = convert(clip, target(CONTAINERS.get(clip.format, clip.format), REQUIRED), start=cut[0], duration=cut[1])
     check(made, convert.shelf.get(clip), *cut)
 
 
 @pytest.mark.sample(every=5)
 @pytest.mark.parametrize(
-    ("source", "container"), [("h264", "mkv"), ("h265 open", "mkv"), ("h264 in mkv", "mp4"), ("h265", "mov")]
+    ("source", "container"),
+    [
+        ("h264", "mkv"),
+        ("h265 open", "mkv"),
+        ("h264 in mkv", "mp4"),
+        ("h265", "mov"),
+        ("h264", "ts"),
+        ("h265 open", "ts"),
+        ("h264 in ts", "mp4"),
+        ("h265 in ts", "mkv"),
+        ("vp9", "mkv"),
+        ("av1", "mkv"),
+    ],
 )
 def test_a_cut_goes_into_another_container(convert: Converter, source: str, container: str) -> None:
     """Parameter sets of both are where the container describes the stream."""
@@ -134,16 +155,30 @@ def test_what_is_encoded_is_told(convert: Converter) -> None:
     assert not made.warnings
 
 
-HLS = replace(target("mp4"), segment=SegmentSpec(SegmentFormat.HLS, 1_000_000))
+@pytest.mark.parametrize("form", SegmentFormat)
+@pytest.mark.parametrize("source", ["h264", "h265 open", "vp9", "h264 in ts"])
+def test_a_cut_goes_into_segments(convert: Converter, source: str, form: SegmentFormat) -> None:
+    """Read by its playlist: the frames asked for, copied ones as they are."""
+    clip, path = SOURCES[source], convert.shelf.get(SOURCES[source])
+    for container in ("mp4", "ts") if form is SegmentFormat.HLS and source != "vp9" else ("mp4",):
+        spec = replace(target(container, REQUIRED), segment=SegmentSpec(form, 1_000_000))
+        made = convert(clip, spec, start=0.513, duration=2.8)
+        (uri,) = [one.uri for one in made.artifacts if one.kind in (ArtifactKind.PLAYLIST, ArtifactKind.MANIFEST)]
+        listed, places = made.published / uri.removeprefix("file:///out/"), shown(path, 0.513, 2.8)
+        assert judge.numbers(listed) == [judge.numbers(path)[place] for place in places]
+        (edges,) = [stream.smart_cut.edges for stream in made.plan.targets[0].streams if stream.smart_cut]
+        copied = slice(edges.start_frames, len(places) - edges.end_frames)
+        had = judge.frames(path)
+        assert [frame.checksum for frame in judge.frames(listed)][copied] == [had[place].checksum for place in places[copied]]
+
+
 REFUSED = {
     "its frames are interlaced": (
         Clip("mp4", (replace(FILM, fields="tt", options=(("x264-params", "tff=1"),)),), ()),
         target("mp4"),
     ),
-    "vp9 is not cut so": (Clip("mp4", (replace(FILM, codec="libvpx-vp9"),), ()), target("mp4")),
     "no keyframe lies between": (Clip("mp4", (replace(FILM, gop=500),), ()), target("mp4")),
     "flv does not take it": (SOURCES["h264"], target("flv")),
-    "segments are not cut so": (SOURCES["h264"], HLS),
     "its speed is changed": (SOURCES["h264"], replace(target("mp4", audio=None), speed=Fraction(2))),
     "decoding cannot begin with": (
         Clip("mp4", (replace(FILM, options=(("x264-params", "open-gop=1:keyint=25:min-keyint=25:bframes=3"),)),), ()),

@@ -77,6 +77,7 @@ class VideoSpec:
     `width`/`height` in pixels, 0: the source's. With `adaptive_direction` they are the long and the short side.
     `frame_rate` 0: the source's. `rotation` in degrees clockwise. Bit rates in bit/s, `buffer_size` in bits. None: the
     contract's default. `speed`: playback speed. `passes`: 2 to encode the whole video twice for its bit rate.
+    `in_software`: why only software may encode, where the request does not say so: the planner's own words.
     """
 
     codec: str = COPY
@@ -107,6 +108,7 @@ class VideoSpec:
     passes: int = 1
     quality: QualityTarget | None = None
     smart_cut: SmartCut = SmartCut.NONE
+    in_software: str = ""
 
 
 @dataclass(frozen=True)

@@ -1,22 +1,28 @@
-"""Search the CRF at which an encoder reaches a quality: which CRF to try next, and which one to take."""
+"""Search the CRF at which an encoder reaches a quality: which CRFs to try on which sample, and which one to take.
+
+The first sample is tried at CRFs that are far apart, each other one at two around what is known by then. Each has a curve of
+its own; a CRF promises the mean of all. Where the first is a scout for all of a short video, that is tried once, and its curve
+is as steep as the scout's. Samples whose curve is unsure at the CRF that is found are tried there again.
+"""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from itertools import pairwise
 
 from reelmill_server.model.quality import Metric, QualityTarget
+from reelmill_server.plan.score_curve import ScoreCurve
 
-MOST_TRIES = 4
-"""CRFs that are tried at most."""
+MEAN_TRIES = 2.5
+"""How many CRFs are tried of each sample, usually."""
+MOST_BESIDE = 3
+"""How many CRFs of a sample are encoded beside each other at most."""
 _FINE_STEP = 0.25
 _COARSE_STEPS = {"libvpx-vp9": 51 / 63, "libsvtav1": 51 / 63}  # one step of their own scale
-# By how much a score falls with each CRF, before anything was measured.
-_SLOPES: Mapping[Metric, float] = {Metric.VMAF: 1.4, Metric.XPSNR: 0.45}
-# A CRF from which to begin: where usual content has the score at which the line begins.
-_BEGINNINGS: Mapping[Metric, tuple[float, float]] = {Metric.VMAF: (94.0, 26.0), Metric.XPSNR: (39.0, 26.0)}
-_BEGINNING_SLOPE: Mapping[Metric, float] = {Metric.VMAF: 0.9, Metric.XPSNR: 0.45}
-_NEAR: Mapping[Metric, float] = {Metric.VMAF: 0.25, Metric.XPSNR: 0.05}
-_LEAST_JUMP, _MOST_JUMP = 2.0, 10.0
+# Where to begin: the score that usual content has at a CRF, and by how much it falls with each.
+_USUAL: Mapping[Metric, tuple[float, float, float]] = {Metric.VMAF: (93.0, 23.0, 0.85), Metric.XPSNR: (39.0, 26.0, 0.45)}
+_FAR, _NEAR = 6.0, 2.0  # CRFs on either side of the expected one: of the first sample, of the others
+# CRFs from the nearest that was tried, from which on a curve is not relied on: of a sample, of what has its slope from another.
+_UNSURE, _UNSURE_ALONE = 4.0, 2.0
+_MOST_AGAIN = 2  # times that samples are tried again
 
 
 def crf_step(encoder: str) -> float:
@@ -33,64 +39,77 @@ class Choice:
 
 
 class CrfSearch:
-    """One search. Scores that do not fall as CRF rises, as happens by chance, count as equal."""
+    """One search over samples, by their numbers."""
 
     def __init__(self, target: QualityTarget, encoder: str) -> None:
         self._target, self._metric = target.value, target.metric
         self._step = crf_step(encoder)
         self._lowest, self._highest = self._index(target.min_crf), self._index(target.max_crf)
-        self._scores: dict[int, float] = {}
+        self._scores: dict[int, dict[float, float]] = {}
+        self._frames: dict[int, int] = {}
+        self._scout: ScoreCurve | None = None
+        self._again = 0
 
-    def note(self, crf: float, score: float) -> None:
-        """Note what `crf`, one that `next_crf` returned, gave."""
-        self._scores[self._index(crf)] = score
+    def crfs(self) -> tuple[float, ...]:
+        """Return the CRFs at which the next sample is to be tried."""
+        offsets: tuple[float, ...] = (-_NEAR, _NEAR)
+        if self._scout:
+            expected, offsets = self.choice().crf, (0.0,)
+        elif self._scores:
+            expected = self.choice().crf
+        else:
+            score, crf, slope = _USUAL[self._metric]
+            expected, offsets = crf + (score - self._target) / slope, (-_FAR, 0.0, _FAR)
+        lowest, highest = self._lowest * self._step, self._highest * self._step
+        middle = min(max(expected, lowest + max(offsets)), highest - max(offsets))
+        return tuple(dict.fromkeys(self._bounded(middle + offset) * self._step for offset in offsets))
 
-    def next_crf(self) -> float | None:
-        """Return the CRF to try next; None: it is known well enough which one to take."""
-        if len(self._scores) >= MOST_TRIES or any(
-            abs(score - self._target) <= _NEAR[self._metric] for score in self._scores.values()
-        ):
-            return None
-        wanted = min(max(self._wanted(), self._lowest), self._highest)
-        return None if wanted in self._scores else wanted * self._step
+    def note(self, sample: int, frames: int, scores: Mapping[float, float]) -> None:
+        """Note what `sample`, which has so many frames, gave at some CRFs. One without frames counts nothing."""
+        if frames and scores:
+            self._scores.setdefault(sample, {}).update(scores)
+            self._frames[sample] = frames
+
+    def note_scout(self, frames: int, scores: Mapping[float, float]) -> None:
+        """Note what the scout gave, before anything else."""
+        if frames and scores:
+            self._scout = ScoreCurve(self._metric, scores)
+
+    def unsure(self) -> Mapping[int, float]:
+        """Return the samples that are to be tried again, and the CRF of each; empty: it is known which one to take."""
+        if self._again >= _MOST_AGAIN or not self._scores:
+            return {}
+        self._again += 1
+        crf = self.choice().crf
+        return {
+            sample: crf
+            for sample, scores in self._scores.items()
+            if self._curve(scores).apart(crf) > (_UNSURE_ALONE if len(scores) == 1 else _UNSURE)
+        }
+
+    @property
+    def noted(self) -> bool:
+        """Whether anything was measured."""
+        return bool(self._scores)
 
     def choice(self) -> Choice:
-        """Return the CRF whose score comes nearest: a measured one, or one between two of them, on a line between theirs."""
-        points = self._falling()
-        found = [(index, score) for index, score in points]
-        for (low, above), (high, below) in pairwise(points):
-            found += [(index, above + (below - above) * (index - low) / (high - low)) for index in range(low + 1, high)]
-        index, score = min(found, key=lambda point: (abs(point[1] - self._target), point[0]))
-        return Choice(round(index * self._step, 4), round(score, 3))
+        """Return the CRF that promises what comes nearest to the target, the lower of two."""
+        curves = [(self._curve(scores), self._frames[sample]) for sample, scores in self._scores.items()]
+        if not curves and self._scout:
+            curves = [(self._scout, 1)]
+        frames = sum(weight for _, weight in curves)
+        found = [
+            Choice(crf, sum(curve.at(crf) * weight for curve, weight in curves) / frames)
+            for crf in (index * self._step for index in range(self._lowest, self._highest + 1))
+        ]
+        best = min(found, key=lambda choice: (round(abs(choice.predicted - self._target), 3), choice.crf))
+        return Choice(round(best.crf, 4), round(best.predicted, 3))
+
+    def _curve(self, scores: Mapping[float, float]) -> ScoreCurve:
+        return ScoreCurve(self._metric, scores, self._scout)
 
     def _index(self, crf: float) -> int:
         return round(crf / self._step)
 
-    def _falling(self) -> list[tuple[int, float]]:
-        points, bound = [], float("inf")
-        for index, score in sorted(self._scores.items()):
-            bound = min(bound, score)
-            points.append((index, bound))
-        return points
-
-    def _wanted(self) -> int:
-        points = self._falling()
-        if not points:
-            score, crf = _BEGINNINGS[self._metric]
-            return self._index(crf + (score - self._target) / _BEGINNING_SLOPE[self._metric])
-        for (low, above), (high, below) in pairwise(points):
-            if above >= self._target >= below and above > below:
-                between = low + (high - low) * (above - self._target) / (above - below)
-                return min(max(round(between), low), high)
-        return self._beyond(points)
-
-    def _beyond(self, points: list[tuple[int, float]]) -> int:
-        """Return an index beyond all points: by their slope at that end if there are two, else by a usual one."""
-        index, score = points[-1] if points[-1][1] > self._target else points[0]
-        slope = _SLOPES[self._metric]
-        if len(points) > 1:
-            (low, above), (high, below) = points[-2:] if index == points[-1][0] else points[:2]
-            slope = max((above - below) / ((high - low) * self._step), slope / 8)
-        jump = (score - self._target) / slope
-        size = min(max(abs(jump), _LEAST_JUMP), _MOST_JUMP)
-        return index + round((size if jump > 0 else -size) / self._step)
+    def _bounded(self, crf: float) -> int:
+        return min(max(self._index(crf), self._lowest), self._highest)

@@ -13,6 +13,10 @@ from reelmill_server.plan.crf_search import crf_step
 
 TRIED_CRFS = (16.0, 24.0, 32.0, 40.0)
 """CRFs at which every size is measured; what lies between is interpolated."""
+MOST_BESIDE = 2
+"""How many CRFs of each size are encoded beside each other at most."""
+_NEAR_HULL = 1.5  # VMAF below the hull of one sample, from which on a point is not expected on that of all
+_WIDE = 4.0  # times the bit rate of the next CRF that was measured, from which on what lies between cannot be relied on
 _STEP = 0.5  # of CRFs that are considered
 _APART = 1.25  # bit rates of neighbors, at least
 STEP_DB = 0.32
@@ -35,6 +39,42 @@ def choose_rungs(points: Sequence[LadderPoint], asked: LadderSpec, metric: Metri
     fitting = [point for point in fitting if point.score >= _LEAST[metric]] or fitting[-1:]
     step = asked.min_step * (STEP_DB if metric is Metric.XPSNR else 1.0)
     return tuple(_spread(fitting, step, asked.max_renditions))
+
+
+def promising(points: Sequence[LadderPoint], metric: Metric, encoder: str) -> set[LadderPoint]:
+    """Return those of `points`, measured on one sample, that are worth measuring on all: what lies on the hull, or near it, is
+    between them.
+    """
+    known = interpolated(points, encoder)
+    whole = hull(known)
+    enough = next((point for point in whole if point.score >= _ENOUGH[metric]), whole[-1])
+    margin = _NEAR_HULL * (STEP_DB if metric is Metric.XPSNR else 1.0)
+    near = [point for point in known if point.bitrate <= enough.bitrate * _APART and point.score >= _on(whole, point) - margin]
+    return {bound for point in near for bound in _bounds(points, point)}
+
+
+def unreliable(points: Sequence[LadderPoint], rungs: Sequence[LadderPoint]) -> list[LadderPoint]:
+    """Return the rungs whose bit rate is a guess: it falls by so much between the CRFs that were measured around them."""
+    around = ((rung, _bounds(points, rung)) for rung in rungs)
+    return [rung for rung, (low, high) in around if low != high and low.bitrate > _WIDE * high.bitrate]
+
+
+def _bounds(points: Sequence[LadderPoint], point: LadderPoint) -> tuple[LadderPoint, LadderPoint]:
+    """Return the measured points of the size of `point` whose CRFs surround its own; both are one that has it."""
+    same = [known for known in points if (known.width, known.height) == (point.width, point.height)]
+    low = max((known for known in same if known.crf <= point.crf), key=lambda known: known.crf)
+    high = min((known for known in same if known.crf >= point.crf), key=lambda known: known.crf)
+    return low, high
+
+
+def _on(whole: Sequence[LadderPoint], point: LadderPoint) -> float:
+    """Return the score that a hull has at the bit rate of a point; at its ends that of the end."""
+    if point.bitrate <= whole[0].bitrate:
+        return whole[0].score if point.bitrate == whole[0].bitrate else 0.0
+    for low, high in pairwise(whole):
+        if low.bitrate <= point.bitrate <= high.bitrate:
+            return low.score + _slope(low, high) * (point.bitrate - low.bitrate)
+    return whole[-1].score
 
 
 def _spread(points: Sequence[LadderPoint], step: float, most: int) -> Iterator[LadderPoint]:

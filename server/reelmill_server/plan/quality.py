@@ -10,8 +10,6 @@ from reelmill_server.plan.codec.video_encoders import quality_option
 from reelmill_server.plan.crf_search import Choice
 from reelmill_server.plan.stream.quality import named
 
-EVERY = 3
-"""Of a sample's frames one in so many is scored: no period of B-frames is a multiple of it."""
 _MISSED = 1.0  # of a target, from which on its user should know
 
 

@@ -2,7 +2,7 @@
 
 from bisect import bisect_left
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from fractions import Fraction
 from math import ceil
 
@@ -10,19 +10,26 @@ from reelmill_server.model.plan import Plan, StreamPlan
 from reelmill_server.model.time import FALLBACK_RATE, MICROSECONDS
 from reelmill_server.model.units import VideoUnit
 
+EVERY = 7
+"""Of a sample's frames one in so many is scored: no period of B-frames is a multiple of it."""
 _SAMPLE_US = 3 * MICROSECONDS
 _SAMPLE_FRAMES = 75  # at least: encoders look ahead some dozens of frames, and a shorter sample would not show what that saves
 _LEAST_SAMPLES = 8
 _SHARE = 100  # of the whole, one sample of so many
 _WHOLE = Fraction(4, 3)  # of what its samples would take: a shorter video is sampled whole
+_SCOUTED = 2  # times a sample, from which on a scout is worth it
 
 
 @dataclass(frozen=True)
 class Sample:
-    """A span of one part of a stream: the number of the part, and the span of its input as a chunk of it."""
+    """A span of one part of a stream: the number of the part, and the span of its input as a chunk of it.
+
+    `scout`: it only tells at which settings the others, which contain it, are worth trying.
+    """
 
     part: int
     span: VideoUnit
+    scout: bool = False
 
 
 def sampled_us(duration_us: int, rate: Fraction) -> int:
@@ -33,7 +40,8 @@ def sampled_us(duration_us: int, rate: Fraction) -> int:
 
 
 def choose_samples(plan: Plan, stream: StreamPlan, keys_us: Mapping[int, Sequence[int]]) -> tuple[Sample, ...]:
-    """Return the samples of a stream, spread evenly over its parts; empty if no part says how long it is.
+    """Return the samples of a stream, the one to begin with first; empty if no part says how long it is. They are spread evenly
+    over its parts; of little, they are a scout and all of it.
 
     `keys_us`: times of keyframes by the number of the input, in microseconds of its span. A sample begins at one that is near:
     encoders put them where scenes begin.
@@ -43,16 +51,27 @@ def choose_samples(plan: Plan, stream: StreamPlan, keys_us: Mapping[int, Sequenc
         for part in stream.parts
     ]
     total, rate = sum(lengths), stream.video.frame_rate if stream.video else FALLBACK_RATE
-    if sampled_us(total, rate) == total:
-        return tuple(Sample(number, VideoUnit(0, 0, 0, 0)) for number, length in enumerate(lengths) if length)
     sample_us = _sample_us(rate)
-    count, found = _count(total, sample_us), []
+    if sampled_us(total, rate) == total:
+        whole = (Sample(number, VideoUnit(0, 0, 0, 0)) for number, length in enumerate(lengths) if length)
+        scouts = _spread(1, sample_us, lengths, stream, keys_us) if total >= _SCOUTED * sample_us else []
+        return (*(replace(scout, scout=True) for scout in scouts), *whole)
+    found = _spread(_count(total, sample_us), sample_us, lengths, stream, keys_us)
+    middle = len(found) // 2  # it is likeliest to be like the others
+    return (found[middle], *found[:middle], *found[middle + 1 :])
+
+
+def _spread(
+    count: int, sample_us: int, lengths: Sequence[int], stream: StreamPlan, keys_us: Mapping[int, Sequence[int]]
+) -> list[Sample]:
+    """Return so many samples, spread evenly."""
+    found, total = [], sum(lengths)
     for number in range(count):
         begin = (2 * number + 1) * total // (2 * count) - sample_us // 2
         part, offset = _located(begin, lengths)
         keys = keys_us.get(stream.parts[part].input, ())
         found.append(Sample(part, _span(begin - offset, sample_us, lengths[part], keys, total // (4 * count))))
-    return tuple(found)
+    return found
 
 
 def _sample_us(rate: Fraction) -> int:

@@ -1,10 +1,12 @@
 """Samples of a quality search: spread over everything, at keyframes that are near, whole where there is little."""
 
+from collections.abc import Sequence
 from dataclasses import replace
 from fractions import Fraction
 from itertools import pairwise
 
 from reelmill_server.model.plan import InputPlan, PartPlan, Plan, StreamPlan, StreamType, VideoOutput
+from reelmill_server.model.units import VideoUnit
 from reelmill_server.plan.samples import choose_samples, sampled_us
 
 SECOND, RATE = 1_000_000, Fraction(25)
@@ -17,16 +19,31 @@ def plan(*seconds: int) -> Plan:
 
 
 def test_a_short_video_is_sampled_whole() -> None:
-    """From its front to its end."""
-    (sample,) = choose_samples(plan(20), STREAM, {})
-    assert (sample.part, sample.span.begin_us, sample.span.end_us) == (0, 0, 0)
-    assert sampled_us(20 * SECOND, RATE) == 20 * SECOND and sampled_us(32 * SECOND, RATE) == 32 * SECOND
+    """From its front to its end; a sample in its middle tells where to look, unless that were half of it."""
+    for seconds in (4, 6, 20, 32):
+        (*scouts, whole) = choose_samples(plan(seconds), STREAM, {})
+        assert (whole.part, whole.span.begin_us, whole.span.end_us, whole.scout) == (0, 0, 0, False)
+        assert sampled_us(seconds * SECOND, RATE) == seconds * SECOND
+        assert len(scouts) == (seconds >= 6) and all(scout.scout for scout in scouts)
+        assert all(scout.span.begin_us == (seconds - 3) * SECOND // 2 for scout in scouts)
+
+
+def test_the_middle_is_the_first() -> None:
+    """It is likeliest to be like the others."""
+    first, *others = choose_samples(plan(600), STREAM, {})
+    assert 300 * SECOND <= first.span.begin_us <= 340 * SECOND and not any(other.scout for other in (first, *others))
+
+
+def spans_of(seconds: int, stream: StreamPlan = STREAM, keys: Sequence[int] = ()) -> list[VideoUnit]:
+    """The spans of samples, in the order of time."""
+    found = choose_samples(plan(seconds), stream, {0: keys})
+    return sorted((sample.span for sample in found), key=lambda span: span.begin_us)
 
 
 def test_samples_are_spread_and_inside() -> None:
     """Eight of three seconds in ten minutes, one percent of two hours."""
     for seconds, count in ((600, 8), (7200, 24)):
-        spans = [sample.span for sample in choose_samples(plan(seconds), STREAM, {})]
+        spans = spans_of(seconds)
         assert len(spans) == count and sampled_us(seconds * SECOND, RATE) == count * 3 * SECOND
         begins = [span.begin_us for span in spans]
         assert begins == sorted(begins) and begins[0] >= 0 and spans[-1].end_us <= seconds * SECOND
@@ -37,14 +54,14 @@ def test_samples_are_spread_and_inside() -> None:
 def test_few_frames_a_second_make_longer_samples() -> None:
     """Encoders look ahead by frames: 75 of them last 7.5 seconds at 10 a second."""
     slow = replace(STREAM, video=VideoOutput(64, 64, "yuv420p", Fraction(1, 10), Fraction(10)))
-    spans = [sample.span for sample in choose_samples(plan(600), slow, {})]
+    spans = spans_of(600, slow)
     assert {span.end_us - span.begin_us for span in spans} == {7_500_000}
 
 
 def test_they_begin_at_keyframes_that_are_near() -> None:
     """One is near the third, none near the others."""
-    wanted = [sample.span.begin_us for sample in choose_samples(plan(600), STREAM, {})]
-    found = [sample.span.begin_us for sample in choose_samples(plan(600), STREAM, {0: [wanted[2] + SECOND]})]
+    wanted = [span.begin_us for span in spans_of(600)]
+    found = [span.begin_us for span in spans_of(600, keys=[wanted[2] + SECOND])]
     assert found == [*wanted[:2], wanted[2] + SECOND, *wanted[3:]]
 
 
@@ -52,7 +69,7 @@ def test_joined_sources_are_sampled_in_proportion() -> None:
     """Each by its own clock; what is generated is not."""
     parts = (PartPlan(0, input=0), PartPlan(-1, input=1), PartPlan(0, input=2))
     found = choose_samples(plan(300, 50, 100), replace(STREAM, parts=parts), {})
-    assert [sample.part for sample in found] == [0] * 6 + [2] * 2
+    assert sorted(sample.part for sample in found) == [0] * 6 + [2] * 2
     assert all(sample.span.begin_us < (300, 50, 100)[sample.part] * SECOND for sample in found)
 
 

@@ -1,60 +1,67 @@
 """Search the CRF of streams with a quality target: samples are encoded as the whole will be, and compared."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 
 from reelmill_server.errors import InvalidMedia, UnsupportedFormat
 from reelmill_server.media.conversion.sample import SampleSearch
 from reelmill_server.model.plan import Plan, StreamPlan, TargetPlan
-from reelmill_server.plan.crf_search import MOST_TRIES, Choice, CrfSearch
-from reelmill_server.plan.quality import EVERY, searched, unsearched, with_crf
-from reelmill_server.plan.samples import Sample
+from reelmill_server.plan.crf_search import Choice, CrfSearch
+from reelmill_server.plan.quality import searched, unsearched, with_crf
+from reelmill_server.plan.samples import EVERY, Sample
 
 
 class QualitySearch(SampleSearch[Plan]):
     """The search for all streams of `plan` that have a quality target."""
 
-    _tries, _share = 0, 0.0  # CRFs that were tried, of all streams; how much of the next one
+    _share = 0.0
 
     @property
     def share(self) -> float:
-        """Return how much of the search is done, 0 to 1, at most: it may end early."""
-        return min((self._tries + self._share) / max(len([*unsearched(self._plan)]) * MOST_TRIES, 1), 1.0)
+        """Return how much of the search is done, 0 to 1, but for samples that are tried again."""
+        return min(self._share, 1.0)
 
     def run(self) -> Plan:
         """Return the plan with a CRF for every stream.
 
         Raises as `Run.write`, and UnsupportedFormat if the sources do not say how long they are.
         """
-        plan = self._plan
-        for number, (slot, index, stream) in enumerate(unsearched(self._plan)):
-            self._tries = number * MOST_TRIES
-            choice = self._choice(plan.targets[slot], stream)
+        plan, open_streams = self._plan, [*unsearched(self._plan)]
+        for slot, index, stream in open_streams:
+            choice = self._choice(plan.targets[slot], stream, 1 / len(open_streams))
             plan = searched(plan, slot, index, choice)
         return plan
 
-    def _choice(self, target: TargetPlan, stream: StreamPlan) -> Choice:
+    def _choice(self, target: TargetPlan, stream: StreamPlan, share: float) -> Choice:
+        """Return the CRF of a stream, the search for which is `share` of the whole."""
         assert stream.quality
         samples = self._encoder.choose(stream)
         if not samples:
             raise UnsupportedFormat(f"{target.field}: the source does not say how long it is: no samples can be spread over it")
         search = CrfSearch(stream.quality, stream.encoder)
-        while (crf := search.next_crf()) is not None:
-            probe = with_crf(stream, replace(stream.quality, crf=crf, every=EVERY))
-            search.note(crf, self._score(target, probe, samples))
-            self._tries, self._share = self._tries + 1, 0.0
+        for number, sample in enumerate(samples):
+            found = self._tried(target, stream, sample, search.crfs())
+            if sample.scout:
+                search.note_scout(*found)
+            else:
+                search.note(number, *found)
+            self._share += share / len(samples)
+        while again := search.unsure():
+            for number, crf in again.items():
+                search.note(number, *self._tried(target, stream, samples[number], (crf,)))
+        if not search.noted:
+            raise InvalidMedia(f"{target.field}: no frame of the source could be read for the search of its quality")
         return search.choice()
 
-    def _score(self, target: TargetPlan, stream: StreamPlan, samples: Sequence[Sample]) -> float:
-        """Return the score of all samples, each by its number of frames."""
-        assert stream.quality
-        scores: list[tuple[float, int]] = []
-        for number, sample in enumerate(samples):
-            (written,) = self._encoder.encode(target, (stream,), sample)
-            score = written.scores.get(stream.quality.metric)
-            if score is not None:
-                scores.append((score, written.packets))
-            self._share = (number + 1) / len(samples)
-        if not scores:
-            raise InvalidMedia(f"{target.field}: no frame of the source could be read for the search of its quality")
-        return sum(score * frames for score, frames in scores) / sum(frames for _, frames in scores)
+    def _tried(
+        self, target: TargetPlan, stream: StreamPlan, sample: Sample, crfs: Sequence[float]
+    ) -> tuple[int, Mapping[float, float]]:
+        """Return how many frames a sample has, and its score at each of `crfs`."""
+        quality = stream.quality
+        assert quality
+        ways = [with_crf(stream, replace(quality, crf=crf, every=EVERY)) for crf in crfs]
+        (written,) = self._encoder.encode(target, (ways,), sample)
+        scores = {
+            crf: one.scores[quality.metric] for crf, one in zip(crfs, written, strict=True) if quality.metric in one.scores
+        }
+        return written[0].packets, scores

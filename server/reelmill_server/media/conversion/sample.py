@@ -77,14 +77,18 @@ class SampleEncoder:
                 found[part.input] = [time - entry.origin_us - entry.start_us + after for time in times]
         return found
 
-    def encode(self, target: TargetPlan, streams: Sequence[StreamPlan], sample: Sample) -> tuple[StreamStats, ...]:
-        """Encode one sample as each of `streams`, which read the same part; return what was counted of each.
+    def encode(
+        self, target: TargetPlan, sizes: Sequence[Sequence[StreamPlan]], sample: Sample
+    ) -> tuple[tuple[StreamStats, ...], ...]:
+        """Encode one sample as each stream of `sizes`, all of which read the same part; return what was counted of each.
 
-        Of several, all are compared with the frames of the first one, at its size.
+        It is decoded once, and filtered once for all streams of one size, which differ in nothing but their encoder's options.
+        Of several sizes, all are compared with the frames of the first one.
         """
-        part, span = streams[0].parts[sample.part], sample.span
+        part, span = sizes[0][0].parts[sample.part], sample.span
         entry = replace(self._plan.inputs[part.input], attached=False, align=AlignMode.NONE)
-        lone = replace(lone_stream(target, streams[0]), streams=tuple(_alone(target, stream, sample) for stream in streams))
+        lone = replace(lone_stream(target, sizes[0][0]), streams=tuple(_alone(target, streams[0], sample) for streams in sizes))
+        variants = [[_alone(target, stream, sample) for stream in streams[1:]] for streams in sizes]
         window = Span(
             Fraction(span.begin_us, MICROSECONDS),
             Fraction(span.end_us, MICROSECONDS) if span.end_us else None,
@@ -92,16 +96,21 @@ class SampleEncoder:
         )
         plan = Plan((lone,), inputs=(entry,))
         self._run = Run(plan, [self._locations[entry.source]], self._limits, self._stop, _scope(lone, entry, window))
-        self._run.write(partial(self._open, plan, window))
+        self._run.write(partial(self._open, plan, window, variants))
         run, self._run = self._run, None
         (output,) = run.outputs
         self._decoded += run.decoded
-        return tuple(track.written for track in output.tracks)
+        assert isinstance(output, _SampleOutput)
+        return tuple((track.written, *track.variants) for track in output.encoded)
 
-    def _open(self, plan: Plan, window: Span, sources: Sequence[InputContainer]) -> Iterator[Output]:
+    def _open(
+        self, plan: Plan, window: Span, variants: Sequence[Sequence[StreamPlan]], sources: Sequence[InputContainer]
+    ) -> Iterator[Output]:
         assert self._run
         path = self._directory / "sample"
-        yield _SampleOutput(plan, path, sources, self._watermarks, limits=self._limits, stop=self._run.stop, window=window)
+        yield _SampleOutput(
+            plan, path, sources, self._watermarks, variants, limits=self._limits, stop=self._run.stop, window=window
+        )
 
 
 class SampleSearch(ABC, Generic[Found]):
@@ -149,6 +158,7 @@ class _SampleOutput(Output):
         path: Path,
         sources: Sequence[InputContainer],
         watermarks: Mapping[str, Location],
+        variants: Sequence[Sequence[StreamPlan]],
         *,
         limits: Limits,
         stop: StopSignal,
@@ -160,7 +170,7 @@ class _SampleOutput(Output):
         global_header = bool(ContainerFormat(plan.muxer, "w").flags & _GLOBAL_HEADER)
         self._container = av.open(str(path), "w", format="nut")
         try:
-            tracks = [
+            self.encoded = [
                 VfrVideoTrack(
                     stream,
                     self._container,
@@ -170,16 +180,18 @@ class _SampleOutput(Output):
                     overlays=make_overlays(stream, watermarks, limits, self._note),
                     window=played(window, stream),
                     global_header=global_header,
+                    variants=ways,
                 )
-                for stream in plan.streams
+                for stream, ways in zip(plan.streams, variants, strict=True)
             ]
         except (*LIBAV_ERRORS, OSError) as error:
             raise self._failure(error) from error
-        if len(tracks) > 1:
-            references = References(len(tracks) - 1)
-            for track in tracks:
-                track.judge_by(references, lends=track is tracks[0])
-        self.tracks = tuple(tracks)
+        first, *others = self.encoded
+        if others:
+            references = References(sum(1 + len(track.variants) for track in others))
+            for track in self.encoded:
+                track.judge_by(references, lends=track is first)
+        self.tracks = tuple(self.encoded)
 
     def _write(self) -> None:
         for _ in self._packets():

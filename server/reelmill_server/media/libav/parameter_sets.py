@@ -42,6 +42,8 @@ class Splice:
 
     def packet(self, encoded: bytes, key: bool) -> bytes:
         """Return an encoded packet, which has start codes, as the stream has packets."""
+        if self.codec in _BEGIN_ANEW:
+            return encoded
         syntax = _SYNTAX[self.codec]
         units = [syntax.renumbered(unit) for unit in _split(encoded) if syntax.is_kept(unit)]
         return self._joined([*(self.sets if key and not self.length_bytes else ()), *units])
@@ -50,6 +52,8 @@ class Splice:
         """Return what ends an encoded stretch before the keyframe in `key`: where that counts its frames on from those before
         it although it needs none of them (CRA), decoders must be told to begin anew.
         """
+        if self.codec in _BEGIN_ANEW:
+            return b""
         kinds = (_SYNTAX[self.codec].kind(unit) for unit in _parted(key, self.length_bytes))
         open_key = self.codec == "hevc" and next((kind for kind in kinds if kind in _HEVC_SLICES), None) == _HEVC_CRA
         return self._joined([_HEVC_END]) if open_key else b""
@@ -73,6 +77,8 @@ def splice(codec: str, extradata: bytes, encoder_extradata: bytes) -> Splice:
 
     Raises Unspliceable.
     """
+    if codec in _BEGIN_ANEW:
+        return Splice(codec, extradata, 0, ())
     syntax = _SYNTAX[codec]
     own = _own_sets(codec, extradata)
     if codec == "hevc" and _OWN_HEVC_SPS in _used(codec, own):
@@ -267,5 +273,6 @@ class _Hevc:
 
 
 _SYNTAX: Mapping[str, _Avc | _Hevc] = {"h264": _Avc(), "hevc": _Hevc()}
-CODECS = tuple(_SYNTAX)
+_BEGIN_ANEW = ("vp9", "av1")  # keyframes say all that decoders must know (of AV1: `random_access`), and drop what was before
+CODECS = (*_SYNTAX, *_BEGIN_ANEW)
 """The codecs of which packets can be spliced, as libav names them."""

@@ -13,11 +13,14 @@ from reelmill_server.media.libav.types import AnyPacket
 _START_CODE = re.compile(rb"\x00\x00\x01")
 _PLACE_BYTES = 1 << 16  # parameter sets and messages come before the first slice
 _IDR = 5
+_SEQUENCE_HEADER, _DELIMITER = 1, 2  # of AV1's OBUs
 _IRAP = range(16, 22)  # IDR, BLA, CRA: what makes a CRA frame depend on the GOP before are frames shown before it
 
 
 def starts_decoding(packet: AnyPacket, codec: str) -> bool:
     """Return whether the keyframe in `packet` of `codec` (libav's name) needs no frame before it."""
+    if codec == "av1":
+        return _has_sequence_header(bytes(memoryview(packet)[:_PLACE_BYTES]))
     kind_of, slices, alone = _RULES.get(codec, (None, (), ()))
     if kind_of is None:
         return True
@@ -31,6 +34,17 @@ _RULES: Mapping[str, tuple[Callable[[int], int], Any, Any]] = {
     "hevc": (lambda byte: byte >> 1 & 0x3F, range(32), _IRAP),
 }
 """By codec: the type of a NAL unit by its first byte, the types of slices, and of those that need no other frame."""
+
+
+def _has_sequence_header(data: bytes) -> bool:
+    """Return whether a temporal unit of AV1 begins with the header of its sequence, maybe behind a delimiter (5.3.2)."""
+    place = 0
+    while place < len(data):
+        kind, extended, sized = data[place] >> 3 & 15, data[place] >> 2 & 1, data[place] >> 1 & 1
+        if kind != _DELIMITER or not sized:
+            return kind == _SEQUENCE_HEADER
+        place += 2 + extended  # a delimiter is empty
+    return False
 
 
 def _length_bytes(codec: str, extradata: bytes) -> int:

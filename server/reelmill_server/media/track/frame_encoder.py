@@ -60,19 +60,37 @@ class FrameEncoder:
                 written.given = pictures.given
         meters = make_meters(plan, Path(f"{output.name}.{self.stream.index}.vmaf"))
         self._comparison = Comparison(plan, self.stream.codec_context, meters) if meters else None
+        self._output, self._global_header = output, global_header
+        self._variants: list[FrameEncoder] = []
+
+    def add_variant(self, plan: StreamPlan, written: StreamStats) -> None:
+        """Encode all frames as `plan` says, too, from the first one on, after the overlays; `written` counts the packets."""
+        captions = Captions(plan, written)
+        self._variants.append(FrameEncoder(plan, self._output, written, self._overlays, captions, self._global_header))
 
     def judge_by(self, references: References, lends: bool) -> None:
-        """Measure quality as `Comparison.judge_by` says."""
+        """Measure quality as `Comparison.judge_by` says. Variants of what is lent are compared with their own frames."""
         if self._comparison:
             self._comparison.judge_by(references, lends)
+        for variant in self._variants if not lends else ():
+            variant.judge_by(references, lends)
 
     def encode(self, frame: VideoFrame | None) -> Iterator[AnyPacket]:
         """Yield the packets that are ready once the frame has passed the overlays; None: the end. Raises EncoderDown."""
         for passed in self._overlays.push(frame) if frame is not None else self._overlays.flush():
-            yield from self._encode(passed)
+            yield from self._encode_all(passed)
             self.sample.give(passed)
         if frame is None:
-            yield from self._encode(None)
+            yield from self._encode_all(None)
+
+    def _encode_all(self, frame: VideoFrame | None) -> Iterator[AnyPacket]:
+        """Encode a frame here and in each variant; comparing a frame changes its time."""
+        time = (frame.pts, frame.time_base) if frame is not None and self._variants else None
+        yield from self._encode(frame)
+        for variant in self._variants:
+            if frame is not None and time is not None:
+                frame.pts, frame.time_base = time
+            yield from variant._encode(frame)
 
     def _encode(self, frame: VideoFrame | None) -> Iterator[AnyPacket]:
         if frame is not None:

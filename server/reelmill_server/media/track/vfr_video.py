@@ -32,10 +32,18 @@ class VfrVideoTrack(VideoTrack):
         overlays: Overlays,
         window: Span | None = None,
         global_header: bool | None = None,
+        variants: Sequence[StreamPlan] = (),
     ) -> None:
-        """`window`: which frames are encoded, in seconds of the output; None: all. `global_header` as for `open_encoder`."""
+        """`window`: which frames are encoded, in seconds of the output; None: all. The others as for `VideoTrack`."""
         super().__init__(
-            plan, output, sources, keep_metadata, max_frames=max_frames, overlays=overlays, global_header=global_header
+            plan,
+            output,
+            sources,
+            keep_metadata,
+            max_frames=max_frames,
+            overlays=overlays,
+            global_header=global_header,
+            variants=variants,
         )
         self._window = window
         self._held: VideoFrame | None = None

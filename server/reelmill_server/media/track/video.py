@@ -14,7 +14,7 @@ from reelmill_server.media.input.source import average_rate
 from reelmill_server.media.libav.comparison import References
 from reelmill_server.media.libav.filter_graph import Chain
 from reelmill_server.media.overlay.pipeline import Overlays
-from reelmill_server.media.track.base import Track, describe
+from reelmill_server.media.track.base import StreamStats, Track, describe
 from reelmill_server.media.track.captions import Captions, caption_warnings
 from reelmill_server.media.track.frame_encoder import FrameEncoder
 from reelmill_server.media.track.on_screen import FramesOnScreen
@@ -38,13 +38,19 @@ class VideoTrack(Track):
         max_frames: int,
         overlays: Overlays,
         global_header: bool | None = None,
+        variants: Sequence[StreamPlan] = (),
     ) -> None:
-        """`global_header` as for `open_encoder`."""
+        """`global_header` as for `open_encoder`. `variants`: how the same frames are encoded besides; `written` and `variants`
+        of the track count the packets.
+        """
         super().__init__(plan)
         self._max_frames = max_frames
         self._captions = Captions(plan, self.written)
         self._encoder = FrameEncoder(plan, output, self.written, overlays, self._captions, global_header)
         self.sample = self._encoder.sample
+        self.variants = tuple(StreamStats() for _ in variants)
+        for variant, written in zip(variants, self.variants, strict=True):
+            self._encoder.add_variant(variant, written)
         self._parts = {part.input: part for part in plan.parts}
         describe(self._encoder.stream, plan, sources, keep_metadata)
 

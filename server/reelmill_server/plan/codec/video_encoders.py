@@ -264,8 +264,13 @@ def _policy(spec: VideoSpec, device: str) -> str:
 
 def _device_policy(spec: VideoSpec, device: str) -> str:
     if spec.hardware is Hardware.NEVER:
-        return "software, as hardware is NEVER to be used"
+        return f"software, as {_no_hardware(spec)}"
     return "software" if device == SOFTWARE else f"{device} hardware"
+
+
+def _no_hardware(spec: VideoSpec) -> str:
+    """Return why no hardware may encode: the planner's reason, or that the request says so."""
+    return spec.in_software or "hardware is NEVER to be used"
 
 
 def _objection(
@@ -278,7 +283,7 @@ def _objection(
 ) -> str | None:
     """Return why `encoder` cannot be used, None if it can."""
     if spec.hardware is Hardware.NEVER and device != SOFTWARE:
-        return "hardware is NEVER to be used"
+        return _no_hardware(spec)
     if spec.hardware is Hardware.REQUIRED and device == SOFTWARE:
         return "hardware is REQUIRED"
     lack = _lack(spec, encoder, pixel_format, capabilities) or _unsuited(spec, device, capabilities.get(encoder))

@@ -23,12 +23,14 @@ from reelmill_server.model.plan import (
 from reelmill_server.model.request import AlignMode
 from reelmill_server.model.time import MICROSECONDS
 from reelmill_server.plan.cost import steps, tables
+from reelmill_server.plan.cost.audio import encoded_audio
 from reelmill_server.plan.cost.steps import Work, in_turn
 from reelmill_server.plan.cost.tables import MEGA
-from reelmill_server.plan.crf_search import MOST_TRIES as CRF_TRIES
+from reelmill_server.plan.crf_search import MEAN_TRIES, MOST_BESIDE
+from reelmill_server.plan.hull import MOST_BESIDE as LADDER_BESIDE
 from reelmill_server.plan.hull import TRIED_CRFS
 from reelmill_server.plan.ladder import OpenLadder, open_ladders
-from reelmill_server.plan.samples import sampled_us
+from reelmill_server.plan.samples import EVERY, sampled_us
 
 
 def estimate(plan: Plan, infos: Sequence[MediaInfo], threads: int = tables.MEASURED_THREADS) -> Cost:
@@ -144,7 +146,7 @@ class _Estimate:
         if stream.video is not None:
             return self._encoded_video(stream, stream.video, seconds)
         if stream.audio is not None:
-            return self._encoded_audio(stream, seconds)
+            return encoded_audio(stream, seconds)
         return Work.of(tables.COPY_MS_PER_SECOND * seconds, scratch=tables.TEXT_BYTES * seconds)
 
     def _copied(self, stream: StreamPlan, seconds: float) -> Work:
@@ -211,23 +213,36 @@ class _Estimate:
         return Work.of(work + encoder.frame * frames, threads, held * depth * pixels + encoder.fixed_bytes)
 
     def _search(self, stream: StreamPlan, video: VideoOutput, frames: float) -> Work:
-        """Return the work of encoding samples at several CRFs. Memory is that of the encode, which comes later."""
-        seconds = sum(self._seconds(part) for part in stream.parts)
-        sampled = sampled_us(round(seconds * MICROSECONDS), video.frame_rate) / MICROSECONDS
-        return self._once_more(stream, video, frames, CRF_TRIES * sampled / max(seconds, 1.0))
+        """Return the work of encoding samples at several CRFs. Of memory, what they take beside each other more than the
+        encode, which comes later.
+        """
+        tried = self._sampled(stream, video, video.width * video.height, MEAN_TRIES)
+        return replace(tried, memory=tried.memory * (MOST_BESIDE - 1))
 
     def _ladder(self, given: OpenLadder) -> Work:
-        """Return the work of encoding samples of each size at several CRFs, and of comparing them at the largest one."""
-        tries = [self._tried(given, stream, stream.video) for stream in given.streams if stream.video]
-        return in_turn(tries)
+        """Return the work of encoding samples of each size at several CRFs, and of comparing them at the largest one.
 
-    def _tried(self, given: OpenLadder, stream: StreamPlan, video: VideoOutput) -> Work:
+        Of memory, as for a search: the encode has an encoder for each rung, and more than one of a size only by chance.
+        """
+        pixels = given.ladder.width * given.ladder.height
+        tries = [self._sampled(stream, stream.video, pixels, len(TRIED_CRFS)) for stream in given.streams if stream.video]
+        total = in_turn(tries)
+        return replace(total, memory=total.memory * (LADDER_BESIDE - 1))
+
+    def _sampled(self, stream: StreamPlan, video: VideoOutput, judged: int, tries: float) -> Work:
+        """Return the work of encoding the samples of a stream so many times, compared at `judged` pixels; memory for one."""
         seconds = sum(self._seconds(part) for part in stream.parts)
         sampled = sampled_us(round(seconds * MICROSECONDS), video.frame_rate) / MICROSECONDS
-        share = len(TRIED_CRFS) * sampled / max(seconds, 1.0)
-        frames, pixels = steps.output_rate(video) * seconds, given.ladder.width * given.ladder.height
-        judged = Work.of(tables.VMAF_MS * pixels * frames * share / MEGA, 4, tables.VMAF_MEMORY * pixels)
-        return in_turn((self._once_more(stream, video, frames, share), judged))
+        share, frames = sampled / max(seconds, 1.0), steps.output_rate(video) * seconds
+        once = self._once_more(stream, video, frames, share)
+        encoder = self._encoder(stream, video, frames)
+        vmaf = Work.of(tables.VMAF_MS * judged * frames / EVERY / MEGA, 4, tables.VMAF_MEMORY * judged)
+        more = share * (tries - 1)
+        return Work(
+            once.core_seconds + encoder.core_seconds * more + vmaf.core_seconds * share * tries,
+            once.wall_seconds + encoder.wall_seconds * more + vmaf.wall_seconds * share * tries,
+            encoder.memory + vmaf.memory,
+        )
 
     def _first_pass(self, stream: StreamPlan, video: VideoOutput, frames: float) -> Work:
         """Return the work of the first pass, and its statistics on disk. Memory is that of the second, which comes later."""
@@ -268,15 +283,6 @@ class _Estimate:
         bounds = [bound] if bound else []
         bounds += [max(told)] if told and len(told) == len(sources) else []
         return min([most, *bounds])
-
-    def _encoded_audio(self, stream: StreamPlan, seconds: float) -> Work:
-        assert stream.audio is not None
-        channels = steps.channels(stream.audio.layout)
-        work = tables.SOUND.get(stream.encoder, tables.UNKNOWN_SOUND) * channels * seconds * max(1, len(stream.parts) / 4)
-        sample_bits = tables.LOSSLESS_BITS.get(stream.encoder, 0)
-        rate = sample_bits * stream.audio.sample_rate * channels or steps.number(stream.options.get("b", ""), 0.0, 1e12)
-        bits = (rate or tables.USUAL_SOUND_BITRATE * channels) * seconds
-        return Work.of(work + steps.copying_ms(bits, seconds), scratch=bits / 8)
 
     def _image(self, image: ImagePlan) -> Work:
         """Return the work of one image entry, on a thread of its own."""

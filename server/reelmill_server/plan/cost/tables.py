@@ -132,6 +132,11 @@ SOUND: Mapping[str, float] = {
 UNKNOWN_SOUND = 13.0
 SOUND_DECODING = 1.5
 """ms per second and channel."""
+LOUDNESS = 7.0
+"""ms per second and channel that measuring loudness and true peaks takes (docs/loudness.md)."""
+PEAK_TRIALS, CROWDED_DB = 4, 19.0
+"""Trials of an encoder for its peaks, where the limit lies less than so many dB above the loudness: usual audio has its peaks
+16 dB above it, and those that come within 3 dB of the limit are tried (`plan.passes`)."""
 LOSSLESS_BITS: Mapping[str, int] = {"flac": 24, "alac": 24, "pcm_s16le": 16, "pcm_s24le": 24}
 """Bits per uncompressed sample."""
 USUAL_SOUND_BITRATE = 160_000

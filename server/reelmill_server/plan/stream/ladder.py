@@ -138,4 +138,5 @@ def _sized(spec: VideoSpec, point: LadderPoint, max_bitrate: int | None, joined:
         max_bitrate=max_bitrate,
         buffer_size=_BOUND_SECONDS * max_bitrate if max_bitrate else None,
         hardware=Hardware.NEVER,
+        in_software="the rungs of a ladder are measured and encoded in software",
     )

@@ -18,8 +18,9 @@ from reelmill_server.plan.inputs import Input
 from reelmill_server.plan.stream import hdr
 from reelmill_server.plan.stream.video import usual_rate
 
-CRF = 17.0
-"""Quality of what is encoded: near enough to the source that nobody sees where it begins."""
+CRF, _EDGE_CRF = 17.0, 14.0
+"""Quality of what is encoded instead of a cut, and at its edges, which cost few bits: so near the source that nobody sees
+where it begins."""
 _OURS = {libav: ours for ours, libav in LIBAV_CODEC.items()}
 # The source's profile, as libav names it, to the encoder's name of it.
 _PROFILES: Mapping[str, Mapping[str, str]] = {
@@ -32,11 +33,13 @@ _PROFILES: Mapping[str, Mapping[str, str]] = {
         "High 4:2:2": "high422",
     },
     "hevc": {"Main": "main", "Main 10": "main10"},
+    "vp9": {"Profile 0": "0", "Profile 2": "2"},
+    "av1": {"Main": ""},
 }
 _FORMATS = ("yuv420p", "yuvj420p", "yuv422p", "yuv420p10le", "yuv422p10le")
-_CONTAINERS = ("mp4", "mov", "mkv")
-_LEVEL_UNITS = {"h264": 10, "hevc": 30}
-# Of both encoders: no frame is moved, and only the first one is a keyframe.
+_CONTAINERS = ("mp4", "mov", "mkv", "webm", "ts")
+_LEVEL_UNITS = {"h264": 10, "hevc": 30}  # the others' encoders choose a level by themselves
+# Of all encoders: no frame is moved, and only the first one is a keyframe.
 _IN_ORDER = {"bf": "0", "g": "100000"}
 _OWN: Mapping[str, str] = {
     "libx264": "scenecut=0:open-gop=0",
@@ -79,7 +82,6 @@ def _objection(target: TargetSpec, stream: VideoStreamInfo, members: Sequence[In
         (speed != 1, "its speed is changed"),
         (stream.codec not in _PROFILES, f"{stream.codec} is not cut so"),
         (target.container not in _CONTAINERS, f"{target.container} does not take it"),
-        (target.segment is not None, "segments are not cut so"),
         (stream.interlaced, "its frames are interlaced"),
         (stream.decoding_times or not stream.decodable, "its frames cannot be decoded in order"),
         (stream.dolby_vision is not None, "it is Dolby Vision"),
@@ -91,18 +93,16 @@ def _objection(target: TargetSpec, stream: VideoStreamInfo, members: Sequence[In
 
 def with_edges(copied: StreamPlan, stream: VideoStreamInfo, edges: CutEdges, facts: PlanFacts) -> StreamPlan:
     """Return a stream copy that is cut at `edges`. Raises UnsupportedFormat when no encoder can run here."""
-    spec = VideoSpec(_OURS[stream.codec], hardware=Hardware.NEVER, crf=CRF, preset="medium")
+    spec = replace(_software(stream), crf=_EDGE_CRF)
     common = stream.pixel_format.replace("yuvj", "yuv")
     choice = video_encoders.choose(spec, common, facts.capabilities, facts.order, facts.excluded)
-    level = Fraction(stream.level, _LEVEL_UNITS[stream.codec])
-    options = {
-        **video_encoders.options(choice, replace(spec, pixel_format=common)),
-        **_IN_ORDER,
-        "profile": _PROFILES[stream.codec][stream.profile],
-    }
-    name = f"{choice.encoder.removeprefix('lib')}-params"
-    own = _OWN[choice.encoder].format(level=f"{float(level):g}")
-    options[name] = ":".join(filter(None, (options.get(name, ""), own)))
+    level = Fraction(stream.level, _LEVEL_UNITS.get(stream.codec, 1))
+    options = {**video_encoders.options(choice, replace(spec, pixel_format=common)), **_IN_ORDER}
+    if profile := _PROFILES[stream.codec][stream.profile]:
+        options["profile"] = profile
+    if own := _OWN.get(choice.encoder):
+        name = f"{choice.encoder.removeprefix('lib')}-params"
+        options[name] = ":".join(filter(None, (options.get(name, ""), own.format(level=f"{float(level):g}"))))
     if choice.encoder == "libx264" and level:
         options["level"] = f"{float(level):g}"
     if hdr.is_hdr(stream):
@@ -134,4 +134,10 @@ def encoded_instead(spec: VideoSpec, stream: VideoStreamInfo, reason: str, field
         raise ConditionNotMet(f"{field}.smart_cut: {text}")
     if stream.codec not in _OURS:
         raise UnsupportedFormat(f"{field}.smart_cut: {text}, and there is no encoder for {stream.codec}: choose another codec")
-    return VideoSpec(_OURS[stream.codec], crf=CRF, hardware=Hardware.NEVER), f"{text}: all of it is encoded"
+    return _software(stream), f"{text}: all of it is encoded"
+
+
+def _software(stream: VideoStreamInfo) -> VideoSpec:
+    """Return how what is not copied of a stream is encoded."""
+    why = "cuts at the frame are encoded in software"
+    return VideoSpec(_OURS[stream.codec], crf=CRF, hardware=Hardware.NEVER, in_software=why)
