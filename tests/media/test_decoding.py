@@ -10,6 +10,7 @@ from typing import Any
 
 import av
 import imageio_ffmpeg
+import numpy as np
 import pytest
 
 from reelmill_server.errors import InvalidMedia
@@ -169,3 +170,16 @@ def test_whole_uncompressed_frames_are_decoded(convert: Converter, tmp_path: Pat
         subprocess.run([*command, "-c:v", "rawvideo", "-pix_fmt", pixel_format, path], check=True)
         made = convert(path, target("mkv", encoded(), None))
         assert len(judge.frames(made.path)) == 25
+
+
+@pytest.mark.parametrize("pixel_format", ["yuv420p", "yuyv422", "gray", "nv12", "yuv422p"])
+def test_uncompressed_frames_are_copied_with_the_code_of_their_pixels(
+    convert: Converter, tmp_path: Path, pixel_format: str
+) -> None:
+    """Matroska has none of its own."""
+    path = tmp_path / "raw.avi"
+    command = [imageio_ffmpeg.get_ffmpeg_exe(), "-v", "error", "-f", "lavfi", "-i", "testsrc2=s=96x64:d=1"]
+    subprocess.run([*command, "-c:v", "rawvideo", "-pix_fmt", pixel_format, path], check=True)
+    made = convert(path, target("mkv", audio=None))
+    assert pixel_format in judge.describe(made.path).of("Video")[0].rest
+    assert np.array_equal(judge.pictures(made.path), judge.pictures(path))

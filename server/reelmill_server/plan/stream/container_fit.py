@@ -5,7 +5,7 @@ from dataclasses import replace
 from fractions import Fraction
 
 from reelmill_server.errors import InvalidArgument, UnsupportedFormat, Violation
-from reelmill_server.model.media_info import AudioStreamInfo, VideoStreamInfo
+from reelmill_server.model.media_info import AudioStreamInfo, StreamInfo, VideoStreamInfo
 from reelmill_server.model.request import VideoSpec
 from reelmill_server.model.time import FALLBACK_RATE, rational_text
 from reelmill_server.plan.clock import UNINDEXED_FORMATS, UNTIMED_FORMATS
@@ -24,7 +24,9 @@ _SHAPELESS_CONTAINERS = ("mkv", "webm", "avi", "flv", "ts")
 _TURNING_CONTAINERS = ("mp4", "mov", "mkv", "webm")
 # Where libav writes Dolby Vision's configuration, and the projection of spherical video.
 _DOLBY_CONTAINERS, _PROJECTING_CONTAINERS = ("mp4", "mkv"), ("mp4", "mov", "mkv", "webm")
-_UNLAID = "rawvideo"  # of AVI and others, where nothing but the container says how its pixels lie
+_UNCOMPRESSED = "rawvideo"  # of which nothing but the container says how its pixels lie
+# The codes of layouts of pixels that libav writes into Matroska: those of YUV and gray in 8 bits, none of RGB.
+_LAID_OUT = "I420 IYUV YV12 NV12 Y42B YV16 YUY2 UYVY HDYC Y422 2vuy Y41B YVU9 Y800 GREY".split()
 # Whose order of decoding libav has no parser to find out.
 _GUESSED_ORDER, _ORDERED_SOURCES = ("vvc",), "mov"
 # Audio that a container describes in a form of its own.
@@ -62,10 +64,10 @@ def fit_video(spec: VideoSpec, stream: VideoStreamInfo, container: Container, fi
 
 def check_copied_video(stream: VideoStreamInfo, container: Container, field: str) -> None:
     """Check that the container can contain a stream as it is; raise UnsupportedFormat."""
-    if stream.codec == _UNLAID and not stream.codec_tag and container.name == "mkv":
+    if stream.codec == _UNCOMPRESSED and stream.codec_tag not in _LAID_OUT and container.name == "mkv":
         raise UnsupportedFormat(
-            f"{field}: the source's video is uncompressed and without a code for how its pixels lie, which {container.name} "
-            "needs: choose a codec other than copy"
+            f"{field}: the source's video is uncompressed, and {container.name} has no code for how its pixels lie: choose a "
+            "codec other than copy"
         )
     if stream.codec in container.unordered and stream.has_b_frames:
         raise UnsupportedFormat(
@@ -78,6 +80,11 @@ def check_copied_video(stream: VideoStreamInfo, container: Container, field: str
                 f"{field}: the source's frame rate varies, and {container.name} has only one: choose a codec other than copy"
             )
         _steady_rate(usual_rate(stream), container, field)
+
+
+def pixel_code(stream: StreamInfo, container: Container) -> str:
+    """Return the code by which the container says how the pixels of a copy lie; empty: it needs none."""
+    return stream.codec_tag if stream.codec == _UNCOMPRESSED and container.name == "mkv" else ""
 
 
 def check_times(stream: VideoStreamInfo, source_format: str, cut: bool, field: str) -> None:

@@ -294,7 +294,7 @@ def _copied_tag(container: Container, stream: StreamInfo) -> str:
     told = stream.dolby_vision if isinstance(stream, VideoStreamInfo) and container.muxer == "mp4" else None
     if told is not None and dolby.stands_alone(told) and stream.codec == "hevc":
         return dolby.ALONE_TAG
-    return COPY_TAGS.get((container.muxer, stream.codec), "")
+    return COPY_TAGS.get((container.muxer, stream.codec), "") or container_fit.pixel_code(stream, container)
 
 
 def _encodable(kind: str, container: Container) -> bool:

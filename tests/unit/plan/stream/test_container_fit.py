@@ -63,6 +63,7 @@ def test_alpha_goes_where_the_container_keeps_it(container: str, kept: bool) -> 
     [
         ("rawvideo", "", 0, "avi", True),
         ("rawvideo", "I420", 0, "avi", False),
+        ("rawvideo", "RGB[24]", 0, "nut", True),
         ("vvc", "", 1, "mpegts", True),
         ("vvc", "", 1, "matroska,webm", True),
         ("vvc", "", 0, "mpegts", False),
