@@ -35,6 +35,8 @@ static void *open_h264(const struct settings *settings)
     param.i_bframe_adaptive = X264_B_ADAPT_NONE;
     if (own->maxNumRefFrames)
         param.i_frame_reference = own->maxNumRefFrames;
+    if (own->numRefL0) /* what FFmpeg says for "refs" */
+        param.i_frame_reference = own->numRefL0;
     param.b_repeat_headers = own->repeatSPSPPS;
     param.b_aud = own->outputAUD;
     if (settings->lossless) {

@@ -50,6 +50,8 @@ static void *open_hevc(const struct settings *settings)
     param->lookaheadDepth = param->bframes ? param->bframes + 1 : 0;
     if (own->maxNumRefFramesInDPB)
         param->maxNumReferences = own->maxNumRefFramesInDPB;
+    if (own->numRefL0)
+        param->maxNumReferences = own->numRefL0;
     param->bRepeatHeaders = own->repeatSPSPPS;
     param->bAnnexB = 1;
     param->bLossless = settings->lossless;

@@ -254,7 +254,10 @@ def _unsuited(spec: VideoSpec, device: str, known: Capability | None) -> str:
         return "has no B-frames"
     if spec.refs is not None and "refs" in lacks:
         return "has no choice of reference frames"
-    return known.lack_of("lossless") if known and spec.crf == 0 else ""
+    lossless = device != SOFTWARE and spec.crf == 0 and spec.codec in LOSSLESS_NVENC
+    if lossless and device != "nvenc":
+        return "has no lossless encoding, which a CRF of 0 asks for"
+    return known.lack_of("lossless") if lossless and known else ""
 
 
 def _policy(spec: VideoSpec, device: str) -> str:

@@ -249,3 +249,12 @@ def test_the_better_encoder_runs_where_its_trial_succeeded(available: bool, name
     found = {"libvorbis": Capability("libvorbis", "vorbis", SOFTWARE, available, "")}
     assert audio_encoder("vorbis", found).encoder == name
     assert audio_encoder("vorbis", {}).encoder == "vorbis"
+
+
+@pytest.mark.parametrize("device", ["vaapi", "qsv"])
+@pytest.mark.parametrize("codec", ["h264", "h265"])
+def test_an_accelerator_that_has_no_lossless_encoding_is_not_asked_for_it(codec: str, device: str) -> None:
+    """A CRF of 0 would become 1 without a word."""
+    choice = choose(VideoSpec(codec, crf=0.0), "yuv420p", working(device, SOFTWARE))
+    assert choice.device == SOFTWARE and f"{codec.replace('h265', 'hevc')}_{device}: has no lossless encoding" in choice.reason
+    assert choose(VideoSpec(codec, crf=0.5), "yuv420p", working(device, SOFTWARE)).device == device
