@@ -1,11 +1,12 @@
 """Measure how a task's CPU and memory grow with its length, its targets and its sources.
 
-    python -m bench.growth [--hours N] [--json FILE] [length | targets | sources ...]
+    python -m bench.growth [--hours N] [--json FILE] [length | encodes | targets | sources ...]
 
 Each row is one child, which probes, plans, converts and verifies as that of an attempt does: CPU seconds, those for each unit
 (an hour, a target, a source), and peak resident memory. length: copies of 1 minute, 10 minutes, 1 hour and `--hours`, of
-160x90 with audio: 72 packets for each second. targets, sources: a minute encoded to so many sizes, copies joined of so many
-sources. Queued tasks and watchers: bench.records, bench.watch.
+160x90 with audio: 72 packets for each second. encodes: 432p for 20 s, 100 s and ten minutes, whose memory should not grow, but
+for a little by the packets that libav keeps an index of. targets, sources: a minute encoded to so many sizes, copies joined of
+so many sources. Queued tasks and watchers: bench.records, bench.watch.
 """
 
 import argparse
@@ -26,12 +27,13 @@ from reelmill_server.media.conversion.whole import Conversion
 from reelmill_server.media.input.probe import probe_file
 from reelmill_server.media.result.verify import verify
 from reelmill_server.model.capability import SOFTWARE, Capability, Limits
-from reelmill_server.model.request import ConvertRequest, SourceSpec, TargetSpec, VideoSpec
+from reelmill_server.model.request import AudioSpec, ConvertRequest, SourceSpec, TargetSpec, VideoSpec
 from reelmill_server.plan.context import PlanFacts
 from reelmill_server.plan.planner import make_plan
 from tests.clips import moving_picture
 
 _MINUTES = (1, 10, 60)
+_ENCODE_SECONDS, _ENCODE_LOOPS = 20, (1, 5, 30)
 _TARGETS, _SOURCES = (1, 4, 12), (1, 4, 11)
 _X264 = {"libx264": Capability("libx264", "h264", SOFTWARE, True)}
 
@@ -47,7 +49,7 @@ class Row:
 
     def __str__(self) -> str:
         each = self.cpu_seconds / self.units
-        return f"| {self.case} | {self.units:g} | {self.cpu_seconds:.2f} | {each:.2f} | {self.memory_bytes >> 20} |"
+        return f"| {self.case} | {self.units:.3g} | {self.cpu_seconds:.2f} | {each:.2f} | {self.memory_bytes >> 20} |"
 
 
 def _convert(request: ConvertRequest, sources: Sequence[Path], folder: Path) -> None:
@@ -82,10 +84,17 @@ def _request(sources: int, targets: Sequence[TargetSpec]) -> ConvertRequest:
     return ConvertRequest("bench", "default", tuple(SourceSpec("file:///x") for _ in range(sources)), tuple(targets))
 
 
-def _looped(clip: Path, minutes: float) -> Path:
-    """Return the clip, which has a minute, as often as it takes."""
-    path = clip.with_stem(f"{clip.stem}-{minutes:g}")
-    loop = ["-stream_loop", str(round(minutes) - 1), "-i", str(clip), "-c", "copy", str(path)]
+def _made(path: Path, seconds: float, size: str) -> None:
+    """Make a clip in a process of its own, so that this one has no threads of libav when it forks."""
+    making = multiprocessing.get_context("fork").Process(target=moving_picture, args=(path, seconds, size, 25))
+    making.start()
+    making.join()
+
+
+def _looped(clip: Path, times: int) -> Path:
+    """Return the clip so many times."""
+    path = clip.with_stem(f"{clip.stem}-{times}")
+    loop = ["-stream_loop", str(times - 1), "-i", str(clip), "-c", "copy", str(path)]
     subprocess.run([imageio_ffmpeg.get_ffmpeg_exe(), "-v", "error", "-y", *loop], check=True)
     return path
 
@@ -93,9 +102,18 @@ def _looped(clip: Path, minutes: float) -> Path:
 def length(clip: Path, hours: float) -> Iterator[Row]:
     """Copy longer and longer clips to Matroska."""
     for minutes in sorted({*_MINUTES, hours * 60}):
-        source = _looped(clip, minutes)
+        source = _looped(clip, round(minutes))
         yield _measured("length, hours", minutes / 60, _request(1, [TargetSpec(0, "file:///o", "mkv")]), [source])
         source.unlink()
+
+
+def encodes(clip: Path, _: float) -> Iterator[Row]:
+    """Encode longer and longer clips whose frames are large beside what else is in memory."""
+    frames = clip.with_stem("frames")
+    _made(frames, _ENCODE_SECONDS, "768x432")
+    small = TargetSpec(0, "file:///o", "mp4", VideoSpec("h264", width=160, height=90, preset="ultrafast"), AudioSpec("aac"))
+    for times in _ENCODE_LOOPS:
+        yield _measured("encodes, minutes", times * _ENCODE_SECONDS / 60, _request(1, [small]), [_looped(frames, times)])
 
 
 def targets(clip: Path, _: float) -> Iterator[Row]:
@@ -113,7 +131,12 @@ def sources(clip: Path, _: float) -> Iterator[Row]:
         yield _measured("sources", count, _request(count, [TargetSpec(0, "file:///o", "mkv")]), [clip] * count)
 
 
-MEASURES: Mapping[str, Callable[[Path, float], Iterator[Row]]] = {"length": length, "targets": targets, "sources": sources}
+MEASURES: Mapping[str, Callable[[Path, float], Iterator[Row]]] = {
+    "length": length,
+    "encodes": encodes,
+    "targets": targets,
+    "sources": sources,
+}
 
 
 def main() -> None:
@@ -127,9 +150,7 @@ def main() -> None:
     rows = []
     with tempfile.TemporaryDirectory(dir=os.curdir) as folder:
         clip = Path(folder).resolve() / "minute.mp4"
-        making = multiprocessing.get_context("fork").Process(target=moving_picture, args=(clip, 60, "160x90", 25))
-        making.start()  # so that this process has no threads of libav when it forks
-        making.join()
+        _made(clip, 60, "160x90")
         for word in options.words or MEASURES:
             for row in MEASURES[word](clip, options.hours):
                 rows.append(row)
