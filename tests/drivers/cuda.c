@@ -1,8 +1,11 @@
 /* libcuda.so.1 as far as FFmpeg needs it to encode frames that lie in memory: one device, which does nothing. */
+#include <stddef.h>
+#include <sys/mman.h>
+
 #include "faults.h"
 
 typedef int CUresult;
-enum { SUCCESS = 0, NO_DEVICE = 100, NOT_SUPPORTED = 801 };
+enum { SUCCESS = 0, OUT_OF_MEMORY = 2, NO_DEVICE = 100, NOT_SUPPORTED = 801 };
 
 CUresult cuInit(unsigned flags)
 {
@@ -40,6 +43,9 @@ CUresult cuDeviceComputeCapability(int *major, int *minor, int device)
 CUresult cuCtxCreate_v2(void **context, unsigned flags, int device)
 {
     static char the_context;
+    size_t bytes = (size_t)read_faults().reserve_gib << 30;
+    if (bytes && mmap(NULL, bytes, PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0) == MAP_FAILED)
+        return OUT_OF_MEMORY;
     *context = &the_context;
     return SUCCESS;
 }

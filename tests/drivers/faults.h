@@ -5,6 +5,7 @@
 #define FAULTS(X)                                                                                                              \
     X(no_device)     /* there is none */                                                                                       \
     X(old_driver)    /* its interface is older than what FFmpeg needs */                                                       \
+    X(reserve_gib)   /* address space that a context takes, and hardly uses, as those of real cards do */                      \
     X(sessions)      /* so many at once, all processes together; 0: any number */                                              \
     X(client_key)    /* the one too many is refused as "incompatible client key", not as "out of memory" */                    \
     X(fail_init)     /* no encoder can be initialized */                                                                       \

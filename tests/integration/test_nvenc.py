@@ -301,3 +301,12 @@ async def test_what_a_card_is_known_to_lack_is_not_asked_of_it(bench: Bench, dri
     made = artifacts[0].streams[0]
     assert made.encoder == "libx264" and "h264_nvenc: Lossless encoding not supported" in made.reason
     assert not warnings
+
+
+async def test_address_space_that_a_context_reserves_is_no_memory(bench: Bench, driver: Driver) -> None:
+    """Trials and encodes have it, though it is more than any child has that uses no card."""
+    driver.fault(reserve_gib=2 * (Limits().max_address_bytes >> 30))
+    await look(bench)
+    assert known(bench).available
+    artifacts, warnings = await attempt(bench, target(bench, hardware=Hardware.REQUIRED))
+    assert artifacts[0].streams[0].encoder == "h264_nvenc" and not warnings
