@@ -3,7 +3,7 @@
 This is not Grafana: layout and queries are the dashboard's, the drawing is matplotlib's (which is not among the project's
 dependencies: pip install matplotlib).
 
-    python bench/dashboard.py http://127.0.0.1:9090 --minutes 15 --picture docs/dashboard.png
+    python -m bench.dashboard http://127.0.0.1:9090 --minutes 15 --picture docs/dashboard.png
 """
 
 import argparse
@@ -52,6 +52,8 @@ def draw(axes: Any, panel: dict[str, Any], series: list[tuple[str, dict[str, Any
     times = [end - minutes * 60 + number * step for number in range(_POINTS + 1)]
     since = [(when - end) / 60 for when in times]
     lines = [(name, on_grid(one, times, step, factor)) for name, one in series]
+    # Counters are born at 0, one for each code that there is: those that stay there would fill the picture with their names.
+    lines = [line for line in lines if any(value and not isnan(value) for value in line[1])] or lines[:1]
     if "stacking" in defaults["custom"] and lines:
         heights = [[0.0 if isnan(value) else value for value in line] for _, line in lines]
         axes.stackplot(since, heights, labels=[name for name, _ in lines], alpha=0.7)
