@@ -20,7 +20,10 @@ from tests.clips import moving_picture
 _FOLDER = Path(__file__).resolve().parent
 _FLAGS = "--no-sandbox --disable-gpu --disable-quic --no-first-run --disable-background-networking --disable-sync".split()
 _SIZE = {"width": 1180, "height": 640}
+_TALL = {"width": 1180, "height": 700}
 _PHONE = {"width": 390, "height": 760}
+_FRAMES = "#strip li:nth-child(4) img"
+_WAIT_SECONDS = 300
 
 
 def main() -> None:
@@ -28,18 +31,19 @@ def main() -> None:
     with tempfile.TemporaryDirectory() as folder:
         place = Path(folder)
         with servers.serve(place, "--worker-slots", "2") as server, servers.client(server) as client:
-            one = _submit_all(client, place / "files")
+            ended, running = _submit_all(client, place / "files")
             with sync_playwright() as playwright:
                 browser = playwright.chromium.launch(executable_path=shutil.which("chromium"), args=_FLAGS)
+                _shoot(browser, f"{server.api}/console/tasks/default/{running}", "console-running.png", "light", _TALL, _FRAMES)
                 for scheme, suffix in (("light", ""), ("dark", "-dark")):
                     _shoot(browser, f"{server.api}/", f"console{suffix}.png", scheme, _SIZE)
-                _shoot(browser, f"{server.api}/console/tasks/default/{one}", "console-task.png", "light", _SIZE)
+                _shoot(browser, f"{server.api}/console/tasks/default/{ended}", "console-task.png", "light", _SIZE)
                 _shoot(browser, f"{server.api}/", "console-phone.png", "light", _PHONE)
                 browser.close()
 
 
-def _submit_all(client: Client, files: Path) -> str:
-    """Submit tasks that end in different ways, and return the id of one that succeeds; the last ones run."""
+def _submit_all(client: Client, files: Path) -> tuple[str, str]:
+    """Submit tasks that end in different ways, and return the ids of one that succeeds and of one that runs."""
     short, long = moving_picture(files / "harbor at dawn.mov", 4), moving_picture(files / "interview 12.mov", 120, "1280x720")
     broken = files / "scan 0042.mov"
     broken.write_bytes(short.read_bytes()[:2000])
@@ -48,10 +52,10 @@ def _submit_all(client: Client, files: Path) -> str:
     for task_id in ended:
         for _ in client.watch(task_id):
             pass
-    for source, codec, show in ((long, "h265", "interviews"), (long, "av1", "interviews"), (short, "h264", "harbor")):
-        client.submit(_request(files, source, codec, {"show": show}))
+    later = ((long, "h265", "interviews"), (long, "av1", "interviews"), (short, "h264", "harbor"))
+    running = [client.submit(_request(files, source, codec, {"show": show})).task_id for source, codec, show in later]
     _until_converting(client)
-    return ended[0]
+    return ended[0], running[0]
 
 
 def _until_converting(client: Client) -> None:
@@ -66,7 +70,10 @@ def _request(files: Path, source: Path, codec: str, tags: Mapping[str, str]) -> 
         {
             "URI": (files / f"{source.stem} {codec} {size}.{'mkv' if codec == 'av1' else 'mp4'}").as_uri(),
             "Container": "mkv" if codec == "av1" else "mp4",
-            "Video": {"TranscodeVideo": {"Codec": codec, "Resolution": size}},
+            # The interviews are to run still when their pictures are taken.
+            "Video": {
+                "TranscodeVideo": {"Codec": codec, "Resolution": size} | ({"Preset": "veryslow"} if codec == "h265" else {})
+            },
             "Audio": {"TranscodeAudio": {"Codec": "aac"}},
         }
         for size in sizes
@@ -74,10 +81,12 @@ def _request(files: Path, source: Path, codec: str, tags: Mapping[str, str]) -> 
     return {"ProjectName": "default", "Sources": [{"URI": source.as_uri()}], "Targets": targets, "Tags": tags}
 
 
-def _shoot(browser: Browser, address: str, name: str, scheme: Any, size: Any) -> None:
+def _shoot(browser: Browser, address: str, name: str, scheme: Any, size: Any, there: str = "body") -> None:
     context = browser.new_context(color_scheme=scheme, viewport=size)
     page = context.new_page()
+    page.set_default_timeout(_WAIT_SECONDS * 1000)
     page.goto(address)
+    page.wait_for_selector(there)
     page.wait_for_timeout(1500)  # the stream has told more by then
     page.screenshot(path=_FOLDER / name)
     context.close()
