@@ -54,7 +54,7 @@ class Row:
 
 def _convert(request: ConvertRequest, sources: Sequence[Path], folder: Path) -> None:
     """Do what the child of an attempt does."""
-    infos = [probe_file(str(source), Limits()) for source in sources]
+    infos = [probe_file(str(source), Limits(), copied=request.copies_video) for source in sources]
     plan = make_plan(request, PlanFacts(infos, _X264))
     paths = tuple(map(str, sources))
     produced, _ = Conversion(plan, paths, folder, limits=Limits(), stop=Event()).run()

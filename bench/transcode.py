@@ -70,7 +70,7 @@ CASES = (
 
 def convert(source: Path, folder: Path, request: ConvertRequest) -> None:
     """Do what the child of an attempt does; files of watermarks are given by their paths."""
-    info = probe_file(str(source), Limits())
+    info = probe_file(str(source), Limits(), copied=request.copies_video)
     software = {"libx264": Capability("libx264", "h264", SOFTWARE, True)}
     watermarks = {uri: uri for uri in request.watermark_uris}
     infos = {uri: probe_file(path, Limits()) for uri, path in watermarks.items()}

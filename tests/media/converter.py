@@ -81,7 +81,8 @@ def plan_of(
     numbered = tuple(replace(spec, index=index) for index, spec in enumerate(targets))
     request = ConvertRequest("task", "project", (source,), numbered, group_uris=group_uris)
     files = tuple(probe_subtitles(file.uri, file.uri, limits, file.language) for file in source.subtitles)
-    info = probe_file(str(path), limits, needs_bitrates(request), needs_length(request))
+    measured = needs_bitrates(request), needs_length(request)
+    info = probe_file(str(path), limits, *measured, copied=request.copies_video)
     marks = {uri: probe_beside(uri, uri, limits) for uri in request.watermark_uris}
     edges = edges_of(request, (info,), (str(path),), limits)
     facts = PlanFacts((info,), capabilities(), subtitle_infos=(files,), watermark_infos=marks, cut_edges=edges)

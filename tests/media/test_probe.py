@@ -69,6 +69,27 @@ def test_a_cover_is_no_picture_of_a_film(shelf: Shelf) -> None:
     assert [stream.codec for stream in info.pictures] == ["h264"]
 
 
+@pytest.mark.parametrize(
+    "clip",
+    [
+        PHONE,
+        Clip("mp4", (Video(),), (Audio(),), covers=("png",)),
+        Clip("mpegts", (Video(),), (Audio(),)),
+        Clip("avi", (Video(),), (Audio(),)),
+        Clip("matroska", (Video("libvpx-vp9"),), (Audio(),)),
+    ],
+    ids=lambda clip: clip.format,
+)
+def test_a_single_frame_tells_all_that_a_copy_must_know(shelf: Shelf, clip: Clip, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The same as eight do, unless only these tell in which order frames are shown."""
+    path, counts = str(shelf.get(clip)), list[int]()
+    whole = probe_file(path, Limits())
+    add = first_frames.FirstFrames.add
+    monkeypatch.setattr(first_frames.FirstFrames, "add", lambda seen, frame: (add(seen, frame), counts.append(seen.count)))
+    assert probe_file(path, Limits(), copied=True) == whole
+    assert (max(counts) >= 8) == (clip.format == "avi")
+
+
 def test_a_cover_does_not_make_the_probe_read_on(shelf: Shelf, monkeypatch: pytest.MonkeyPatch) -> None:
     """It has one picture; more are not waited for."""
     read: list[object] = []

@@ -242,6 +242,13 @@ class ConvertRequest:
     retry_of: str = ""
 
     @property
+    def copies_video(self) -> bool:
+        """Whether no frame of the sources is encoded or made into an image, whatever they are."""
+        specs = [target.video for target in self.targets if target.video]
+        copied = all(spec.codec == COPY and spec.smart_cut is SmartCut.NONE for spec in specs)
+        return copied and not any(target.images or target.ladder for target in self.targets)
+
+    @property
     def watermark_uris(self) -> tuple[str, ...]:
         """URIs of the files of all watermarks, without duplicates."""
         specs = (target.video for target in self.targets if target.video)

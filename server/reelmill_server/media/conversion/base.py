@@ -61,11 +61,19 @@ class Run:
             for encoding in share_audio(self.outputs, self._check):
                 stack.callback(encoding.close)
             stack.callback(self._close)  # before them: outputs wait for what they make
+            fed = [output for output in self.outputs if output.fed]
+            copied = copies(self._plan, self.outputs, sources)
+            # Copying is too little work to share: a packet that another core writes than read it is fetched from memory again.
+            alone = fed[0] if copied and len(fed) == 1 else None
             for output in self.outputs:
-                output.start()
-            kind = CopyFeed if copies(self._plan, self.outputs, sources) else Feed
+                if output is not alone:
+                    output.start()
+            kind = CopyFeed if copied else Feed
             self._feed = kind(self._plan, self.outputs, sources, self.decoding, self.accountant, self._scope, self.stop)
-            self._feed.run()
+            if alone is not None:
+                alone.write_alone(self._feed.steps())
+            else:
+                self._feed.run()
             for output in self.outputs:
                 output.join()
         return [*self._feed.warnings, *dict.fromkeys(note for output in self.outputs for note in output.notes)]

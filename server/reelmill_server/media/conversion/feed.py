@@ -1,7 +1,7 @@
 """Read the sources once, decode what must be decoded, and feed every output."""
 
 from collections import defaultdict
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from fractions import Fraction
 from typing import Any
@@ -87,6 +87,11 @@ class Feed:
 
     def run(self) -> None:
         """Read all inputs to their ends. Raises InvalidMedia when a source breaks off, Stopped, and what outputs fail with."""
+        for _ in self.steps():
+            pass
+
+    def steps(self) -> Iterator[None]:
+        """Read all inputs to their ends, a little at each step. Raises as `run`."""
         if not self._fed:
             return
         main = self._main
@@ -94,6 +99,7 @@ class Feed:
             running = [inputs for inputs in self._attached if not inputs.exhausted] if self._attached else ()
             self._step(min((main, *running), key=lambda inputs: inputs.position) if running else main)
             self._tick()
+            yield
         for inputs in self._attached:
             self._finish(inputs, main.position)
         for output in self._fed:

@@ -27,7 +27,7 @@ class Run:
     packets: Sequence[AnyPacket]
     pts: Sequence[Any]
     dts: Sequence[Any]
-    durations: Sequence[int]
+    durations: list[int]
     size_bytes: int
 
     @classmethod

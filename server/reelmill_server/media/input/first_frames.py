@@ -1,6 +1,6 @@
 """What the first frames of a file tell. Frames may be huge: none is kept."""
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field
 from itertools import islice
 from math import isqrt
@@ -56,18 +56,21 @@ class FirstFrames:
         self.transparent = self.transparent or (has_alpha(frame.format.name) and _transparent(frame))
 
 
-def first_frames(container: InputContainer) -> dict[int, FirstFrames]:
+def first_frames(container: InputContainer, alone: Collection[int] = ()) -> dict[int, FirstFrames]:
     """Return what the first frames tell that each video stream decodes to, by index; streams that yield none soon have none.
 
-    Only decoded frames tell the rotation, and headers may be wrong about the pixel format.
+    Only decoded frames tell the rotation, and headers may be wrong about the pixel format. `alone`: the streams of which a
+    single frame tells all that is asked, unless it may be transparent, or frames before it are hidden.
     """
     streams = [stream for stream in container.streams.video if may_decode(stream)]
     found = {stream.index: FirstFrames(stream.codec_context.codec.canonical_name) for stream in streams}
     # A cover picture has one frame only.
     wanted = {stream.index for stream in streams if not stream.disposition & Disposition.attached_pic}
-    for context in (stream.codec_context for stream in streams):
-        if context.width * context.height > _LARGE_PIXELS:
-            context.thread_count = 1  # each thread more holds frames of its own
+    for stream in streams:
+        context = stream.codec_context
+        # Each thread more holds frames of its own, and takes longer to start than one small frame to decode.
+        if stream.index in alone or context.width * context.height > _LARGE_PIXELS:
+            context.thread_count = 1
     left = _MOST_PIXELS
     packets = packets_of(container, container.streams.video) if found else iter(())
     try:
@@ -79,11 +82,17 @@ def first_frames(container: InputContainer) -> dict[int, FirstFrames]:
                 if packet.is_discard and packet.pts is not None:
                     seen.hidden = max(seen.hidden, -packet.pts)
                 left -= _note(seen, decoders, packet)
-            if left <= 0 or all(found[index].count >= _FRAMES for index in wanted):
+            if left <= 0 or all(_tell_all(found[index], index in alone) for index in wanted):
                 break
     except av.error.FFmpegError as error:
         check_memory(error)  # else keep what the headers say
     return found
+
+
+def _tell_all(seen: FirstFrames, alone: bool) -> bool:
+    """Return whether enough frames of a stream were seen; `alone`: a plain one tells all."""
+    plain = seen.count > 0 and not seen.hidden and not has_alpha(seen.said["pixel_format"])
+    return seen.count >= _FRAMES or (alone and plain)
 
 
 def _note(seen: FirstFrames, decoders: Decoders, packet: Any) -> int:

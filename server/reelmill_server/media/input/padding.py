@@ -8,6 +8,7 @@ from typing import Any
 from av import AudioFifo, AudioFrame
 from av.container import InputContainer
 
+from reelmill_server.media.input.bundle import Run
 from reelmill_server.media.libav.timestamps import exact
 from reelmill_server.media.libav.types import AnyPacket
 
@@ -37,11 +38,7 @@ def declared_ends(source: InputContainer) -> dict[int, int]:
 def without_padding(packets: Iterable[AnyPacket], source: InputContainer, ends: Mapping[int, int]) -> Iterator[AnyPacket]:
     """Yield `packets`; those of audio last no longer than what is heard of them. `ends` as `declared_ends` returns them."""
     packets = _signed(packets) if source.format.name == "ogg" else packets
-    whole = {
-        stream.index: stream.sample_rate
-        for stream in source.streams.audio
-        if stream.codec_context and stream.codec_context.name in _WHOLE_FRAME_CODECS
-    }
+    whole = _whole_frames(source)
     if not ends and not whole:
         yield from packets
         return
@@ -56,6 +53,29 @@ def without_padding(packets: Iterable[AnyPacket], source: InputContainer, ends: 
                 _shorten(packet, usual[index], whole[index])
             usual[index] = packet.duration
         yield packet
+
+
+def _whole_frames(source: InputContainer) -> dict[int, int]:
+    """Return the sample rates of the audio streams whose packets have the length of a whole frame, by index."""
+    return {
+        stream.index: stream.sample_rate
+        for stream in source.streams.audio
+        if stream.codec_context and stream.codec_context.name in _WHOLE_FRAME_CODECS
+    }
+
+
+def ends_at_most(source: InputContainer) -> bool:
+    """Return whether `without_padding` does nothing to the packets of a source but let streams end where they are declared to
+    end: then `end_run` does the same.
+    """
+    return source.format.name in _DECLARING_FORMATS and not _whole_frames(source)
+
+
+def end_run(run: Run, end: int) -> None:
+    """Let no packet of a run last beyond `end`, in its ticks."""
+    for number, (pts, duration) in enumerate(zip(run.pts, run.durations, strict=True)):
+        if pts is not None and pts < end < pts + duration:
+            run.packets[number].duration = run.durations[number] = end - pts
 
 
 def _signed(packets: Iterable[AnyPacket]) -> Iterator[AnyPacket]:

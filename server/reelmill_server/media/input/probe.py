@@ -51,15 +51,22 @@ _AC3_HEADER, _LAST_AC3 = 6, 10
 _FIELD_ORDERS = {1: "progressive", 2: "tt", 3: "bb", 4: "tb", 5: "bt"}
 
 
-def probe_file(location: Location, limits: Limits, measure_bitrates: bool = False, measure_length: bool = False) -> MediaInfo:
+def probe_file(
+    location: Location,
+    limits: Limits,
+    measure_bitrates: bool = False,
+    measure_length: bool = False,
+    copied: bool = False,
+) -> MediaInfo:
     """Probe the media file at `location`: its headers, and the first frames of each video stream.
 
-    `measure_bitrates` and `measure_length` read the whole file if need be, for what the headers do not state. Raises as
+    `measure_bitrates` and `measure_length` read the whole file if need be, for what the headers do not state. `copied`: its
+    video is only copied, so that a later frame which is interlaced, where the first is not, need not be seen. Raises as
     `open_source` does.
     """
     with open_source(location, limits) as container:
         info = _from_headers(container)
-        seen = first_frames(container)
+        seen = first_frames(container, _told_by_one(container) if copied else ())
         orders = {index: _field_order(container.streams[index], frames) for index, frames in seen.items()}
         unordered = {index for index, frames in seen.items() if _decoding_times(container.streams[index], frames)}
         hidden = {index: _seconds(frames.hidden, container.streams[index].time_base) or 0.0 for index, frames in seen.items()}
@@ -176,6 +183,14 @@ def _is_image(stream: Any) -> bool:
     """Return whether a video stream that has one frame only says nothing of its duration."""
     name = stream.container.format.name
     return (name in _IMAGE_FORMATS or name.endswith("_pipe") or is_item(stream)) and not _is_cover(stream)
+
+
+def _told_by_one(container: InputContainer) -> set[int]:
+    """Return the video streams of which one frame tells all that a copy must know: not whether it is the only one, nor in
+    which order frames are shown.
+    """
+    timed = container.format.name not in DECODING_FORMATS
+    return {stream.index for stream in container.streams.video if timed and not _is_image(stream)}
 
 
 def _is_cover(stream: Any) -> bool:

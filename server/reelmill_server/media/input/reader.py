@@ -10,7 +10,7 @@ from av.container import InputContainer
 from reelmill_server.errors import InvalidMedia
 from reelmill_server.media.input.bundle import Bundle, Run, read_bundle
 from reelmill_server.media.input.decoding import StreamDecoding
-from reelmill_server.media.input.padding import declared_ends, without_padding
+from reelmill_server.media.input.padding import declared_ends, end_run, ends_at_most, without_padding
 from reelmill_server.media.input.part import Part
 from reelmill_server.media.input.seek import packets_from
 from reelmill_server.media.input.source import average_rate
@@ -82,6 +82,7 @@ class Reader:
         ends = declared_ends(source)
         packets = held(packets, self._stop) if plan.still and self._stop is not None else packets
         self.packets = without_padding(packets, source, ends)
+        self._declared, self._bundled = (ends, packets) if ends_at_most(source) else ({}, self.packets)
         sought = self._begin if plan.start_us else None
         self.part = Part(number, source, result.key, plan.align is AlignMode.PAD, sought=sought, extents=self._extents)
         for index, end in ends.items():
@@ -115,8 +116,10 @@ class Reader:
 
     def bundle(self) -> Bundle:
         """Read the next packets and remember how far they reach."""
-        bundle = read_bundle(self.packets, self.part.bases)
+        bundle = read_bundle(self._bundled, self.part.bases)
         for run in bundle.runs:
+            if run.index in self._declared:
+                end_run(run, self._declared[run.index])
             self._note_all(run)
         return bundle
 

@@ -3,11 +3,11 @@
 import threading
 from abc import ABC, abstractmethod
 from collections import defaultdict
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from fractions import Fraction
 from functools import partial
-from itertools import chain
+from itertools import chain, repeat
 from typing import Any
 
 import av
@@ -22,7 +22,7 @@ from reelmill_server.media.libav.errors import meaning_of_writing
 from reelmill_server.media.libav.log import error_text
 from reelmill_server.media.libav.types import AnyPacket
 from reelmill_server.media.output.in_order import InOrder, Made
-from reelmill_server.media.output.queue import WORKING_BYTES, EventQueue
+from reelmill_server.media.output.queue import WORKING_BYTES, EventQueue, OwnEvents
 from reelmill_server.media.track.base import StreamStats, Track
 from reelmill_server.model.plan import ImagePlan, InputPlan, Plan, StreamType, TargetPlan
 from reelmill_server.model.request import AlignMode
@@ -74,7 +74,7 @@ class Output(ABC):
     """Write one entry of a plan on a thread of its own. All methods but `_work` and what it calls belong to the reading thread.
 
     `fed`: it takes frames and packets from the shared reading; otherwise it reads the sources by itself. `shares_audio`: its
-    audio may be encoded on another thread, with that of others.
+    audio may be encoded on another thread, with that of others. `begun`: something may have been written.
     """
 
     fed = True
@@ -97,8 +97,9 @@ class Output(ABC):
         self._attached_lengths: defaultdict[int, Fraction] = defaultdict(Fraction)
         self._followers: Sequence[Track] = ()
         self._reaching = True
+        self.begun = False
         self._order = InOrder()
-        self._events = EventQueue[_Event](self.check, list)
+        self._events: EventQueue[_Event] = EventQueue[_Event](self.check, list)
         self._thread = threading.Thread(target=self._work, name=f"target-{plan.index}", daemon=True)
 
     @property
@@ -121,9 +122,24 @@ class Output(ABC):
 
     def start(self) -> None:
         """Start the writing thread."""
+        self._prepare()
+        self._thread.start()
+
+    def write_alone(self, steps: Iterator[None]) -> None:
+        """Write everything on this thread, which reads, too: each of `steps` gives something. Raises what a step does.
+
+        What writing fails with is told by `join`.
+        """
+        self._events = events = OwnEvents[_Event](self.check, steps)
+        self._prepare()
+        self._work()
+        if events.failure is not None:
+            raise events.failure
+
+    def _prepare(self) -> None:
+        self.begun = True
         self._followers = [track for track in self.tracks if track.follows_position]
         self._reaching = any(type(track).reach is not Track.reach for track in self.tracks)
-        self._thread.start()
 
     def begin(self, part: Part) -> None:
         """Begin an input. Like the methods below, this waits while the queue is full, and raises what the writing thread failed
@@ -172,8 +188,9 @@ class Output(ABC):
         return []
 
     def join(self) -> None:
-        """Wait until everything is written. Raises what the writing thread failed with, or Stopped."""
-        self._thread.join()
+        """Wait until everything is written. Raises what writing failed with, or Stopped."""
+        if self._thread.ident is not None:
+            self._thread.join()
         self.check()
 
     def check(self) -> None:
@@ -235,12 +252,10 @@ class Output(ABC):
             return self._feed_in_turn(part, order, runs)
         by_stream = defaultdict(list)
         for track, run in runs:
-            by_stream[run.index].append(iter(track.feed_all(part, run)))
-        ready: list[AnyPacket] = []
-        for index in order:
-            for made in by_stream[index]:
-                ready += next(made)
-        return ready
+            by_stream[run.index].append(track.feed_all(part, run))
+        nothing = repeat(())
+        made = {index: _together(by_stream[index]) if index in by_stream else nothing for index in {*order}}
+        return [packet for index in order for packet in next(made[index])]
 
     def _feed_in_turn(self, part: Part, order: Sequence[int], runs: Sequence[tuple[Track, Run]]) -> list[AnyPacket]:
         """Feed packet by packet, as others follow."""
@@ -301,6 +316,11 @@ class Output(ABC):
         """End the thread, whatever happened before."""
         if self._thread.is_alive():
             self._thread.join()
+
+
+def _together(made: Sequence[Sequence[Sequence[AnyPacket]]]) -> Iterator[Iterable[AnyPacket]]:
+    """Return what each packet of a stream gives to all tracks that take it."""
+    return iter(made[0]) if len(made) == 1 else (chain.from_iterable(each) for each in zip(*made, strict=True))
 
 
 def planned_span(files: Sequence[TargetPlan], plan: InputPlan, key: Fraction) -> Span:

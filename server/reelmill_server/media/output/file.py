@@ -164,8 +164,7 @@ class FileOutput(Output):
     def _write(self) -> None:
         bundles, mux = LastDecoded(self.plan).all_of(begun_together(self.plan, self._bundles())), self._container.mux
         for packets in Reframing(self.plan, list(self._container.streams)).all_of(bundles):
-            for packet in packets:
-                mux(packet)
+            mux(packets)
             if self._stop.is_set():
                 raise Stopped
         if self._unclosable:
@@ -191,7 +190,7 @@ class FileOutput(Output):
     def close(self) -> None:
         """End the thread and close the container, whatever happened before."""
         super().close()
-        if self._unclosable and self._thread.ident is not None:
+        if self._unclosable and self.begun:
             _LEFT_OPEN.append(self._container)
             return
         try:

@@ -1,6 +1,7 @@
 """A queue of events from one thread to another, in order."""
 
 import queue
+from collections import deque
 from collections.abc import Callable, Iterator
 from typing import Generic, TypeVar
 
@@ -92,6 +93,40 @@ class EventQueue(Generic[T]):
             return self._queue.get(timeout=_POLL_SECONDS)
         except queue.Empty:
             return None
+
+
+class OwnEvents(EventQueue[T]):
+    """Hand events to the thread that makes them: it takes the next of `steps` when all events before it are processed.
+
+    `failure`: what a step failed with.
+    """
+
+    def __init__(self, check: Callable[[], None], steps: Iterator[None]) -> None:
+        super().__init__(check)
+        self.failure: BaseException | None = None
+        self._steps, self._ready = steps, deque[T]()
+
+    def give(self, event: T, size_bytes: int = _BUNDLE_BYTES, items: int = 1) -> None:
+        self._ready.append(event)
+
+    def finish(self) -> None:
+        """Tell that nothing more comes: the steps say so by ending."""
+
+    def settle(self) -> None:
+        raise NotImplementedError("a step cannot wait for what it gives")
+
+    def __iter__(self) -> Iterator[T]:
+        while True:
+            while self._ready:
+                yield self._ready.popleft()
+            try:
+                next(self._steps)
+            except StopIteration:
+                break
+            except BaseException as error:
+                self.failure = error
+                raise
+        yield from self._ready
 
 
 class _Bundles(queue.Queue[list[T]]):

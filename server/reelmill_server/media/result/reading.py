@@ -170,9 +170,7 @@ def decode_ends(stream: Any, planned: StreamPlan, sight: StreamReading, where: s
     stream.codec_context.options = {**usual_decoders(), **checks}
     if copied and not may_decode(stream):
         return
-    if stream.type == "video" and not copied:
-        # Several frames at once. Not those of a copy, of which more may be lost where one is damaged.
-        stream.thread_type = "AUTO"
+    _set_threads(stream, copied)
     tail = list(sight.tail)
     if stream.type == "audio":
         tail = tail[-_SAMPLE_PACKETS:]
@@ -191,6 +189,16 @@ def decode_ends(stream: Any, planned: StreamPlan, sight: StreamReading, where: s
             raise OutputInvalid(f"{where}: the video shows wrong pictures: {wrong}")
         if stream.type == "video" and sight.ordered and out_of_order(times):
             raise OutputInvalid(f"{where}: the frames of the {stream.type} have times in another order than they are shown in")
+
+
+def _set_threads(stream: Any, copied: bool) -> None:
+    """Have several frames of a video decoded at once. Not those of a copy, of which more may be lost where one is damaged: more
+    threads take longer to start than a few packets to decode.
+    """
+    if stream.type == "video" and not copied:
+        stream.thread_type = "AUTO"
+    elif copied and not stream.codec_context.is_open:
+        stream.codec_context.thread_count = 1
 
 
 def _mistaken(given: GivenFrames, shown: dict[int, bytes], last: bool) -> str:

@@ -79,10 +79,14 @@ class StreamStats:
 
     def count_all(self, packets: Sequence[AnyPacket], base: Any) -> None:
         """Count packets that have times and durations, in ticks of `base`."""
-        self.packets += len(packets)
-        self.size_bytes += sum([packet.size for packet in packets])
         shown: list[Any] = [packet.pts for packet in packets]
-        self.extent.add_all(shown, [packet.duration or 0 for packet in packets], base)
+        self.add_all(sum([packet.size for packet in packets]), shown, [packet.duration or 0 for packet in packets], base)
+
+    def add_all(self, size_bytes: int, begins: Sequence[int], durations: Sequence[int], base: Any) -> None:
+        """Count packets by their columns, in ticks of `base`."""
+        self.packets += len(begins)
+        self.size_bytes += size_bytes
+        self.extent.add_all(begins, durations, base)
 
 
 class Track:

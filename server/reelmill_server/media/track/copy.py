@@ -154,26 +154,31 @@ class CopyTrack(Track):
     def _all_moved(self, run: Run) -> Sequence[Sequence[AnyPacket]]:
         """Return what is to be written of a run that is taken, once each of its packets has come."""
         shown = self._last_shown
-        if not (run.timed and run.ordered and self._move_together(run)):
+        together = self._move_together(run) if run.timed and run.ordered else None
+        if together is None:
             moved = [[self._moved(packet)] for packet in run.packets]
             known = moved if shown is None else [shown.push(packet) for (packet,) in moved]
             return [[written for packet in packets for written in self._written(packet)] for packets in known]
-        ready = [(packet,) for packet in run.packets] if shown is None else shown.push_all(run.packets)
+        stream = self._stream
+        for packet in run.packets:
+            packet.stream = stream
+        if shown is None:
+            self.written.add_all(run.size_bytes, *together, self._time_base)
+            return [(packet,) for packet in run.packets]
+        ready = shown.push_all(run.packets, *together)
         if packets := [packet for known in ready for packet in known]:
-            for packet in packets:
-                packet.stream = self._stream
             self.written.count_all(packets, self._time_base)
         return ready
 
-    def _move_together(self, run: Run) -> bool:
-        """Move a run if its packets stay in order; return whether it was."""
+    def _move_together(self, run: Run) -> tuple[Sequence[int], Sequence[int]] | None:
+        """Move a run if its packets stay in order; return when each is shown now and how long, if it was."""
         measures, step = self._measured, self._least_step
         shown, decoded = measures.place.all(run.pts), measures.place.all(run.dts)
         lengths = measures.length.all(run.durations)
         behind = self._last_decoded is None or decoded[0] >= self._last_decoded + step
         apart = not step or len({*decoded}) == len(decoded)
         if not (behind and apart and all(map(operator.ge, shown, decoded))):
-            return False
+            return None
         if shown is not run.pts or decoded is not run.dts or lengths is not run.durations:
             for packet, pts, dts, duration in zip(run.packets, shown, decoded, lengths, strict=True):
                 packet.pts, packet.dts, packet.duration = pts, dts, duration
@@ -181,7 +186,7 @@ class CopyTrack(Track):
             for packet in run.packets:
                 packet.time_base = self._time_base
         self._previous, self._shown, self._last_decoded = run.dts[-1], run.pts[-1], decoded[-1]
-        return True
+        return shown, lengths
 
     def _before(self, begin: int, duration: int, measures: Measures) -> bool:
         """Return whether a packet lies before the span, or an edit list hides it and the audio after it does not need it."""

@@ -28,12 +28,13 @@ class LastShown:
         self._held.append(packet)
         return ()
 
-    def push_all(self, packets: Sequence[AnyPacket]) -> Sequence[Sequence[AnyPacket]]:
-        """Return what `push` returns for each of `packets`, which have times and durations."""
+    def push_all(
+        self, packets: Sequence[AnyPacket], begins: Sequence[int], durations: Sequence[int]
+    ) -> Sequence[Sequence[AnyPacket]]:
+        """Return what `push` returns for each of `packets`, which begin and last as the columns say."""
         held, ready = self._held, list[Sequence[AnyPacket]]()
         top, lasts = (_pts(held[0]), held[0].duration or 0) if held else (0, 0)
-        for packet in packets:
-            begin, length = _pts(packet), packet.duration or 0
+        for packet, begin, length in zip(packets, begins, durations, strict=True):
             if held and begin <= top and len(held) < _MOST_HELD:
                 if begin + length > top:
                     packet.duration = max(top - begin, 0)

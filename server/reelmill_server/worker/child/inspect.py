@@ -77,8 +77,10 @@ def _probe_all(attempt: Attempt) -> tuple[MediaInfo, ...]:
     assignment = attempt.assignment
     asked = assignment.request
     measured = (False, False) if asked is None else (needs_bitrates(asked), needs_length(asked))
+    # Of what is asked without a conversion, callers are told all.
+    copied = assignment.action == "convert" and asked is not None and asked.copies_video
     with attempt.stage("probe"):
-        return tuple(probe_file(place, assignment.limits, *measured) for place in attempt.locations)
+        return tuple(probe_file(place, assignment.limits, *measured, copied) for place in attempt.locations)
 
 
 def _probe_subtitles(attempt: Attempt) -> tuple[tuple[SubtitleFileInfo, ...], ...]:

@@ -2,10 +2,11 @@
 
 import threading
 import time
+from collections.abc import Iterator
 
 import pytest
 
-from reelmill_server.media.output.queue import EventQueue
+from reelmill_server.media.output.queue import EventQueue, OwnEvents
 from tests.servers import wait_for
 
 
@@ -95,3 +96,39 @@ def test_both_end_when_they_are_to(reader: Reader) -> None:
     reader.gate.set()
     reader.thread.join(10)
     assert reader.seen == [0, -1]
+
+
+def test_a_thread_that_hands_to_itself_makes_what_it_takes() -> None:
+    """Each step is taken when all that was given before it is done, and what comes last is not lost."""
+    seen: list[str] = []
+
+    def steps() -> Iterator[None]:
+        for number in range(3):
+            seen.append(f"step {number}")
+            line.give(f"a{number}")
+            line.give(f"b{number}")
+            yield
+        line.give("last")
+        line.finish()
+
+    line = OwnEvents[str](lambda: None, steps())
+    seen.extend(line)
+    assert seen == ["step 0", "a0", "b0", "step 1", "a1", "b1", "step 2", "a2", "b2", "last"]
+    assert line.failure is None
+
+
+def test_what_a_step_fails_with_is_told_apart() -> None:
+    """Else a broken source would be taken for a file that cannot be written."""
+
+    def steps() -> Iterator[None]:
+        line.give("a")
+        yield
+        raise InterruptedError
+
+    line = OwnEvents[str](lambda: None, steps())
+    seen = []
+    with pytest.raises(InterruptedError) as raised:
+        for event in line:
+            seen.append(event)
+    assert seen == ["a"]
+    assert line.failure is raised.value
