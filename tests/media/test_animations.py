@@ -219,3 +219,11 @@ def test_size(convert: Converter, form: str) -> None:
     (path,) = made(converted, ArtifactKind.ANIMATION)
     with Image.open(path) as image:
         assert image.size == (31, 32)
+
+
+def test_a_gif_of_one_frame_says_how_long_it_is_shown(convert: Converter) -> None:
+    """Its delay is the frame's, not the least there is."""
+    entry = ImageSpec(ImageKind.ANIMATION, 0, "file:///out/pic", "gif", FramesSpec())
+    converted = convert(Clip("mp4", (Video(seconds=0.04),), ()), alone(entry))
+    with Image.open(converted.published / converted.artifact.uri.removeprefix("file:///out/")) as image:
+        assert image.info["duration"] == 40

@@ -25,13 +25,16 @@ class _Form:
 def set_last_delay(path: Path, form: str, packet_bytes: int, delay: Fraction) -> None:
     """Show the last frame of the finished GIF or APNG file at `path` for `delay` seconds; its packet has `packet_bytes`.
 
-    A file of a single frame has no delays.
+    An APNG of a single frame has no delays.
     """
     described = _FORMS[form]
     with path.open("r+b") as file:
         position = file.seek(0, 2) - described.trailer - packet_bytes
         file.seek(max(position, 0))
-        if file.read(len(described.mark)) == described.mark:
+        if file.read(len(described.mark)) != described.mark:  # a single packet of GIF has the file's header in it
+            file.seek(0)
+            position = file.read().find(described.mark)
+        if position >= 0:
             described.write(file, position, delay)
 
 
