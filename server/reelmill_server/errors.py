@@ -292,5 +292,8 @@ def all_errors(root: type[ReelmillError] = ReelmillError) -> Iterator[type[Reelm
 
 def from_code(code: str, message: str) -> ReelmillError:
     """Return the error with this code, to restore one sent by another process; InternalError for an unknown code."""
-    by_code = {child.code: child for child in all_errors()}
+    by_code: dict[str, type[ReelmillError]] = {}
+    for child in all_errors():
+        # The first one: what is derived from it may have the same code, and want more arguments.
+        by_code.setdefault(child.code, child)
     return by_code.get(code, InternalError)(message)
