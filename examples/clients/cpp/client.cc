@@ -13,8 +13,7 @@ void Check(const grpc::Status& status) { if (!status.ok()) std::cerr << status.e
 grpc::Status Submit(const std::string& source, const std::string& output, EncoderPreset preset, std::string* task_id) {
   CreateMediaConvertTaskRequest request;
   CreateMediaConvertTaskResponse response;
-  request.set_project_name("default");  // and an id: sent twice with the same one, it creates one task
-  request.set_request_id("cpp-" + std::to_string(std::chrono::system_clock::now().time_since_epoch().count()));
+  request.set_project_name("default");  // with a request_id, a UUID, a request that is sent twice creates one task
   request.add_sources()->set_uri(source);
   Target* target = request.add_targets();
   target->set_uri(output), target->set_container(CONTAINER_MP4);

@@ -9,7 +9,6 @@ import (
 	"log"
 	"os"
 	"strings"
-	"time"
 
 	pb "github.com/reelmill/reelmill/sdk/go/reelmill/v1"
 	"google.golang.org/genproto/googleapis/rpc/errdetails"
@@ -30,8 +29,8 @@ func main() {
 	submit := func(source, destination string, preset pb.EncoderPreset) (*pb.CreateMediaConvertTaskResponse, error) {
 		codec := &pb.TranscodeVideo{Codec: pb.VideoCodec_VIDEO_CODEC_H264, Preset: preset}
 		target := &pb.Target{Uri: destination, Container: pb.Container_CONTAINER_MP4, Video: &pb.TargetVideo{TranscodeVideo: codec}}
-		id := fmt.Sprint("go-", time.Now().UnixNano()) // sent twice with the same id, it creates one task
-		return service.CreateMediaConvertTask(ctx, &pb.CreateMediaConvertTaskRequest{ProjectName: "default", RequestId: id,
+		// With a RequestId, a UUID, a request that is sent twice creates one task.
+		return service.CreateMediaConvertTask(ctx, &pb.CreateMediaConvertTaskRequest{ProjectName: "default",
 			Sources: []*pb.Source{{Uri: source}}, Targets: []*pb.Target{target}})
 	}
 	id := must(submit(source, destination, pb.EncoderPreset_ENCODER_PRESET_ULTRAFAST)).TaskId
