@@ -5,10 +5,11 @@ from pathlib import Path
 
 import av
 import pytest
+from PIL import ExifTags, Image
 
 from reelmill_server.model.image_request import FrameMode
 from tests.media.converter import Converter
-from tests.media.test_snapshots import alone, numbers, snapshots
+from tests.media.test_snapshots import alone, made, numbers, snapshots
 from tests.sources import Audio, Clip, Shelf, Video
 
 pytestmark = pytest.mark.media
@@ -23,8 +24,8 @@ def spread(number: int) -> list[int]:
 def test_a_pause_is_in_as_many_as_it_lasts(convert: Converter, form: str) -> None:
     """A frame is taken again for each time at which it is on screen; every image that was asked for is there."""
     paused = tuple(Fraction(number, 25) + 4 * (number >= 25) for number in range(50))
-    made = convert(Clip(form, (Video(times=paused),), ()), alone(snapshots(mode=FrameMode.AVERAGE, number=6)))
-    assert numbers(made) == pytest.approx([12, 24, 24, 24, 24, 37], abs=1)
+    result = convert(Clip(form, (Video(times=paused),), ()), alone(snapshots(mode=FrameMode.AVERAGE, number=6)))
+    assert numbers(result) == pytest.approx([12, 24, 24, 24, 24, 37], abs=1)
 
 
 def test_a_video_of_fewer_frames_gives_fewer(convert: Converter) -> None:
@@ -38,8 +39,8 @@ def test_a_length_that_nothing_tells_is_measured(convert: Converter, form: str) 
     """FLV may tell a wrong one, video without a container none."""
     codec = "libx265" if form == "hevc" else "libx264"
     audio = (Audio("aac"),) if form == "flv" else ()
-    made = convert(Clip(form, (Video(codec),), audio), alone(snapshots(mode=FrameMode.AVERAGE, number=4)))
-    assert numbers(made) == pytest.approx(spread(4), abs=1)
+    result = convert(Clip(form, (Video(codec),), audio), alone(snapshots(mode=FrameMode.AVERAGE, number=4)))
+    assert numbers(result) == pytest.approx(spread(4), abs=1)
 
 
 def test_matroska_without_a_length_is_measured(convert: Converter, shelf: Shelf, tmp_path: Path) -> None:
@@ -68,5 +69,15 @@ def test_flv_whose_first_keyframe_is_late_is_read_from_its_front(convert: Conver
     """libav does not find a time before it: what was read went on anywhere, and decoded to gray."""
     late = tuple(Fraction(number + 1, 25) for number in range(75))
     clip = Clip("flv", (Video("flv", times=late, gop=12),), (Audio("libmp3lame", seconds=3),))
-    made = convert(clip, alone(snapshots(mode=FrameMode.AVERAGE, number=3)))
-    assert numbers(made) == pytest.approx([12, 37, 62], abs=1)
+    result = convert(clip, alone(snapshots(mode=FrameMode.AVERAGE, number=3)))
+    assert numbers(result) == pytest.approx([12, 37, 62], abs=1)
+
+
+@pytest.mark.parametrize("form", ["png", "jpg"])
+def test_images_of_turned_video_claim_no_turn(convert: Converter, form: str) -> None:
+    """They are upright already; FFmpeg 9 would write the turn of the frames into them, and viewers turn them again."""
+    clip = Clip("mp4", (Video(seconds=0.4, rotation=90, mirrored=True),), ())
+    (path,) = made(convert(clip, alone(snapshots(form, number=1))))
+    with Image.open(path) as image:
+        assert image.getexif().get(ExifTags.Base.Orientation, 1) == 1
+        assert image.height > image.width

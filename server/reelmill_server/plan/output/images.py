@@ -21,6 +21,7 @@ from reelmill_server.plan.stream.header_facts import header_colours, header_crop
 from reelmill_server.plan.stream.undecodable import undecodable
 from reelmill_server.plan.stream.video import burst_rate, usual_rate
 
+_UPRIGHT = "sidedata=mode=delete:type=DISPLAYMATRIX"
 # Maximum side of a sheet in pixels: the contract's, and that of WebP (RFC 6386, 9.1: 14 bits).
 _MAX_SHEET_SIDE, _MAX_WEBP_SIDE = 16_384, 16_383
 _MAX_SIDE = 4096
@@ -184,7 +185,9 @@ def _part(spec: ImageSpec, item: Input, number: int, geometry: Geometry, codec: 
     own = _geometry(spec, stream, "")
     if (own.width, own.height) != (geometry.width, geometry.height):
         own = plan_geometry(sized, stream, "rgb24")
-    whole = (*header_colours(stream), *((_DEINTERLACE,) if stream.interlaced else ()), *header_crop(stream))
+    # FFmpeg 9 writes a turn that frames still claim into PNG and JPEG, and viewers would turn them again.
+    upright = (_UPRIGHT,) if stream.turned else ()
+    whole = (*upright, *header_colours(stream), *((_DEINTERLACE,) if stream.interlaced else ()), *header_crop(stream))
     light = hdr.tone_mapping(stream) if hdr.is_hdr(stream) else ()
     if _shows_alpha(codec):
         filters = codec.alpha if codec.alpha and has_alpha(stream.pixel_format) else codec.filters
