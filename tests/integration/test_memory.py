@@ -182,7 +182,9 @@ async def test_a_child_that_holds_too_much_is_stopped(monkeypatch: pytest.Monkey
     """Both figures are in its error. It ends at its limit, and not after it took everything."""
     child_process.preload()
     monkeypatch.setattr(child_process, "enter", partial(_hold, kind, 900))
-    with pytest.raises(OutOfMemory, match=r"took (\d+) MiB of memory, more than the 256 MiB that one attempt may") as failure:
+    with pytest.raises(
+        OutOfMemory, match=r"took (\d+) MiB of memory, more than the 256 MiB that one attempt may take"
+    ) as failure:
         await _held(Limits(max_memory_bytes=256 * MIB), 60)
     assert 256 * MIB < failure.value.peak_bytes < 700 * MIB
 

@@ -109,7 +109,7 @@ class MemoryWatch:
             if child.limit_bytes:
                 tense = tense or now > child.limit_bytes * _TENSE_SHARE
                 if now > child.limit_bytes:
-                    self._stop(child, f"{_peak(child)}, more than the {_mib(child.limit_bytes)} that one attempt may")
+                    self._stop(child, f"{_peak(child)}, more than the {_mib(child.limit_bytes)} that one attempt may take")
         total = self._total()
         if not total.limit_bytes:
             return tense
