@@ -113,7 +113,7 @@ class OwnEvents(EventQueue[T]):
         """Tell that nothing more comes: the steps say so by ending."""
 
     def settle(self) -> None:
-        raise NotImplementedError("a step cannot wait for what it gives")
+        """Do nothing: what the steps before have given is processed, and what this one gives is when it has ended."""
 
     def __iter__(self) -> Iterator[T]:
         while True:
