@@ -5,18 +5,13 @@ The bounds are below what encoders make of any video, at CRF 51 too: docs/hardwa
 
 from collections import deque
 from collections.abc import Iterable, Sequence
-from functools import lru_cache
 from itertools import islice
 from math import log10
-from typing import Any
 
-import numpy as np
 from av import VideoFrame
-from numpy.typing import NDArray
 
-_GRID = 16  # samples of a plane's row, and rows
-_PLANE = _GRID * _GRID
-_SEMI_PLANAR = ("nv12", "p010le")
+GRID = 16  # samples of a plane's row, and rows
+PLANE = GRID * GRID
 _WHITE_SQUARED = 255**2
 _UNLIKE = _WHITE_SQUARED / 10**0.85
 """Mean squared error at 8.5 dB. A green picture for a gray one has 7; noise over the full range that an encoder flattens may
@@ -33,34 +28,11 @@ _FEW = 8
 
 
 def samples_of(frame: VideoFrame) -> bytes:
-    """Return `_PLANE` samples of each plane of a frame, of 8 bits each; gray ones for planes that it lacks."""
-    name = frame.format.name
-    planes: Sequence[Any] = frame.planes
-    deep = name.endswith(("10le", "p010le"))
-    kind, shift = (np.uint16, 8 if name == "p010le" else 2) if deep else (np.uint8, 0)
-    found = bytearray()
-    for number in range(3):
-        paired = name in _SEMI_PLANAR and number > 0
-        if not paired and number >= len(planes):
-            found += bytes((128,)) * _PLANE
-            continue
-        plane = planes[min(number, 1)] if paired else planes[number]
-        width = frame.format.chroma_width(frame.width) if number else frame.width
-        height = frame.format.chroma_height(frame.height) if number else frame.height
-        places = _places(width, height, plane.line_size // (1 + deep), paired, number == 2)
-        values: NDArray[Any] = np.frombuffer(plane, kind).take(places)
-        found += ((values >> shift).astype(np.uint8) if deep else values).tobytes()
-    return bytes(found)
+    """Return `PLANE` samples of each plane of a frame, of 8 bits each; gray ones for planes that it lacks."""
+    # Here, as it loads numpy, which a child without an accelerator may not need.
+    from reelmill_server.media.libav.picture_samples import sample
 
-
-@lru_cache(maxsize=64)
-def _places(width: int, height: int, row: int, paired: bool, second: bool) -> NDArray[np.intp]:
-    """Return where the samples are in a plane of `row` values a row, which has both chromas in turn where it is `paired`."""
-    every = max(1, width // _GRID)
-    columns = np.arange(_GRID) * every + every // 2 if width >= _GRID else np.zeros(_GRID, int)
-    rows = (2 * np.arange(_GRID) + 1) * height // (2 * _GRID)
-    places: NDArray[np.intp] = (rows[:, None] * row + columns * (1 + paired) + (paired and second)).ravel()
-    return places
+    return sample(frame)
 
 
 def squared_error(one: bytes, other: bytes) -> float:
@@ -70,8 +42,8 @@ def squared_error(one: bytes, other: bytes) -> float:
 
 def _variance(samples: bytes) -> float:
     """Return the mean squared error of a picture whose planes each have one color."""
-    planes = [samples[begin : begin + _PLANE] for begin in range(0, len(samples), _PLANE)]
-    return sum(squared_error(plane, bytes((sum(plane) // _PLANE,)) * _PLANE) for plane in planes) / len(planes)
+    planes = [samples[begin : begin + PLANE] for begin in range(0, len(samples), PLANE)]
+    return sum(squared_error(plane, bytes((sum(plane) // PLANE,)) * PLANE) for plane in planes) / len(planes)
 
 
 def mistaken(shown: bytes, given: bytes, before: Iterable[bytes]) -> str:
