@@ -8,11 +8,14 @@ import asyncio
 import ctypes
 import fcntl
 import json
+import mmap
 import os
 import resource
 import signal
 import socket
 import sqlite3
+import stat
+import struct
 import subprocess
 import sys
 import tempfile
@@ -32,6 +35,7 @@ from reelmill_server.worker.child.context import Attempt
 from reelmill_server.worker.parent import child_process
 
 SECRET = "a key of the storage"
+_SO_ATTACH_FILTER, _SO_PEERPIDFD = 26, 77
 _libc = ctypes.CDLL(None, use_errno=True)
 
 
@@ -79,6 +83,7 @@ _CALLS = {
     "rt_sigqueueinfo": 129,
     "quotactl": 179,
     "inotify_init1": 294,
+    "getsid": 124,
 }
 
 
@@ -177,6 +182,42 @@ def _descriptors() -> bool:
     return len(found) > 2
 
 
+def _own_socket() -> int:
+    """One of its connections to the parent."""
+    return next(number for number in range(3, 64) if _is_socket(number))
+
+
+def _is_socket(number: int) -> bool:
+    with suppress(OSError):
+        return stat.S_ISSOCK(os.fstat(number).st_mode)
+    return False
+
+
+def _peer() -> bool:
+    """A descriptor of the server, as the process at the other end."""
+    found, size = ctypes.c_int(-1), ctypes.c_uint(4)
+    _check(_libc.getsockopt(_own_socket(), socket.SOL_SOCKET, _SO_PEERPIDFD, ctypes.byref(found), ctypes.byref(size)))
+    return found.value >= 0
+
+
+def _packet_program() -> bool:
+    """A program that the kernel runs for each packet: one that lets all pass."""
+    program = ctypes.create_string_buffer(struct.pack("HBBI", 6, 0, 0, 0xFFFFFFFF))
+    filled = struct.pack("HxxxxxxQ", 1, ctypes.addressof(program))
+    _check(_libc.setsockopt(_own_socket(), socket.SOL_SOCKET, _SO_ATTACH_FILTER, filled, len(filled)))
+    return True
+
+
+def _hidden_memory() -> bool:
+    """Shared memory that nothing of is mapped counts for nobody."""
+    return bool(mmap.mmap(-1, 1 << 20))
+
+
+def _zeros() -> bool:
+    with open("/dev/zero", "rb") as file:
+        return bool(mmap.mmap(file.fileno(), 1 << 20, prot=mmap.PROT_READ))
+
+
 def _fork() -> bool:
     process = os.fork()
     if process == 0:
@@ -222,6 +263,7 @@ _ENVIRONMENT: Mapping[str, Action] = {
     "descriptors by name": lambda v: bool(os.listdir(f"/proc/{v.server}/fd")),
     "command line of the server": lambda v: _read(f"/proc/{v.server}/cmdline"),
     "list of processes": _others,
+    "session of the server": lambda v: _call("getsid", v.server) >= 0,
     "root of the server": lambda v: bool(os.listdir(f"/proc/{v.server}/root/")),
 }
 _FILES: Mapping[str, Action] = {
@@ -268,6 +310,11 @@ _NETWORK: Mapping[str, Action] = {
     # Not connected: the fork server, which expects descriptors, would end, and this child with it.
     "the fork server": lambda v: os.access(v.fork_server, os.W_OK) and bool(socket.socket(socket.AF_UNIX)),
     "a pair": lambda v: bool(socket.socketpair()),
+    "connections of the machine": lambda v: _read("/proc/self/net/tcp"),
+    "the same by its thread": lambda v: _read("/proc/thread-self/net/unix"),
+    "mounts of the machine": lambda v: _read("/proc/self/mountinfo"),
+    "who is at the other end": lambda v: _peer(),
+    "a program for packets": lambda v: _packet_program(),
     "netlink": lambda v: bool(socket.socket(socket.AF_NETLINK, socket.SOCK_RAW, 0)),
     "descriptors of the fork server": lambda v: _descriptors(),
 }
@@ -303,6 +350,8 @@ _KERNEL: Mapping[str, Action] = {
     "mount": lambda v: _call("fsopen", b"tmpfs", 0) >= 0,
     "root folder": lambda v: _done(os.chroot, "."),
     "personality": lambda v: _call("personality", 0x0040000) >= 0,
+    "memory that counts for nobody": lambda v: _hidden_memory(),
+    "the same by a device": lambda v: _zeros(),
     "shared memory": lambda v: _call("shmget", 4242, 4096, 0o1666) >= 0,
     "message queue": lambda v: _call("msgget", 4242, 0o1666) >= 0,
     "POSIX queue": lambda v: _call("mq_open", b"hostile", 0o102, 0o600, None) >= 0,

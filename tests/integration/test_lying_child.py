@@ -9,7 +9,8 @@ from typing import Any
 import pytest
 
 from reelmill_server.errors import OutputInvalid, ReelmillError
-from reelmill_server.model.capability import Limits
+from reelmill_server.model.capability import Capability, Limits
+from reelmill_server.model.request import Hardware
 from reelmill_server.worker.child.main import main
 from reelmill_server.worker.parent import child_process
 from reelmill_server.worker.parent.clipping import MAX_TEXT_LENGTH
@@ -78,6 +79,15 @@ def _beside(uri: str) -> str:
     return f"{uri.rpartition('/')[0]}/{_VICTIM}"
 
 
+def _far(**changes: object) -> Message:
+    return {"target_index": 0, "percent": 1, "media_seconds": 1.0, **changes}
+
+
+def _split(chunks: int) -> Message:
+    units = [{"number": number, "begin_us": number, "end_us": number + 1, "kind": "video"} for number in range(chunks)]
+    return {"units": units, "reason": "", "digest": "d"}
+
+
 def _flood(message: Message) -> list[Message]:
     return [message] * (5000 if message["kind"] == "advanced" else 1)
 
@@ -106,6 +116,19 @@ TEXTS: dict[str, Callable[[Message], list[Message]]] = {
         if message["kind"] == "planned"
         else [message]
     ),
+    "an accelerator is lost": lambda message: (
+        [
+            {"kind": "encoder_lost", "encoder": "h264_nvenc", "device": "nvenc", "reason": "r", "full": full}
+            for full in (False, True)
+        ]
+        + [message]
+        if message["kind"] == "planned"
+        else [message]
+    ),
+    "what only the engine knows": _of_kind(
+        "advanced",
+        lambda message: message["progress"].update(problem="p" * 9_000, attempt=9, targets=[_far(encoders="e" * 9_000)]),
+    ),
     "progress": _of_kind("advanced", lambda message: message["progress"].update(percent=10**9)),
     "targets": _of_kind("advanced", lambda message: message["progress"].update(targets=[{"target_index": 0}] * 100_000)),
     "a flood": _flood,
@@ -120,6 +143,35 @@ TEXTS: dict[str, Callable[[Message], list[Message]]] = {
         else [message]
     ),
 }
+NUMBERS: dict[str, Callable[[Message], list[Message]]] = {
+    "a width": _of_kind("finished", _streams(width=1 << 40)),
+    "packets": _of_kind("finished", _streams(packet_count=1 << 70)),
+    "a duration that is none": _of_kind("finished", _streams(duration_seconds=float("nan"))),
+    "a target": _of_kind("finished", lambda message: message["made"][0]["artifact"].update(target_index=1 << 40)),
+    "memory": _of_kind("finished", lambda message: message["usage"].update(memory_bytes=10**30)),
+    "a level": _of_kind("planned", lambda message: [info["video"][0].update(level=1 << 40) for info in message["infos"]]),
+    "a speed that is none": _of_kind(
+        "advanced", lambda message: message["progress"].update(targets=[_far(speed=float("inf"))])
+    ),
+    "a target that advances": _of_kind(
+        "advanced", lambda message: message["progress"].update(targets=[_far(target_index=1 << 40)])
+    ),
+    "a worker without room": lambda message: [{"kind": "failed", "code": "WorkerBusy", "message": "no room"}],
+    "a caller without a name": lambda message: [{"kind": "failed", "code": "NotAuthenticated", "message": "who is it?"}],
+    "a driver": lambda message: [{"kind": "failed", "code": "DriverFailed", "message": "it is broken"}],
+    "an error that nobody has": lambda message: [{"kind": "failed", "code": "Imagined", "message": "it is"}],
+}
+"""And errors: none of them is a message of a child."""
+PLANS: dict[str, Callable[[Message], list[Message]]] = {
+    "an accelerator": _of_kind(
+        "planned",
+        lambda message: [
+            stream.update(device="nvenc") for target in message["plan"]["targets"] for stream in target["streams"]
+        ],
+    ),
+    "20,000 chunks": _of_kind("planned", lambda message: message.update(split=_split(20_000))),
+    "chunks that nobody asked for": _of_kind("planned", lambda message: message.update(split=_split(2))),
+}
 PACKAGES = {
     "segments beside": _of_kind("planned", _package(prefix="file:///victim-")),
     "an ending": _of_kind("planned", _package(suffix="/../../victim.mp4")),
@@ -128,7 +180,7 @@ PACKAGES = {
 
 
 def _lie(name: str, pipe: Any, *rest: Any) -> None:
-    main(_LyingPipe(pipe, {**FILES, **TEXTS, **PACKAGES}[name]), *rest)  # type: ignore[arg-type]
+    main(_LyingPipe(pipe, {**FILES, **TEXTS, **NUMBERS, **PLANS, **PACKAGES}[name]), *rest)  # type: ignore[arg-type]
 
 
 @pytest.fixture(scope="module")
@@ -152,7 +204,9 @@ async def _told(bench: Bench, name: str, monkeypatch: pytest.MonkeyPatch, segmen
     """Run an attempt whose child lies; return the texts that a user would see, the error's first if there is one."""
     monkeypatch.setattr(child_process, "enter", partial(_lie, name))
     try:
-        artifacts, warnings = await bench.convert(bench.request(packaged(bench) if segments else bench.target("out.mp4")))
+        artifacts, warnings = await bench.convert(
+            bench.request(packaged(bench) if segments else bench.target("out.mp4", hardware=Hardware.NEVER))
+        )
     except ReelmillError as error:
         return [f"{error.code}: {error.message}"]
     finally:
@@ -181,6 +235,28 @@ async def test_no_segment_goes_elsewhere(bench: Bench, monkeypatch: pytest.Monke
     assert told[0].startswith(OutputInvalid.code) and bench.left() == [_VICTIM]
 
 
+@pytest.mark.parametrize("name", NUMBERS)
+async def test_numbers_and_errors_that_no_child_has_end_it(bench: Bench, monkeypatch: pytest.MonkeyPatch, name: str) -> None:
+    """A number that no response can hold would break the list of all tasks; a busy worker's task is tried without end."""
+    assert await _told(bench, name, monkeypatch) == ["EncoderCrashed: the child process ended: what it sent was not a message"]
+    assert not bench.left()[1:]
+
+
+@pytest.mark.parametrize("name", PLANS)
+async def test_plans_for_more_than_was_asked_for_are_refused(bench: Bench, monkeypatch: pytest.MonkeyPatch, name: str) -> None:
+    """Sessions of an accelerator, and activities of the engine, are there for all."""
+    (told,) = await _told(bench, name, monkeypatch)
+    assert told.startswith(OutputInvalid.code) and bench.left() == [_VICTIM]
+
+
+async def test_an_encoder_that_the_child_may_not_use_is_not_lost(bench: Bench, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Others go on using it."""
+    nvenc = Capability("h264_nvenc", "h264", "nvenc", True)
+    monkeypatch.setitem(bench.capabilities._encoders, nvenc.name, nvenc)
+    await _told(bench, "an accelerator is lost", monkeypatch)
+    assert bench.capabilities.works(nvenc.name) and not bench.capabilities.max_sessions("nvenc")
+
+
 @pytest.mark.sample(every=13)
 @pytest.mark.parametrize("name", TEXTS)
 async def test_what_a_child_says_stays_small(bench: Bench, monkeypatch: pytest.MonkeyPatch, name: str) -> None:
@@ -192,4 +268,7 @@ async def test_what_a_child_says_stays_small(bench: Bench, monkeypatch: pytest.M
         assert told == ["EncoderCrashed: the child process ended: what it sent was not a message"]
     assert len(told) <= 1100 and max(map(len, told), default=0) <= MAX_TEXT_LENGTH + 200
     assert all(0 <= progress.percent <= 100 for progress in bench.reported)
+    assert not any(progress.problem or progress.wait or progress.attempt for progress in bench.reported)
+    encoders = [target.encoders for progress in bench.reported for target in progress.targets]
+    assert max(map(len, encoders), default=0) <= MAX_TEXT_LENGTH
     assert max((len(progress.targets) for progress in bench.reported), default=0) <= 1000

@@ -106,7 +106,7 @@ def _end(kind: str, starved: bool, *arguments: Any) -> None:
         kept: list[mmap.mmap] = []
         with suppress(OSError, MemoryError):
             while starved:
-                kept.append(mmap.mmap(-1, MIB))
+                kept.append(mmap.mmap(-1, MIB, mmap.MAP_PRIVATE | mmap.MAP_ANONYMOUS))
         attempt.report(messages.Probed(()))
         ENDINGS[kind][0]()
         raise AssertionError(f"{kind} does not end the process")

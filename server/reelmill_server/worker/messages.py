@@ -6,7 +6,7 @@ Not pickle: a child that its media has subverted must not be able to run code in
 from dataclasses import dataclass, field
 from typing import Annotated, Literal
 
-from pydantic import Field, TypeAdapter
+from pydantic import ConfigDict, Field, TypeAdapter
 
 from reelmill_server.model.capability import SOFTWARE, Capability, Limits, Sandbox
 from reelmill_server.model.media_info import MediaInfo
@@ -299,6 +299,8 @@ FromChild = (
 )
 ToChild = Go | Exclude | Stop
 
-FROM_CHILD: TypeAdapter[FromChild] = TypeAdapter(Annotated[FromChild, Field(discriminator="kind")])
+FROM_CHILD: TypeAdapter[FromChild] = TypeAdapter(
+    Annotated[FromChild, Field(discriminator="kind")], config=ConfigDict(allow_inf_nan=False)
+)
 TO_CHILD: TypeAdapter[ToChild] = TypeAdapter(Annotated[ToChild, Field(discriminator="kind")])
 ASSIGNMENT: TypeAdapter[Assignment] = TypeAdapter(Assignment)

@@ -42,7 +42,6 @@ _OF_FILES = AccessFS.READ_FILE | AccessFS.WRITE_FILE | AccessFS.TRUNCATE | Acces
 _SYSTEM = (
     "/dev/random",
     "/dev/urandom",
-    "/dev/zero",
     "/etc/fonts",
     "/etc/ld.so.cache",
     "/etc/localtime",
@@ -50,7 +49,7 @@ _SYSTEM = (
     "/lib64",
     "/proc/cpuinfo",
     "/proc/meminfo",
-    "/proc/self",
+    "/proc/self/status",  # how near the process came to its bounds
     "/proc/stat",
     "/sys/bus/pci",
     "/sys/devices/pci*",
@@ -80,6 +79,7 @@ _OF_DRIVERS = (
     "/proc/devices",
     "/proc/driver/nvidia",
     "/proc/modules",
+    "/proc/self",  # with the connections of the machine, in "net"
     "/sys/class",
     "/sys/dev/char",
     "/sys/devices",

@@ -81,7 +81,7 @@ def main(
         _leave(attempt, _failed(error, ""))
     report_signals(crashes)
     attempt.report(messages.Ready())
-    spare = mmap.mmap(-1, _SPARE_BYTES)
+    spare = mmap.mmap(-1, _SPARE_BYTES, mmap.MAP_PRIVATE | mmap.MAP_ANONYMOUS)
 
     def failed(error: Exception) -> messages.Failed:
         spare.close()

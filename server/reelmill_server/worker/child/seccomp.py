@@ -28,6 +28,10 @@ _CLONE_NEW = 0x7E020000  # all CLONE_NEW…: namespaces
 _COMMANDS_OF_FCNTL = (0, 1, 2, 3, 4, 5, 6, 7, 36, 37, 38, 1030)  # duplicate, flags, locks; not F_SETOWN, which sends signals
 _COMMANDS_OF_IOCTL = (0x5401, 0x5413, 0x541B, 0x5421, 0x5450, 0x5451)  # TCGETS, TIOCGWINSZ, FIONREAD, FIONBIO, FION/CLEX
 _OPTIONS_OF_PRCTL = (3, 15, 16, 21, 23, 39)  # read what confines; PR_SET_NAME, PR_GET_NAME
+_SOL_SOCKET, _SO_SNDBUF = 1, 7
+_OPTIONS_OF_SOCKETS = (3, 4, 38, 39)  # type, error, protocol, domain; not SO_PEERPIDFD, a descriptor of the parent
+# Of a file, or private: not shared memory without a file, which stays held when nothing of it is mapped, and counts for nobody.
+_MAP_KINDS, _MAP_SHARED, _MAP_PRIVATE, _MAP_SHARED_VALIDATE, _MAP_ANONYMOUS = 0x23, 0x01, 0x02, 0x03, 0x20
 _ANY = 0xFFFFFFFF
 
 
@@ -50,7 +54,9 @@ class Argument:
 
 def conditions(pid: int, devices: bool) -> Mapping[str, tuple[Argument, ...]]:
     """Return what the arguments of a call must be; of others, any are allowed. `devices`: any `ioctl`, for accelerators."""
+    own = Argument(0, (0, pid))
     return {
+        "mmap": (Argument(3, (_MAP_PRIVATE, _MAP_PRIVATE | _MAP_ANONYMOUS, _MAP_SHARED, _MAP_SHARED_VALIDATE), _MAP_KINDS),),
         # A thread of this process, in its namespaces: no other process.
         "clone": (Argument(0, (_CLONE_THREAD,), _CLONE_THREAD | _CLONE_NEW),),
         "fcntl": (Argument(1, _COMMANDS_OF_FCNTL),),
@@ -62,8 +68,15 @@ def conditions(pid: int, devices: bool) -> Mapping[str, tuple[Argument, ...]]:
         # Read its own limits.
         "prlimit64": (Argument(0, (0, pid)), Argument(2, (0,), pointer=True)),
         "sched_setaffinity": (Argument(0, (0,)),),
+        # Not those of others.
+        "getpgid": (own,),
+        "getsid": (own,),
+        "getpriority": (Argument(1, (0, pid)),),
         # To who is connected already.
         "sendto": (Argument(4, (0,), pointer=True),),
+        "getsockopt": (Argument(1, (_SOL_SOCKET,)), Argument(2, _OPTIONS_OF_SOCKETS)),
+        # Not programs that the kernel runs for each packet.
+        "setsockopt": (Argument(1, (_SOL_SOCKET,)), Argument(2, (_SO_SNDBUF,))),
     }
 
 

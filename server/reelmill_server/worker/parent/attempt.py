@@ -219,22 +219,25 @@ class Attempts:
                 if found := await self._kept_before(request, needs.chunked.split, number, PublishGuard(claim)):
                     return found.files, found.warnings
                 admitted = self._admitted(needs, least_bytes, lane, heartbeat, lease)
-                async with admitted as held, self._reading(request) as range_server:
-                    with self._scratch.attempt(request.task_id) as directory:
-                        opened = await self._assignment(request, range_server)
-                        cut = replace(opened, plan=needs.chunked.plan, split=needs.chunked.split, unit=number)
-                        assignment = replace(cut, action="encode_unit", directory=str(directory), held_bytes=held)
-                        made = await self._supervisor.unit(assignment, range_server, heartbeat)
-                        count_usage(self._metrics, lane, "unit", made.usage)
-                        with tracing.span("keep"):
-                            chunk = _Chunk(request.task_id, needs.chunked.split, number, directory)
-                            return await self._keep(chunk, made.files, made.warnings, PublishGuard(claim)), made.warnings
+                async with (
+                    admitted as held,
+                    self._reading(request) as range_server,
+                    self._scratch.attempt(request.task_id) as directory,
+                ):
+                    opened = await self._assignment(request, range_server)
+                    cut = replace(opened, plan=needs.chunked.plan, split=needs.chunked.split, unit=number)
+                    assignment = replace(cut, action="encode_unit", directory=str(directory), held_bytes=held)
+                    made = await self._supervisor.unit(assignment, range_server, heartbeat)
+                    count_usage(self._metrics, lane, "unit", made.usage)
+                    with tracing.span("keep"):
+                        chunk = _Chunk(request.task_id, needs.chunked.split, number, directory)
+                        return await self._keep(chunk, made.files, made.warnings, PublishGuard(claim)), made.warnings
 
     async def _kept_before(self, request: ConvertRequest, split: Split, number: int, guard: PublishGuard) -> KeptChunk | None:
         """Return a chunk that the retried task kept, in the scratch of this one; None if there is none."""
         if self._shared is None or not request.retry_of:
             return None
-        with self._scratch.attempt(request.task_id) as directory:
+        async with self._scratch.attempt(request.task_id) as directory:
             found = await ChunkCache(self._shared, split, number).load(request.retry_of, directory)
             if found is None:
                 return None
@@ -307,7 +310,7 @@ class Attempts:
                 elif task.chunked:
                     opened = await self._joining(opened, task.chunked, task.kept, range_server)
             self._metrics.stage_seconds.labels("open").observe(time.monotonic() - begun)
-            with self._scratch.attempt(request.task_id) as directory:
+            async with self._scratch.attempt(request.task_id) as directory:
                 assignment = replace(opened, action="convert", directory=str(directory), held_bytes=task.held_bytes)
                 assignment = replace(assignment, excluded=dict.fromkeys(task.avoided, _AVOIDED))
                 # The owner names task and attempt: two attempts never mix, even if one of them should already be dead.

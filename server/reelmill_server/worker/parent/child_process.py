@@ -14,6 +14,7 @@ from multiprocessing.context import ForkServerProcess
 
 from reelmill_server.address_space import peak_bytes, was_short
 from reelmill_server.errors import EncoderCrashed, OutOfMemory, ReelmillError, Stalled, Timeout, from_code
+from reelmill_server.settings.machine import visible_cpus
 from reelmill_server.telemetry import tracing
 from reelmill_server.worker import messages
 from reelmill_server.worker.child.entry import enter
@@ -22,6 +23,7 @@ from reelmill_server.worker.messages import KEPT_ENVIRONMENT
 from reelmill_server.worker.parent.child_output import ChildOutput
 from reelmill_server.worker.parent.clipping import clipped
 from reelmill_server.worker.parent.crash_report import CrashReport
+from reelmill_server.worker.parent.credible import check_message
 from reelmill_server.worker.parent.memory_watch import MEMORY_WATCH, WatchedChild
 from reelmill_server.worker.parent.range_server import RangeServer
 from reelmill_server.worker.parent.waiting_child import CONTEXT, Reserve, WaitingChild
@@ -44,6 +46,7 @@ _MAX_MESSAGE_BYTES = 8 << 20
 _MAX_SMALL_BYTES = 64 << 10  # of a message that has neither
 _LARGE = (messages.Planned, messages.Finished, messages.ChunkEncoded, messages.Probed, messages.TrialResults)
 _LAST = (messages.Finished, messages.ChunkEncoded, messages.Probed, messages.TrialResults, messages.Failed)
+_THREADS, _THREADS_OF_CORE = 512, 16
 _MAX_WAITING_MESSAGES = 1000  # a child that floods its parent is as good as dead
 
 
@@ -78,7 +81,7 @@ class Child:
         self._process, self._pipe = process, pipe
         self._crash, self._address_bytes = crash, assignment.max_address_bytes
         most = assignment.limits.max_memory_bytes
-        self._memory = WatchedChild(self.pid, most, assignment.held_bytes, process.kill)
+        self._memory = WatchedChild(self.pid, most, assignment.held_bytes, process.kill, _most_threads(assignment))
         MEMORY_WATCH.add(self._memory)
         self._subverted = self._leaves = False
         self._inbox: asyncio.Queue[messages.FromChild | None] = asyncio.Queue()
@@ -206,11 +209,18 @@ class Child:
                 self._process.close()
 
 
+def _most_threads(assignment: messages.Assignment) -> int:
+    """Return how many threads a child may have: several times what decoders and encoders start for the cores that they see."""
+    outputs = len(assignment.request.targets) if assignment.request else 0
+    return _THREADS + _THREADS_OF_CORE * visible_cpus() * (outputs + 1)
+
+
 def _read(text: bytes) -> messages.FromChild:
     """Return a child's message, its texts cut to a length fit for records and logs. Raises ValueError."""
     message = messages.FROM_CHILD.validate_json(text)
     if len(text) > _MAX_SMALL_BYTES and not isinstance(message, _LARGE):
         raise ValueError(f"a message of {len(text)} bytes")
+    check_message(message)
     return clipped(message)
 
 

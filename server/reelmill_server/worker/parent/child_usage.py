@@ -33,6 +33,14 @@ def usage_of(pid: int) -> ChildUsage:
     return ChildUsage(int(pages) * _PAGE_BYTES, (int(fields[11]) + int(fields[12])) / _TICKS)
 
 
+def thread_count(pid: int) -> int:
+    """Return how many threads a process has; 0 if it is gone, or where the system does not tell."""
+    try:
+        return int(Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[17])
+    except (OSError, IndexError, ValueError):
+        return 0
+
+
 def held_bytes(pid: int, limit_bytes: int = 0) -> int:
     """Return the memory that a process holds and the kernel cannot take back: anonymous, shared and swapped out.
 

@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from dataclasses import replace
 
-from reelmill_server.model.task import Artifact
+from reelmill_server.model.task import Artifact, Progress
 from reelmill_server.worker.messages import Advanced, ChunkEncoded, EncoderLost, Failed, Finished, FromChild, Planned
 
 MAX_TEXT_LENGTH = 4096
@@ -15,8 +15,7 @@ def clipped(message: FromChild) -> FromChild:
     """Return a message with its texts for people cut to MAX_TEXT_LENGTH, at most 1000 of them, and its percentage in range."""
     match message:
         case Advanced():
-            progress = message.progress
-            message = replace(message, progress=replace(progress, percent=min(max(progress.percent, 0), 100)))
+            message = replace(message, progress=_clip_progress(message.progress))
         case Failed():
             fields = tuple((_clip(field), _clip(text)) for field, text in message.fields[:_MAX_TEXTS])
             message = replace(message, code=_clip(message.code), message=_clip(message.message), fields=fields)
@@ -34,8 +33,17 @@ def clipped(message: FromChild) -> FromChild:
     return message
 
 
+def _clip_progress(progress: Progress) -> Progress:
+    """Return progress without what only the engine knows."""
+    targets = tuple(
+        replace(target, percent=min(max(target.percent, 0.0), 100.0), encoders=_clip(target.encoders))
+        for target in progress.targets[:_MAX_TEXTS]
+    )
+    return Progress(phase=progress.phase, percent=min(max(progress.percent, 0), 100), targets=targets)
+
+
 def _clip_artifact(artifact: Artifact) -> Artifact:
-    """Return an artifact with short texts about its streams; its URI is compared with the plan's."""
+    """Return an artifact with short texts, and at most 1000 streams; its URI is compared with the plan's."""
     streams = tuple(
         replace(
             stream,
@@ -45,9 +53,15 @@ def _clip_artifact(artifact: Artifact) -> Artifact:
             language=_clip(stream.language),
             adjustments=tuple(replace(one, reason=_clip(one.reason)) for one in stream.adjustments[:_MAX_TEXTS]),
         )
-        for stream in artifact.streams
+        for stream in artifact.streams[:_MAX_TEXTS]
     )
-    return replace(artifact, streams=streams)
+    return replace(
+        artifact,
+        streams=streams,
+        container=_clip(artifact.container),
+        sha256=_clip(artifact.sha256),
+        segments_sha256=_clip(artifact.segments_sha256),
+    )
 
 
 def _clip_all(texts: Sequence[str]) -> tuple[str, ...]:

@@ -1,7 +1,8 @@
-"""Stop a child that takes too much memory before the kernel does, which might take the whole container.
+"""Stop a child that takes too much memory before the kernel does, which might take the whole container, or too many threads.
 
 A thread looks at all children, ten times a second, and a hundred times where one is near its limit: an event loop that is
-busy must not be late. What counts is resident memory that the kernel cannot take back, never address space.
+busy must not be late. What counts is resident memory that the kernel cannot take back, never address space. Threads have
+numbers, of which the machine has some ten thousands for all of its processes.
 """
 
 import threading
@@ -15,8 +16,8 @@ import structlog
 
 from reelmill_server import cgroups
 from reelmill_server.cgroups import MemoryCgroup
-from reelmill_server.errors import OutOfMemory
-from reelmill_server.worker.parent.child_usage import MachineMemory, container_cgroup, held_bytes, machine_memory
+from reelmill_server.errors import MediaLimitExceeded, OutOfMemory, ReelmillError
+from reelmill_server.worker.parent.child_usage import MachineMemory, container_cgroup, held_bytes, machine_memory, thread_count
 
 _CALM_SECONDS, _TENSE_SECONDS = 0.1, 0.01
 _TENSE_SHARE = 0.75  # of a limit
@@ -29,7 +30,8 @@ _names = count()
 
 @dataclass(eq=False)
 class WatchedChild:
-    """A child that is watched: its process, the most memory it may hold (0: any), and what it was estimated to hold.
+    """A child that is watched: its process, the most memory it may hold (0: any), what it was estimated to hold, and the most
+    threads that it may have.
 
     `kill` ends it at once; `peak_bytes` is the most that was seen of it; `stopped` says why it was ended, if it was.
     """
@@ -38,13 +40,17 @@ class WatchedChild:
     limit_bytes: int
     expected_bytes: int
     kill: Callable[[], None]
+    most_threads: int = 1 << 20
     peak_bytes: int = 0
     stopped: str = ""
+    too_many_threads: bool = False
     group: MemoryCgroup | None = None
     kills_before: int = 0
 
-    def blame(self, text: str) -> OutOfMemory:
-        """Return the error of this child; `text` says what of its memory was too much."""
+    def blame(self, text: str) -> ReelmillError:
+        """Return the error of this child; `text` says what was too much."""
+        if self.too_many_threads:
+            return MediaLimitExceeded(text)
         return OutOfMemory(text, peak_bytes=self.peak_bytes)
 
 
@@ -79,8 +85,8 @@ class MemoryWatch:
         if child.group is not None and not child.group.remove():
             _log.warning("a cgroup of a child could not be removed", directory=str(child.group.directory))
 
-    def verdict(self, child: WatchedChild, killed: bool) -> OutOfMemory | None:
-        """Return the error of a child that ended for its memory, by this watch or, if it was `killed`, by the kernel."""
+    def verdict(self, child: WatchedChild, killed: bool) -> ReelmillError | None:
+        """Return the error of a child that this watch ended, or, if it was `killed`, the kernel for its memory."""
         if child.stopped:
             return child.blame(child.stopped)
         if killed and self._kills(child) > child.kills_before:
@@ -110,6 +116,9 @@ class MemoryWatch:
                 tense = tense or now > child.limit_bytes * _TENSE_SHARE
                 if now > child.limit_bytes:
                     self._stop(child, f"{_peak(child)}, more than the {_mib(child.limit_bytes)} that one attempt may take")
+            if not child.stopped and (threads := thread_count(child.pid)) > child.most_threads:
+                child.too_many_threads = True
+                self._stop(child, f"the attempt started {threads} threads, more than the {child.most_threads} that it may")
         total = self._total()
         if not total.limit_bytes:
             return tense

@@ -13,6 +13,7 @@ from reelmill_server.settings.machine import visible_cpus
 from reelmill_server.worker import messages
 from reelmill_server.worker.parent.accelerators import requires_hardware, sessions_before
 from reelmill_server.worker.parent.capabilities import Capabilities, Lease
+from reelmill_server.worker.parent.credible import is_known
 from reelmill_server.worker.parent.heartbeat import Heartbeat
 
 _POLL_SECONDS = 0.1
@@ -49,15 +50,17 @@ class Sessions:
         heartbeat.started()
         return excluded
 
-    def lost(self, lost: messages.EncoderLost, plan: Plan, request: ConvertRequest | None, lease: Lease) -> str:
+    def lost(self, lost: messages.EncoderLost, plan: Plan, assignment: messages.Assignment, lease: Lease) -> str:
         """Note who may not use an encoder that failed; return the kind of reason.
 
         Raises WorkerBusy for a task that has to wait for a session: one that REQUIRES hardware while others hold all.
         """
+        if not is_known(assignment, lost):
+            return "failed"
         if lost.full:
             most = self._capabilities.learn_sessions(lost.device, lease, sessions_before(plan, lost))
             others = self._capabilities.sessions_in_use(lost.device) - lease.held(lost.device)
-            if requires_hardware(request) and (others or not most):
+            if requires_hardware(assignment.request) and (others or not most):
                 raise WorkerBusy(f"all sessions of {lost.device} are in use")
             if most:
                 return "sessions"

@@ -37,6 +37,7 @@ from reelmill_server.worker.parent import child_process
 from reelmill_server.worker.parent.accelerators import devices, driver_failure, substitute
 from reelmill_server.worker.parent.capabilities import Capabilities, Lease
 from reelmill_server.worker.parent.counters import count_fallback
+from reelmill_server.worker.parent.credible import check_plan, is_known
 from reelmill_server.worker.parent.destinations import check_destinations
 from reelmill_server.worker.parent.early_upload import EarlyUpload, inside, parts_of, upload_of
 from reelmill_server.worker.parent.heartbeat import Heartbeat
@@ -124,7 +125,9 @@ class Supervisor:
         """Run the encode of a chunk to its end. Raises what `convert` raises, but Deferred."""
         if assignment.plan:
             log_plan(assignment, assignment.plan)
-        return await self._run(assignment, range_server, lambda process: self._unit(process, heartbeat, range_server))
+        return await self._run(
+            assignment, range_server, lambda process: self._unit(process, assignment, heartbeat, range_server)
+        )
 
     async def _run(
         self, assignment: messages.Assignment, range_server: RangeServer, follow: Callable[[child_process.Child], Awaitable[T]]
@@ -195,7 +198,7 @@ class Supervisor:
                     with suppress(OutputInvalid, FileNotFoundError):
                         context.early_upload.begin(upload_of(message.path, course.plan, directory))
                 case messages.EncoderLost():
-                    kind = self._sessions.lost(message, course.plan, context.assignment.request, lease)
+                    kind = self._sessions.lost(message, course.plan, context.assignment, lease)
                     replaced[message.encoder] = kind, course.plan
                     await context.early_upload.roll_back()
                 case messages.Failed():
@@ -207,7 +210,7 @@ class Supervisor:
                     return message, course.plan
 
     async def _unit(
-        self, process: child_process.Child, heartbeat: Heartbeat, range_server: RangeServer
+        self, process: child_process.Child, assignment: messages.Assignment, heartbeat: Heartbeat, range_server: RangeServer
     ) -> messages.ChunkEncoded:
         watch = StallWatch(self._bounds, range_server, process.pid, looks=False)
         while True:
@@ -217,14 +220,16 @@ class Supervisor:
                 case messages.Advanced() | messages.Previewed():
                     _report(message, heartbeat, watch)
                 case messages.EncoderLost():
-                    self._capabilities.lose(message.encoder, message.reason)
+                    if is_known(assignment, message):
+                        self._capabilities.lose(message.encoder, message.reason)
                 case messages.Failed():
                     raise _error_of(message)
                 case messages.ChunkEncoded():
                     return message
 
     async def _check(self, context: AttemptContext, planned: messages.Planned) -> None:
-        """Raise Deferred if the plan is not small, and what `check_destinations` raises."""
+        """Raise Deferred if the plan is not small, and what `check_plan` and `check_destinations` raise."""
+        check_plan(context.assignment, planned.plan, planned.split)
         # Before it is deferred: what may not be written need not wait in another queue.
         await asyncio.to_thread(check_destinations, context.storage, context.assignment, planned.plan)
         if context.small_only:

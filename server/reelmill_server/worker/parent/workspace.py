@@ -8,19 +8,21 @@ import asyncio
 import fcntl
 import os
 import re
-import shutil
 import uuid
-from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from collections.abc import AsyncIterator, Iterator
+from contextlib import asynccontextmanager, contextmanager
 from pathlib import Path
 from typing import TextIO
 
-from reelmill_server.errors import MediaLimitExceeded, OutputError
+import structlog
+
+from reelmill_server.errors import MediaLimitExceeded, OutputError, OutputInvalid
 from reelmill_server.worker.parent.block_cache import BlockCache
+from reelmill_server.worker.parent.folders import STAT_BLOCK_BYTES, Unmeasurable, erase, taken_bytes
 
 _LOCK = "lock"
 _FOLDER = re.compile(r"\d+-[0-9a-f]{8}")  # of a worker; there may be other folders beside them
-_STAT_BLOCK_BYTES = 512  # of POSIX, whatever the file system's
+_log = structlog.get_logger(__name__)
 
 
 class Scratch:
@@ -44,15 +46,16 @@ class Scratch:
             return 0
         return disk.f_bavail * disk.f_frsize
 
-    @contextmanager
-    def attempt(self, name: str) -> Iterator[Path]:
+    @asynccontextmanager
+    async def attempt(self, name: str) -> AsyncIterator[Path]:
         """Create an empty folder for one attempt; it is removed with its contents at the end of the block."""
         folder = self._folder / f"{name}-{uuid.uuid4().hex[:8]}"
         folder.mkdir()
         try:
             yield folder
         finally:
-            shutil.rmtree(folder, ignore_errors=True)
+            # In a thread: a child may leave a million files. Shielded: a cancel must not leave them behind.
+            await asyncio.shield(asyncio.to_thread(_erase, folder))
 
     @contextmanager
     def cache(self) -> Iterator[BlockCache]:
@@ -68,11 +71,12 @@ class Scratch:
     async def check(self, folder: Path) -> None:
         """Evict cached blocks if all attempts together exceed the quota.
 
-        Raises MediaLimitExceeded if an attempt's own `folder` exceeds it alone, OutputError if others contribute.
+        Raises MediaLimitExceeded if an attempt's own `folder` exceeds it alone, OutputError if others contribute, OutputInvalid
+        if it hides files.
         """
         if not self._quota:
             return
-        own, self._written = await asyncio.to_thread(lambda: (_size(folder), _size(self._folder)))
+        own, self._written = await asyncio.to_thread(self._taken, folder)
         for cache in sorted(self._caches, key=lambda cache: cache.size_bytes, reverse=True):
             if self._has_room(0):
                 return
@@ -82,24 +86,37 @@ class Scratch:
         if not self._has_room(0):
             raise OutputError(f"the worker's attempts need more than the {self._quota} bytes of scratch that they may use")
 
+    def _taken(self, folder: Path) -> tuple[int, int]:
+        """Return what an attempt takes of the disk, and what all do. Raises OutputInvalid for a folder that hides files."""
+        taken = {path: _taken_bytes(path) for path in (folder, *self._folder.iterdir())}
+        own = taken[folder]
+        if own is None:
+            raise OutputInvalid("the child made folders that cannot be measured")
+        return own, sum(size or 0 for size in taken.values())
+
     def _has_room(self, more: int) -> bool:
         kept = sum(cache.size_bytes for cache in self._caches)
         return not self._quota or self._written + kept + more <= self._quota
 
     def close(self) -> None:
-        """Removes the worker's folder."""
-        shutil.rmtree(self._folder, ignore_errors=True)
+        """Remove the worker's folder."""
+        _erase(self._folder)
         self._lock.close()
 
 
-def _size(folder: Path) -> int:
-    """How much of the disk the files below `folder` take."""
-    total = 0
-    for parent, _, names in os.walk(folder):
-        for name in names:
-            with suppress(OSError):  # it is gone meanwhile
-                total += os.lstat(os.path.join(parent, name)).st_blocks * _STAT_BLOCK_BYTES
-    return total
+def _taken_bytes(path: Path) -> int | None:
+    """Return what a file or folder takes of the disk; None for a folder that hides files."""
+    try:
+        return taken_bytes(path) if path.is_dir() else path.lstat().st_blocks * STAT_BLOCK_BYTES
+    except FileNotFoundError:
+        return 0
+    except Unmeasurable:
+        return None
+
+
+def _erase(folder: Path) -> None:
+    if not erase(folder):
+        _log.warning("scratch could not be removed", folder=str(folder))
 
 
 def _own_folder(root: Path) -> tuple[Path, TextIO]:
@@ -135,4 +152,4 @@ def _sweep(root: Path) -> None:
         lock = _locked(folder) if _FOLDER.fullmatch(folder.name) else None
         if lock:
             with lock:
-                shutil.rmtree(folder, ignore_errors=True)
+                _erase(folder)

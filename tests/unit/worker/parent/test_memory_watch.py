@@ -1,8 +1,12 @@
 """Which child is stopped, and when."""
 
+import os
+import threading
+
 import pytest
 
-from reelmill_server.worker.parent import memory_watch
+from reelmill_server.errors import MediaLimitExceeded, OutOfMemory
+from reelmill_server.worker.parent import child_usage, memory_watch
 from reelmill_server.worker.parent.child_usage import MachineMemory
 from reelmill_server.worker.parent.memory_watch import MemoryWatch, WatchedChild
 
@@ -36,7 +40,30 @@ def test_who_is_stopped(
     assert killed == stopped
     for pid in stopped:
         error = watch.verdict(children[pid], killed=True)
-        assert error and error.peak_bytes == held[pid] * MIB
+        assert isinstance(error, OutOfMemory) and error.peak_bytes == held[pid] * MIB
         limit = "900 MiB" if used > 800 else "550 MiB"
         assert f"took {held[pid]} MiB" in error.message and limit in error.message
     assert all(watch.verdict(child, killed=False) is None for child in children if child.pid not in stopped)
+
+
+def test_a_child_with_too_many_threads_is_stopped(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The others keep theirs: the machine has numbers for so many only."""
+    killed: list[int] = []
+    threads = {4_000_001: 600, 4_000_002: 500}
+    monkeypatch.setattr(memory_watch, "thread_count", lambda pid: threads[pid])
+    watch = MemoryWatch(MachineMemory)
+    children = [WatchedChild(pid, 0, 0, lambda pid=pid: killed.append(pid), 544) for pid in threads]  # type: ignore[misc]
+    watch._look(children)
+    assert killed == [4_000_001]
+    error = watch.verdict(children[0], killed=True)
+    assert isinstance(error, MediaLimitExceeded) and "600 threads, more than the 544" in error.message
+    assert watch.verdict(children[1], killed=False) is None
+
+
+def test_threads_are_counted() -> None:
+    """As the system counts them, whatever a process calls itself."""
+    before, done = child_usage.thread_count(os.getpid()), threading.Event()
+    for _ in range(5):
+        threading.Thread(target=done.wait, daemon=True).start()
+    assert child_usage.thread_count(os.getpid()) == before + 5
+    done.set()

@@ -10,7 +10,7 @@ from reelmill_server.model.capability import SOFTWARE, Capability, Limits
 from reelmill_server.model.plan import Plan, StreamPlan, StreamType, TargetPlan, VideoOutput
 from reelmill_server.model.request import ConvertRequest, Hardware, SourceSpec, TargetSpec, VideoSpec
 from reelmill_server.model.task import Progress, TaskPhase
-from reelmill_server.worker.messages import EncoderLost
+from reelmill_server.worker.messages import Assignment, EncoderLost
 from reelmill_server.worker.parent import sessions
 from reelmill_server.worker.parent.capabilities import Capabilities
 from reelmill_server.worker.parent.heartbeat import Heartbeat
@@ -116,11 +116,12 @@ def test_a_full_card_teaches_its_limit(
     """Programs beside this one may hold all: then the card is lost for a while, and who requires it waits."""
     worker = Worker(monkeypatch, most=0, held=held)
     lost = EncoderLost(CARD, "nvenc", "out of memory (10)", True, opened, True)
+    given = Assignment("convert", Limits(), request(hardware), capabilities=worker.capabilities.encoders)
     with worker.capabilities.lease() as lease:
         if kind is None:
             with pytest.raises(WorkerBusy):
-                worker.sessions.lost(lost, plan(4), request(hardware), lease)
+                worker.sessions.lost(lost, plan(4), given, lease)
         else:
-            assert worker.sessions.lost(lost, plan(4), request(hardware), lease) == kind
+            assert worker.sessions.lost(lost, plan(4), given, lease) == kind
     assert worker.capabilities.max_sessions("nvenc") == most
     assert worker.capabilities.works(CARD) == (kind != "failed")

@@ -1,13 +1,14 @@
 """What attempts hold of the disk together."""
 
 import fcntl
+import os
 import shutil
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from reelmill_server.errors import MediaLimitExceeded, OutputError
+from reelmill_server.errors import MediaLimitExceeded, OutputError, OutputInvalid
 from reelmill_server.worker.frames import BLOCK_BYTES
 from reelmill_server.worker.parent import workspace
 from reelmill_server.worker.parent.workspace import Scratch
@@ -18,7 +19,7 @@ QUOTA = 32 * BLOCK_BYTES
 async def test_outputs_that_are_too_large_alone_fail_for_good(tmp_path: Path) -> None:
     """No other worker would have more room."""
     scratch = Scratch(tmp_path, QUOTA)
-    with scratch.attempt("one") as folder:
+    async with scratch.attempt("one") as folder:
         (folder / "out.mp4").write_bytes(bytes(QUOTA // 2))
         await scratch.check(folder)
         (folder / "out.mp4").write_bytes(bytes(QUOTA + BLOCK_BYTES))
@@ -29,7 +30,7 @@ async def test_outputs_that_are_too_large_alone_fail_for_good(tmp_path: Path) ->
 async def test_an_attempt_that_finds_no_room_may_try_again(tmp_path: Path) -> None:
     """Others hold it now."""
     scratch = Scratch(tmp_path, QUOTA)
-    with scratch.attempt("one") as first, scratch.attempt("two") as second:
+    async with scratch.attempt("one") as first, scratch.attempt("two") as second:
         for folder in (first, second):
             (folder / "out.mp4").write_bytes(bytes(QUOTA * 3 // 4))
         with pytest.raises(OutputError, match="scratch"):
@@ -48,20 +49,21 @@ def test_what_the_disk_still_takes_is_known(tmp_path: Path) -> None:
 async def test_what_is_kept_of_sources_gives_way(tmp_path: Path) -> None:
     """It grows as far as there is room, and is dropped when outputs need it."""
     scratch = Scratch(tmp_path, QUOTA)
-    with scratch.attempt("one") as folder, scratch.cache() as cache:
-        blocks = {(0, number): bytes([number]) * BLOCK_BYTES for number in range(40)}
-        await cache.put(blocks)
-        assert cache.size_bytes == QUOTA and len(await cache.get(list(blocks))) == 32
-        (folder / "out.mp4").write_bytes(bytes(QUOTA // 2))
-        await scratch.check(folder)
-        assert cache.size_bytes == 0 and await cache.get(list(blocks)) == {}
-        await cache.put(blocks)
-        assert 0 < cache.size_bytes <= QUOTA // 2
+    with scratch.cache() as cache:
+        async with scratch.attempt("one") as folder:
+            blocks = {(0, number): bytes([number]) * BLOCK_BYTES for number in range(40)}
+            await cache.put(blocks)
+            assert cache.size_bytes == QUOTA and len(await cache.get(list(blocks))) == 32
+            (folder / "out.mp4").write_bytes(bytes(QUOTA // 2))
+            await scratch.check(folder)
+            assert cache.size_bytes == 0 and await cache.get(list(blocks)) == {}
+            await cache.put(blocks)
+            assert 0 < cache.size_bytes <= QUOTA // 2
 
 
 @pytest.mark.parametrize(("module", "step"), [(Path, "mkdir"), (Path, "open"), (fcntl, "flock")])
 @pytest.mark.parametrize("late", [False, True], ids=["before", "after"])
-def test_workers_that_start_at_once_have_a_folder_each(
+async def test_workers_that_start_at_once_have_a_folder_each(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, module: Any, step: str, late: bool
 ) -> None:
     """Whenever the second one starts while the first does, just before or after any of its steps."""
@@ -79,12 +81,12 @@ def test_workers_that_start_at_once_have_a_folder_each(
 
     monkeypatch.setattr(module, step, interrupted)
     for scratch in (Scratch(tmp_path), *second):
-        with scratch.attempt("one") as folder:
+        async with scratch.attempt("one") as folder:
             assert folder.is_dir()
     assert len(second) == 1 and len(list(tmp_path.iterdir())) == 2
 
 
-def test_a_killed_worker_s_folder_is_removed_and_no_other(tmp_path: Path) -> None:
+async def test_a_killed_worker_s_folder_is_removed_and_no_other(tmp_path: Path) -> None:
     """Also one that was killed before it had a lock, or of which half was removed; what is in use, or no worker's, stays."""
     running = Scratch(tmp_path)
     running_folder = next(tmp_path.iterdir())
@@ -94,5 +96,38 @@ def test_a_killed_worker_s_folder_is_removed_and_no_other(tmp_path: Path) -> Non
     (tmp_path / "2-00000002" / "attempt").mkdir()
     Scratch(tmp_path).close()
     assert {path.name for path in tmp_path.iterdir()} == {running_folder.name, "http"}
-    with running.attempt("one") as folder:
+    async with running.attempt("one") as folder:
         assert folder.is_dir()
+
+
+async def test_scratch_is_removed_whatever_a_child_made_of_it(tmp_path: Path) -> None:
+    """Folders deeper than a path may be long, and some that their owner may not even list."""
+    scratch = Scratch(tmp_path, QUOTA)
+    async with scratch.attempt("one") as folder:
+        _nested(folder, 3000)
+        for name, mode in (("shut", 0o300), ("fixed", 0o500), ("closed", 0)):
+            (folder / name / "below").mkdir(parents=True)
+            (folder / name / "below" / "file").write_bytes(b"hidden")
+            (folder / name).chmod(mode)
+    assert [path.name for path in next(tmp_path.iterdir()).iterdir()] == [workspace._LOCK]
+
+
+async def test_what_a_child_hides_is_its_own_fault(tmp_path: Path) -> None:
+    """What cannot be measured could fill the disk; other attempts go on."""
+    scratch = Scratch(tmp_path, QUOTA)
+    async with scratch.attempt("one") as hiding, scratch.attempt("two") as innocent:
+        _nested(hiding, 3000)
+        with pytest.raises(OutputInvalid, match="cannot be measured"):
+            await scratch.check(hiding)
+        await scratch.check(innocent)
+
+
+def _nested(folder: Path, depth: int) -> None:
+    """Make `depth` folders, one in the other, with a file in the last."""
+    at = os.open(folder, os.O_DIRECTORY)
+    for _ in range(depth):
+        os.mkdir("d", dir_fd=at)
+        at, above = os.open("d", os.O_DIRECTORY, dir_fd=at), at
+        os.close(above)
+    os.close(os.open("hidden", os.O_CREAT, dir_fd=at))
+    os.close(at)
