@@ -91,7 +91,8 @@ def check(made: Converted, source: Path, start: float, duration: float) -> None:
     pictures, originals = judge.pictures(made.path), judge.pictures(source)
     for number in (*range(edges.start_frames), *range(len(places) - edges.end_frames, len(places))):
         assert judge.psnr(pictures[number], originals[places[number]]) > 34, number
-    assert alike(made.path, source) >= len(places) - edges.encoded_frames - 1
+    if (made.path.suffix == ".ts") == (source.suffix == ".ts"):  # else packets are framed otherwise
+        assert alike(made.path, source) >= len(places) - edges.encoded_frames - 1
     assert made.artifact.streams[0].packet_count == len(places)
 
 

@@ -58,20 +58,14 @@ def parse_command_line(argv: Sequence[str]) -> CommandLine:
     if unknown:
         _refuse(role, _unknown(role, unknown))
     try:
-        secrets = {"_secrets_dir": _SECRETS} if _SECRETS.is_dir() else {}
-        settings = Settings(**{**secrets, **_unused(role), **given})
+        secrets: dict[str, Any] = {"_secrets_dir": _SECRETS} if _SECRETS.is_dir() else {}
+        settings = Settings(**secrets, **given)
     except ValidationError as error:
         _refuse(role, _wrong(error, given))
     missing = list(_missing(role, settings, given))
     if missing:
         _refuse(role, missing)
     return CommandLine(role, settings, file, json)
-
-
-def _unused(role: Role) -> dict[str, Any]:
-    """Return the defaults of the settings that the role does not use, whose variables are meant for other roles."""
-    others = (setting for setting in SETTINGS.values() if role not in setting.roles)
-    return {setting.field: setting.info.get_default(call_default_factory=True) for setting in others}
 
 
 def _refuse(role: Role, problems: Iterable[str]) -> NoReturn:
