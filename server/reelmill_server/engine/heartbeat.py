@@ -14,7 +14,7 @@ _INTERVAL_SECONDS = 3.0
 @asynccontextmanager
 async def heartbeating() -> AsyncIterator[None]:
     """Heartbeat for the duration of the block; a local activity has no heartbeats, and ends with the step of its workflow."""
-    if activity.info().is_local:
+    if activity.in_activity() and activity.info().is_local:
         yield
         return
     heartbeats = asyncio.create_task(_repeat())
