@@ -111,7 +111,9 @@ def test_rungs_are_made_for_the_video(make: Maker) -> None:
         assert stream.bitrate == pytest.approx(rung.bitrate, rel=0.35), "grain is the hardest to interpolate"
         assert f"rung {variants.index(variant) + 1} of {len(variants)}: CRF {rung.crf:g} gives" in stream.reason
     tried = {(point.width, point.height) for point in master.ladder.points}
-    assert tried == {(320, 180), (256, 144), (192, 108)} and len(master.ladder.points) == len(tried) * len(TRIED_CRFS)
+    assert tried == {(320, 180), (256, 144), (192, 108)}
+    points = {(point.width, point.height, point.crf) for point in master.ladder.points}
+    assert points >= {(*size, crf) for size in tried for crf in TRIED_CRFS}, "what is measured again comes on top"
 
 
 def test_before_they_are_chosen_the_plan_has_what_is_tried(make: Maker) -> None:

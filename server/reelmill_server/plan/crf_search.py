@@ -20,8 +20,6 @@ _COARSE_STEPS = {"libvpx-vp9": 51 / 63, "libsvtav1": 51 / 63}  # one step of the
 # Where to begin: the score that usual content has at a CRF, and by how much it falls with each.
 _USUAL: Mapping[Metric, tuple[float, float, float]] = {Metric.VMAF: (93.0, 23.0, 0.85), Metric.XPSNR: (39.0, 26.0, 0.45)}
 _FAR, _NEAR = 6.0, 2.0  # CRFs on either side of the expected one: of the first sample, of the others
-# CRFs from the nearest that was tried, from which on a curve is not relied on: of a sample, of what has its slope from another.
-_UNSURE, _UNSURE_ALONE = 4.0, 2.0
 _MOST_AGAIN = 2  # times that samples are tried again
 
 
@@ -81,11 +79,7 @@ class CrfSearch:
             return {}
         self._again += 1
         crf = self.choice().crf
-        return {
-            sample: crf
-            for sample, scores in self._scores.items()
-            if self._curve(scores).apart(crf) > (_UNSURE_ALONE if len(scores) == 1 else _UNSURE)
-        }
+        return {sample: crf for sample, scores in self._scores.items() if not self._curve(scores).relied(crf)}
 
     @property
     def noted(self) -> bool:

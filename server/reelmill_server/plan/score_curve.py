@@ -11,6 +11,10 @@ _VMAF_TOP = 101.0
 # By how much a curve rises with each CRF: of VMAF's shortfall the logarithm, of XPSNR the dB that are lost.
 _USUAL: Mapping[Metric, float] = {Metric.VMAF: 0.1, Metric.XPSNR: 0.45}
 _BOUNDS: Mapping[Metric, tuple[float, float]] = {Metric.VMAF: (0.04, 0.2), Metric.XPSNR: (0.15, 0.9)}
+# How far from a measured score a curve is relied on: CRFs, and what usual content loses within three of them. Of a curve of one
+# score alone it is less.
+_RELIED_CRFS, _ALONE = 4.0, 0.6
+_RELIED: Mapping[Metric, float] = {Metric.VMAF: 2.5, Metric.XPSNR: 1.3}
 
 
 class ScoreCurve:
@@ -38,9 +42,12 @@ class ScoreCurve:
         end = 0 if place == 0 else len(crfs) - 1
         return self._score(losses[end] + self._slope(end) * (crf - crfs[end]))
 
-    def apart(self, crf: float) -> float:
-        """Return how far `crf` lies from the nearest CRF that was measured."""
-        return min(abs(crf - known) for known in self._crfs)
+    def relied(self, crf: float) -> bool:
+        """Return whether the score at `crf` can be relied on: it is near to one that was measured, in CRF and in score."""
+        nearest = min(self._crfs, key=lambda known: abs(crf - known))
+        share = _ALONE if len(self._crfs) == 1 else 1.0
+        lost = abs(self.at(crf) - self.at(nearest))
+        return abs(crf - nearest) <= share * _RELIED_CRFS and lost <= share * _RELIED[self._metric]
 
     def _slope(self, end: int) -> float:
         """Return the slope beyond the first or the last CRF."""

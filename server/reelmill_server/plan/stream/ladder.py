@@ -16,7 +16,7 @@ from reelmill_server.plan.context import PlanFacts
 from reelmill_server.plan.inputs import Inputs, selected
 from reelmill_server.plan.stream.geometry import displayed_size
 from reelmill_server.plan.stream.quality import XPSNR_FILTER, named
-from reelmill_server.plan.stream.video import LEAST_MEASURED, VMAF_FILTER
+from reelmill_server.plan.stream.video import VMAF_FILTER, has_vmaf
 
 _SIDES = (2160, 1440, 1080, 720, 540, 432, 360, 288, 216, 180, 144, 108)  # of frames, the shorter one
 _MOST_SIZES = 6
@@ -100,7 +100,7 @@ def _metric(facts: PlanFacts, size: tuple[int, int], field: str) -> Metric:
     """Return the first metric that this worker can measure at a size. Raises UnsupportedFormat if there is none."""
     for metric, name in _FILTERS.items():
         tried = facts.capabilities.get(name)
-        if tried is not None and tried.available and not (metric is Metric.VMAF and min(size) < LEAST_MEASURED):
+        if tried is not None and tried.available and not (metric is Metric.VMAF and not has_vmaf(*size)):
             return metric
     raise UnsupportedFormat(f"{field}: quality cannot be measured here: this worker has none of {', '.join(_FILTERS.values())}")
 
