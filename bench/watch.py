@@ -1,9 +1,10 @@
 """Measure what watchers cost everyone else: the latency of GetTask, and the server's memory.
 
-    python -m bench.watch [--watchers 1000] [--submits 200] [--seconds 10] [--rounds 2] [--postgres]
+    python -m bench.watch [--watchers 1000] [--submits 200] [--seconds 10] [--rounds 2] [--postgres] [--idle]
 
 Starts a service without workers in a temporary folder. A process each watches the project, submits tasks and asks for one task
 at a time; the cases (idle, submits, watchers, both) alternate, so that what else the machine does falls on all of them alike.
+`--idle` prints instead what streams cost while nothing changes: CPU seconds of the server's own process per minute.
 """
 
 import argparse
@@ -13,7 +14,8 @@ import multiprocessing
 import os
 import tempfile
 import time
-from collections.abc import Awaitable, Callable, Iterator, Sequence
+from collections.abc import Awaitable, Callable, Iterator, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import AsyncExitStack
 from multiprocessing.connection import Connection
 from pathlib import Path
@@ -24,6 +26,7 @@ import grpc
 
 from examples.local_cluster.postgres import PrivatePostgres
 from reelmill.v1 import media_convert_service_pb2 as pb
+from reelmill.v1.task_pb2 import TASK_STATUS_SUCCEEDED
 from reelmill.vendor_json import parse
 from tests.clips import moving_picture
 from tests.servers import Server, serve
@@ -32,6 +35,7 @@ _SERVICE = "/reelmill.v1.MediaConvertService/"
 _STREAMS_PER_CONNECTION = 100
 _ASK_PAUSE_SECONDS = 0.02
 _CALL_SECONDS = 60.0
+_SETTLE_SECONDS = 15.0
 _MAX_CALLS = 200  # of a submitter that the server cannot keep up with
 _OPTIONS = (("grpc.use_local_subchannel_pool", 1),)
 Figures = dict[str, float]
@@ -147,6 +151,12 @@ def cpu(server: Server) -> float:
     return sum(map(int, fields[11:13])) / 100
 
 
+def precise_cpu(server: Server) -> float:
+    """Return the CPU seconds of the server's own process as the scheduler counts them: ticks are too coarse for an idle one."""
+    threads = Path(f"/proc/{server.process.pid}/task").iterdir()
+    return sum(int((thread / "schedstat").read_text().split()[0]) for thread in threads) / 1e9
+
+
 def case(server: Server, loads: Sequence[tuple[Load, Any]], task: bytes, seconds: float) -> dict[str, Figures]:
     """Measure one case and return its figures."""
     figures: dict[str, Figures] = {}
@@ -168,12 +178,42 @@ def _submitted(address: str, request: bytes) -> str:
     return pb.CreateMediaConvertTaskResponse.FromString(answer).task_id
 
 
+def _all_submitted(address: str, request: bytes, count: int) -> list[str]:
+    with ThreadPoolExecutor(8) as pool:
+        return list(pool.map(lambda _: _submitted(address, request), range(count)))
+
+
+def measure_idle(server: Server, create: bytes, options: argparse.Namespace) -> None:
+    """Print what streams cost while nothing changes: none, of the project, and each of a task that waits."""
+    tasks = _all_submitted(server.grpc, create, options.watchers)
+    singles = [pb.WatchTaskRequest(project_name="default", task_id=name).SerializeToString() for name in tasks]
+    ended = pb.WatchTasksRequest(project_name="default", status=TASK_STATUS_SUCCEEDED).SerializeToString()
+    cases: Mapping[str, tuple[str, Sequence[bytes]]] = {
+        "no watchers": ("WatchTask", ()),
+        "WatchTasks": ("WatchTasks", [ended] * options.watchers),
+        "WatchTask": ("WatchTask", singles),
+    }
+    for number in range(options.rounds):
+        for name, load in cases.items():
+            figures: dict[str, Figures] = {}
+            with running(watch, server.grpc, load, figures):
+                time.sleep(_SETTLE_SECONDS)
+                before, begin = precise_cpu(server), time.monotonic()
+                time.sleep(options.seconds)
+                share = (precise_cpu(server) - before) / (time.monotonic() - begin)
+            said = f"{60 * share:.2f} CPU s per minute, {share:.2%} of a core; {memory(server):.0f} MiB; {figures['watch']}"
+            print(f"round {number + 1} {name:12} {said}", flush=True)
+
+
 def measure(server: Server, source: Path, options: argparse.Namespace) -> None:
     """Alternate the cases and print their figures."""
     target = {"URI": f"{source.parent.as_uri()}/out", "Container": "mp4"}
     request = {"ProjectName": "default", "Sources": [{"URI": source.as_uri()}], "Targets": [target], "Tags": {"team": "video"}}
     request["UserData"] = "u" * 200
     create = parse(request, pb.CreateMediaConvertTaskRequest).SerializeToString()
+    if options.idle:
+        measure_idle(server, create, options)
+        return
     tasks = [_submitted(server.grpc, create) for _ in range(options.watchers if options.single else 1)]
     task = pb.GetTaskRequest(project_name="default", task_id=tasks[0]).SerializeToString()
     if options.single:
@@ -216,6 +256,7 @@ def main() -> None:
     parser.add_argument("--rounds", type=int, default=2)
     parser.add_argument("--single", action="store_true", help="watch one task with each stream instead of the project")
     parser.add_argument("--postgres", action="store_true")
+    parser.add_argument("--idle", action="store_true", help="measure what streams cost while nothing changes")
     options = parser.parse_args()
     postgres = PrivatePostgres() if options.postgres else None
     with tempfile.TemporaryDirectory() as folder:

@@ -14,11 +14,13 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 
 from reelmill_server.model.task import TaskQuery, TaskRecord, TaskStatus
 from reelmill_server.tasks.database import Database
+from reelmill_server.tasks.leases import HOUSEKEEPING
 from reelmill_server.tasks.listing import filters, searched
 from reelmill_server.tasks.rows import shown_tasks, task_record
-from reelmill_server.tasks.tables import IS_RUNNING, projects, task_tags, tasks
+from reelmill_server.tasks.tables import IS_RUNNING, leases, projects, task_tags, tasks
 
 BATCH = 500
+_ROUND = select(leases.c.round).where(leases.c.name == HOUSEKEEPING).scalar_subquery()
 _LIGHT = (tasks.c.task_id, tasks.c.change_number, tasks.c.status, tasks.c.admitted)
 
 
@@ -49,11 +51,14 @@ class ChangeStore:
     def __init__(self, database: Database) -> None:
         self._database = database
 
-    async def heads(self, project_names: Collection[str]) -> Mapping[str, int]:
-        """Return the number of the last change of each of these projects that exists."""
-        query = select(projects.c.project_name, projects.c.change_count).where(projects.c.project_name.in_(project_names))
+    async def heads(self, project_names: Collection[str]) -> tuple[Mapping[str, int], int]:
+        """Return the number of the last change of each of these projects that exists, and the last round of progress, 0 if
+        there is none of them: whoever has seen those has seen all, by one query.
+        """
+        query = select(projects.c.project_name, projects.c.change_count, _ROUND)
         async with self._database.read() as connection:
-            return {str(name): int(count) for name, count in await connection.execute(query)}
+            rows = (await connection.execute(query.where(projects.c.project_name.in_(project_names)))).all()
+        return {str(name): int(count) for name, count, _ in rows}, max((int(number) for *_, number in rows), default=0)
 
     async def after(self, project_name: str, number: int, task_id: str = "") -> Sequence[Change]:
         """Return the next changes of a project after this one, by number, BATCH at most; "": after all of `number`."""

@@ -45,6 +45,7 @@ class Feeds:
         """Follow `changes` and `progress` every `poll_seconds`; send watchers at most so many states per second altogether."""
         self._store, self._changes, self._poll_seconds = store, changes, poll_seconds
         self._progress, self._waits, self._round = progress, waits, 0
+        self._told_round = 0
         self._waits_at = 0.0
         self._turns = Turns(states_per_second)
         self._followers: dict[str, Follower] = {}
@@ -179,7 +180,8 @@ class Feeds:
     async def _start(self, follower: Follower) -> None:
         """Read where a project stands, and follow it from there."""
         try:
-            follower.number = (await self._changes.heads([follower.project_name]))[follower.project_name]
+            heads, _ = await self._changes.heads([follower.project_name])
+            follower.number = heads[follower.project_name]
             head, told = await self._progress.since(0)
             if self._loop is None or self._loop.done():  # else it goes on from where it is, for the others
                 self._round = head
@@ -285,7 +287,7 @@ class Feeds:
 
     async def _follow_changes(self) -> None:
         followers = [one for one in self._followers.values() if one.started.done() and one.error is None]
-        heads = await self._changes.heads([follower.project_name for follower in followers])
+        heads, self._told_round = await self._changes.heads([follower.project_name for follower in followers])
         for follower in followers:
             head = heads.get(follower.project_name, -1)
             if head < follower.number:  # deleted, and perhaps created anew
@@ -309,6 +311,8 @@ class Feeds:
 
     async def _follow_progress(self) -> None:
         """Take what was told since the last time."""
+        if self._told_round <= self._round:
+            return
         self._round, told = await self._progress.since(self._round)
         for follower in self._followers.values():
             for task_id, its in told.items():
@@ -323,11 +327,23 @@ class Feeds:
             return
         self._waits_at = time.monotonic() + _WAIT_POLLS * self._poll_seconds
         for follower in list(self._followers.values()):
-            for task_id, entry in list(follower.watched()):
-                if entry.admitted and not entry.started:  # which is no change that is numbered
-                    follower.shown.drop(task_id)
-                    await self._snapshot_of(follower, task_id)
-                follower.advance(task_id, entry, await self._progress_of(follower, task_id, entry))
+            await self._follow_waits_of(follower)
+
+    async def _follow_waits_of(self, follower: Follower) -> None:
+        """Look anew at the watched tasks of a project: at all of them only if what they wait for may have changed."""
+        watched = dict(follower.watched())
+        # That the engine has taken a task is no change that is numbered: their records are read again.
+        given = [task_id for task_id, entry in watched.items() if entry.admitted and not entry.started]
+        for task_id in given:
+            follower.shown.drop(task_id)
+        for at, task_id in enumerate(given):
+            await self._snapshot_of(follower, task_id, given[at + 1 : at + 1 + _AHEAD])
+        state = await self._waits.state(follower.project_name)
+        if state is follower.waits:  # only an attempt here that fell silent has other progress than when it was noted
+            watched = {task_id: entry for task_id, entry in watched.items() if entry.heard}
+        follower.waits = state
+        for task_id, entry in watched.items():
+            follower.advance(task_id, entry, await self._progress_of(follower, task_id, entry))
 
     async def _progress_of(self, follower: Follower, task_id: str, entry: Entry) -> Progress:
         """Return the progress of an unfinished task; percentages never decrease."""

@@ -72,6 +72,8 @@ class Follower:
         self.error: ReelmillError | None = None
         self.loading: dict[str, asyncio.Task[Mapping[str, Snapshot]]] = {}
         self.shown = _Shown()
+        self.waits: object = None
+        """What the watched tasks were looked at with, of `Waits.state`."""
         self._changed = asyncio.Event()
         self._wakers: dict[str, asyncio.Event] = {}
 
@@ -106,7 +108,8 @@ class Follower:
 
     def advance(self, task_id: str, entry: Entry, progress: Progress) -> None:
         """Take note of a task's progress; percentages never decrease, not even when a new attempt starts."""
-        progress = replace(progress, percent=max(entry.progress.percent, progress.percent))
+        if progress.percent < entry.progress.percent:
+            progress = replace(progress, percent=entry.progress.percent)
         if not entry.status.final and progress != entry.progress:
             entry.progress = progress
             self.shown.advance(task_id, progress)

@@ -13,16 +13,18 @@ from reelmill_server.tasks.store import TaskStore
 
 _MOST = 100_000  # whose places are known
 _LEAST_SECONDS = 1.0
+_KEPT_SECONDS = 15.0  # a line that is outdated, to tell whether the next one differs
 _PER_SECOND = 1_000  # tasks of a project whose places are read anew, so that long lines cost no more than short ones
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class _Line:
-    """The tasks of a project that wait, good until then."""
+    """The tasks of a project that wait, in their order, good until then; `state`: another one whenever `lanes` are others."""
 
-    until: float
-    count: int
-    places: Mapping[str, int] = field(default_factory=dict)
+    places: Mapping[str, int]
+    until: float = 0.0
+    lanes: Mapping[str, int] | None = None
+    state: object = field(default_factory=object)
 
 
 class Waits:
@@ -47,12 +49,22 @@ class Waits:
         if told.working:
             return found  # it had its turn
         line = await self._line(project_name)
-        return replace(found, place=line.places.get(task_id, 0), count=line.count)
+        return replace(found, place=line.places.get(task_id, 0), count=len(line.places))
+
+    async def state(self, project_name: str) -> object:
+        """Return what stays the same object until what the tasks of a project wait for, or their places, may have changed."""
+        lanes, line = await self._served(), await self._line(project_name)
+        if line.lanes is not lanes:
+            line.lanes, line.state = lanes, object()
+        return line.state
 
     async def _served(self) -> Mapping[str, int]:
         now = time.monotonic()
         if now >= self._lanes_until:
-            self._lanes, self._lanes_until = await self._progress.lanes(), now + _LEAST_SECONDS
+            lanes = await self._progress.lanes()
+            if lanes != self._lanes:
+                self._lanes = lanes
+            self._lanes_until = now + _LEAST_SECONDS
         return self._lanes
 
     async def _line(self, project_name: str) -> _Line:
@@ -61,9 +73,10 @@ class Waits:
         if line is None or line.until < begin:
             names = await self._tasks.waiting(project_name, _MOST)
             now = time.monotonic()
-            places = {task_id: place for place, task_id in enumerate(names, 1)}
-            line = _Line(now + max(_LEAST_SECONDS, len(names) / _PER_SECOND), len(names), places)
-            self._lines = {name: other for name, other in self._lines.items() if other.until >= now}
+            if line is None or list(line.places) != names:
+                line = _Line({task_id: place for place, task_id in enumerate(names, 1)})
+            line.until = now + max(_LEAST_SECONDS, len(names) / _PER_SECOND)
+            self._lines = {name: other for name, other in self._lines.items() if other.until >= now - _KEPT_SECONDS}
             self._lines[project_name] = line
         return line
 

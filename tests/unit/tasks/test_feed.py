@@ -5,6 +5,7 @@ from collections import Counter
 from collections.abc import AsyncGenerator, AsyncIterator, Callable, Collection, Mapping, Sequence
 from datetime import UTC, datetime
 from pathlib import Path
+from typing import Any
 
 import pytest
 from sqlalchemy import delete
@@ -12,7 +13,7 @@ from sqlalchemy import delete
 from reelmill_server.errors import ResourceNotFound, ServiceUnavailable
 from reelmill_server.model.task import Outcome, Progress, TaskPhase, TaskQuery, TaskRecord, TaskStatus, Told
 from reelmill_server.model.waiting import Wait, WaitReason
-from reelmill_server.tasks import feed
+from reelmill_server.tasks import feed, waits
 from reelmill_server.tasks.changes import Change, ChangeStore
 from reelmill_server.tasks.database import Database
 from reelmill_server.tasks.feed import Feeds
@@ -28,18 +29,63 @@ from reelmill_server.tasks.waits import Waits
 POLL = 0.01
 
 
+class CountingChanges(ChangeStore):
+    """Counts what is read."""
+
+    broken: Exception | None = None
+
+    def __init__(self, database: Database) -> None:
+        super().__init__(database)
+        self.reads: Counter[str] = Counter()
+
+    async def heads(self, project_names: Collection[str]) -> tuple[Mapping[str, int], int]:
+        """Once per round."""
+        self.reads["rounds"] += 1
+        if self.broken is not None:
+            raise self.broken
+        return await super().heads(project_names)
+
+    async def after(self, project_name: str, number: int, task_id: str = "") -> Sequence[Change]:
+        """Once per round with changes."""
+        self.reads["changes"] += 1
+        return await super().after(project_name, number, task_id)
+
+    async def shown(self, task_ids: Collection[str]) -> Sequence[tuple[Change, TaskRecord]]:
+        """Once for each state."""
+        found = await super().shown(task_ids)
+        assert not any(record.request_json or record.work_json for _, record in found)
+        self.reads["states"] += len(found)
+        return found
+
+
 class CountingProgress(ProgressStore):
-    """Counts how often it is asked."""
+    """Counts how often it is read."""
 
     looks = 0
     broken: Exception | None = None
 
     async def since(self, number: int) -> tuple[int, Mapping[str, Told]]:
-        """Once per round."""
+        """Once per round that has progress."""
         self.looks += 1
         if self.broken is not None:
             raise self.broken
         return await super().since(number)
+
+
+class CountingWaits(Waits):
+    """Counts how often it is asked for a task, and for a project."""
+
+    tasks = projects = 0
+
+    async def of(self, project_name: str, task_id: str, admitted: bool, started: bool, told: Told) -> Wait | None:
+        """Once per task."""
+        self.tasks += 1
+        return await super().of(project_name, task_id, admitted, started, told)
+
+    async def state(self, project_name: str) -> object:
+        """Once per look at a project."""
+        self.projects += 1
+        return await super().state(project_name)
 
 
 class World:
@@ -49,8 +95,8 @@ class World:
         self.store, self.projects = TaskStore(database), ProjectStore(database)
         self.lease = Lease(database, "me", alone=True)
         self.progress = CountingProgress(database, self.lease)
-        self.waits = Waits(self.store, self.progress)
-        self.changes = ChangeStore(database)
+        self.waits = CountingWaits(self.store, self.progress)
+        self.changes = CountingChanges(database)
         self.feeds = Feeds(self.store, self.changes, self.progress, self.waits, POLL)
 
     async def tell(self, task_id: str, percent: int, phase: TaskPhase = TaskPhase.CONVERTING) -> None:
@@ -58,9 +104,15 @@ class World:
         await self.progress.tell({task_id: Told(Progress(phase, percent, 1), working=True)})
 
     async def add(self, task_id: str, **tags: str) -> None:
-        """A running task."""
-        now = datetime.now(UTC)
-        await self.store.insert(TaskRecord(task_id, "default", "", "e", TaskStatus.RUNNING, now, "{}", "{}", tags=tags))
+        """A running task, which the engine does not have yet."""
+        await self.store.insert(self._record(task_id, tags=tags))
+
+    async def add_started(self, task_id: str) -> None:
+        """A running task that the engine has."""
+        await self.store.insert(self._record(task_id, engine_started=True))
+
+    def _record(self, task_id: str, **more: Any) -> TaskRecord:
+        return TaskRecord(task_id, "default", "", "e", TaskStatus.RUNNING, datetime.now(UTC), "{}", "{}", **more)
 
     async def end(self, task_id: str, status: TaskStatus = TaskStatus.SUCCEEDED) -> None:
         """Records a task's end and nudges, as the control plane does."""
@@ -112,12 +164,45 @@ async def test_a_watch_begins_with_the_present_and_ends_with_the_end(world: Worl
     assert rest[-1].record.status is TaskStatus.SUCCEEDED and all(snapshot.progress.percent == 40 for snapshot in rest)
 
 
+async def test_watchers_that_wait_cost_nothing_until_their_place_changes(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A task is looked at when others before it end, and not with every look at its project."""
+    monkeypatch.setattr(waits, "_LEAST_SECONDS", 0.0)
+    for number in range(3):
+        await world.add_started(f"task-{number}")
+    watches = [world.feeds.watch("default", f"task-{number}") for number in (1, 2)]
+    assert [_place(await anext(watch)) for watch in watches] == [(2, 3), (3, 3)]
+    await _looked(world, 3)
+    asked = world.waits.tasks
+    await _looked(world, 5)
+    assert world.waits.tasks == asked
+    await world.end("task-0")
+    assert [_place(await anext(watch)) for watch in watches] == [(1, 2), (2, 2)]
+    await world.progress.tell_lanes({"software": 1})
+    last = [(await anext(watch)).progress.wait for watch in watches]
+    assert [wait and (wait.reason, wait.place) for wait in last] == [(WaitReason.NO_WORKER, 1), (WaitReason.NO_WORKER, 2)]
+    for watch in watches:
+        await watch.aclose()
+
+
+def _place(snapshot: Snapshot) -> tuple[int, int]:
+    wait = snapshot.progress.wait
+    assert wait is not None
+    return wait.place, wait.count
+
+
+async def _looked(world: World, times: int) -> None:
+    end = world.waits.projects + times
+    while world.waits.projects < end:
+        await asyncio.sleep(POLL)
+
+
 async def test_many_watchers_share_one_look(world: World) -> None:
     """Twenty watchers cost as many looks as one."""
     await world.add("task")
     watchers = [asyncio.create_task(_collect(world)) for _ in range(20)]
     await asyncio.sleep(20 * POLL)
-    looks = world.progress.looks
+    looks = world.changes.reads["rounds"]
+    assert world.progress.looks == 1  # nothing was told since
     await world.end("task")
     seen = await asyncio.gather(*watchers)
     assert looks <= 42 and all(states[-1] is TaskStatus.SUCCEEDED for states in seen)
@@ -134,22 +219,24 @@ async def test_nobody_watching_means_nobody_looking(world: World) -> None:
     await anext(watch)
     await watch.aclose()
     await asyncio.sleep(2 * POLL)
-    looks = world.progress.looks
+    looks = world.changes.reads["rounds"]
     await asyncio.sleep(5 * POLL)
-    assert world.progress.looks == looks and not world.feeds._followers
+    assert world.changes.reads["rounds"] == looks and not world.feeds._followers
     assert world.feeds._loop is not None and world.feeds._loop.done()
 
 
 @pytest.mark.parametrize("broken", [ServiceUnavailable("away"), RuntimeError("a defect")])
-async def test_a_look_that_fails_is_repeated(world: World, broken: Exception) -> None:
-    """Watchers wait, and go on when the records are back."""
+@pytest.mark.parametrize("part", ["changes", "progress"])
+async def test_a_look_that_fails_is_repeated(world: World, broken: Exception, part: str) -> None:
+    """Watchers wait, and are told what they missed when the records are back."""
     await world.add("task")
     watch = world.feeds.watch("default", "task")
     await anext(watch)
-    world.progress.broken = broken
-    await asyncio.sleep(5 * POLL)
-    world.progress.broken = None
+    store = world.changes if part == "changes" else world.progress
+    store.broken = broken
     await world.tell("task", 70)
+    await asyncio.sleep(5 * POLL)
+    store.broken = None
     await asyncio.wait_for(_until_percent(watch, 70), 10)
 
 
@@ -237,31 +324,6 @@ async def test_a_project_watch_sees_a_task_that_begins_and_ends_between_looks(wo
         await world.add("third")
         assert (await anext(watch)).record.task_id == "third"
     await watch.aclose()
-
-
-class CountingChanges(ChangeStore):
-    """Counts what is read."""
-
-    def __init__(self, database: Database) -> None:
-        super().__init__(database)
-        self.reads: Counter[str] = Counter()
-
-    async def heads(self, project_names: Collection[str]) -> Mapping[str, int]:
-        """Once per round."""
-        self.reads["rounds"] += 1
-        return await super().heads(project_names)
-
-    async def after(self, project_name: str, number: int, task_id: str = "") -> Sequence[Change]:
-        """Once per round with changes."""
-        self.reads["changes"] += 1
-        return await super().after(project_name, number, task_id)
-
-    async def shown(self, task_ids: Collection[str]) -> Sequence[tuple[Change, TaskRecord]]:
-        """Once for each state."""
-        found = await super().shown(task_ids)
-        assert not any(record.request_json or record.work_json for _, record in found)
-        self.reads["states"] += len(found)
-        return found
 
 
 async def test_many_watchers_of_a_project_read_it_once(world: World, database: Database) -> None:
