@@ -1,7 +1,10 @@
 """Small files that cost much to look at."""
 
+import io
 import struct
 import zlib
+
+from PIL import Image
 
 
 def box(kind: bytes, *parts: bytes) -> bytes:
@@ -98,6 +101,17 @@ def gif(width: int, height: int, frames: int) -> bytes:
     """An animation of single pixels on a canvas."""
     frame = b"\x21\xf9\x04\x08\x04\0\0\0\x2c" + struct.pack("<HHHHB", 0, 0, 1, 1, 0) + b"\x02\x02\x44\x01\x00"
     return b"GIF89a" + struct.pack("<HHBBB", width, height, 0x80, 0, 0) + bytes(6) + frame * frames + b"\x3b"
+
+
+def webp(width: int, height: int) -> bytes:
+    """An animation of two small frames on a canvas of this size."""
+    made = io.BytesIO()
+    frames = [Image.new("RGB", (16, 16), colour) for colour in ("red", "blue")]
+    frames[0].save(made, format="WEBP", lossless=True, save_all=True, append_images=frames[1:])
+    data = bytearray(made.getvalue())
+    at = data.index(b"VP8X") + 12
+    data[at : at + 6] = (width - 1).to_bytes(3, "little") + (height - 1).to_bytes(3, "little")
+    return bytes(data)
 
 
 def _chunk(kind: bytes, data: bytes) -> bytes:

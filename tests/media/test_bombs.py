@@ -30,6 +30,7 @@ GIB = 1 << 30
 BOMBS: dict[str, Callable[[], bytes]] = {
     "a canvas of a GIF": lambda: bombs.gif(6500, 6500, 10),
     "a canvas of an APNG": lambda: bombs.apng(6500, 6500, 10),
+    "a canvas of a WebP": lambda: bombs.webp(16384, 16384),
     "configurations that are compressed": lambda: bombs.matroska(
         90, private=zlib.compress(bytes(9_900_000), 9), compressed=True
     ),

@@ -6,9 +6,9 @@ import io
 from typing import Any, BinaryIO
 
 from av.container import InputContainer
-from PIL import Image
 
 from reelmill_server.errors import MediaLimitExceeded, UnsupportedFormat
+from reelmill_server.media.libav.pillow import UNREADABLE, opened
 from reelmill_server.model.capability import Limits
 
 _HEIF, _WEBP = "mov,mp4,m4a,3gp,3g2,mj2", "webp_pipe"  # which FFmpeg 9 no longer takes for animated ones: it reads them
@@ -42,11 +42,11 @@ def composed(file: BinaryIO, pieces: int, limits: Limits) -> BinaryIO:
     file.seek(0)
     made = io.BytesIO()
     try:
-        with Image.open(file, formats=["AVIF", "WEBP"]) as image:
+        with opened(file, ("AVIF", "WEBP")) as image:
             frames = getattr(image, "n_frames", 1)
             _check(image.width * image.height, frames, limits)
             image.save(made, format="PNG", compress_level=1, save_all=frames > 1)
-    except (OSError, ValueError, SyntaxError) as error:
+    except UNREADABLE as error:
         raise UnsupportedFormat(
             f"the file is an image of {pieces} pieces (a grid, or with alpha), which can be put together of AVIF and WebP only"
         ) from error

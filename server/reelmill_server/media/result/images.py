@@ -6,12 +6,11 @@ from itertools import pairwise, repeat
 from pathlib import Path
 from typing import Any
 
-from PIL import Image
-
 from reelmill_server.checksums import checksum
 from reelmill_server.errors import InvalidMedia, OutputInvalid
 from reelmill_server.media.image.stills import WrittenImage, tile_place
 from reelmill_server.media.libav.log import error_text
+from reelmill_server.media.libav.pillow import UNREADABLE, opened
 from reelmill_server.media.result.files import Result
 from reelmill_server.model.image_request import ImageKind
 from reelmill_server.model.plan import ImagePlan
@@ -48,11 +47,11 @@ def image_results(
 def _check(file: WrittenImage, plan: ImagePlan) -> None:
     where = f"{plan.field}: {plan.kind} {file.number}"
     try:
-        with Image.open(file.path) as image:
+        with opened(file.path) as image:
             shown = getattr(image, "n_frames", 1)
             size = image.size
             played = Fraction(sum(map(_loaded, repeat(image), range(shown)))) / 1000
-    except (OSError, ValueError, SyntaxError) as error:
+    except UNREADABLE as error:
         raise OutputInvalid(f"{where} cannot be read back: {error_text(error)}") from error
     # libav's encoders need not store frames again that look like the one before.
     most = len(file.times) if plan.kind is ImageKind.ANIMATION else 1
