@@ -21,14 +21,15 @@ import sys
 import tempfile
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import ExitStack, contextmanager, suppress
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from functools import partial
 from multiprocessing import forkserver
 from pathlib import Path
 from typing import Any
 from unittest.mock import patch
 
-from reelmill_server.model.capability import Limits, SandboxMode
+from reelmill_server.model.capability import Capability, Limits, SandboxMode
+from reelmill_server.model.request import ConvertRequest, TargetSpec, VideoSpec
 from reelmill_server.worker import messages
 from reelmill_server.worker.child import main as child
 from reelmill_server.worker.child.context import Attempt
@@ -414,10 +415,17 @@ def a_victim(folder: Path) -> Iterator[Victim]:
         )
 
 
-async def reached(folder: Path, mode: SandboxMode) -> list[str]:
-    """Return what a subverted child reaches that is confined as `mode` says."""
+async def reached(folder: Path, mode: SandboxMode, *, devices: bool = False) -> list[str]:
+    """Return what a subverted child reaches that is confined as `mode` says; with `devices`, it may encode with a GPU."""
+    encoder = Capability("h264_nvenc", "h264", "nvenc", available=True)
+    target = TargetSpec(0, "file:///out.mp4", "mp4", video=VideoSpec("h264"))
+    request = ConvertRequest("task", "default", (), (target,))
     with a_victim(folder) as victim, patch.object(child_process, "enter", partial(subverted, asdict(victim))):
-        assignment = messages.Assignment("probe", Limits(sandbox=mode), directory=victim.path("scratch/own"))
+        own = victim.path("scratch/own")
+        assignment = messages.Assignment("probe", Limits(sandbox=mode), directory=own)
+        if devices:
+            assignment = replace(assignment, request=request, capabilities=(encoder,))
+            assert assignment.uses_devices
         async with child_process.start(assignment) as process:
             message = await process.receive(60)
     assert isinstance(message, messages.Failed), message

@@ -43,6 +43,12 @@ async def test_a_subverted_child_reaches_nothing(tmp_path: Path) -> None:
     assert await hostile.reached(tmp_path, "require") == []
 
 
+async def test_one_that_may_use_a_gpu_reaches_what_its_driver_needs(tmp_path: Path) -> None:
+    """And nothing more: CUDA reads /proc/self/maps, and shares memory without a file."""
+    with_proc = {"connections of the machine", "the same by its thread", "mounts of the machine"}
+    assert set(await hostile.reached(tmp_path, "require", devices=True)) == {*with_proc, "memory that counts for nobody"}
+
+
 @pytest.fixture(scope="module")
 def as_nobody() -> list[str]:
     """A command that runs this version of Python, with these modules, as a user without powers."""

@@ -12,7 +12,7 @@ from collections.abc import Mapping
 
 import pytest
 
-from reelmill_server.worker.child.seccomp import SeccompError, conditions, program
+from reelmill_server.worker.child.seccomp import WIDENED, SeccompError, conditions, program
 from reelmill_server.worker.child.syscalls import NEWEST, NUMBERS
 
 PID = 4242
@@ -173,10 +173,14 @@ def test_calls_of_another_architecture_end_the_process() -> None:
     assert verdict("x86_64", 11, arch=i386) == KILLED
 
 
-def test_accelerators_take_any_ioctl() -> None:
-    """Their drivers have thousands; which devices, is Landlock's to say."""
-    number = NUMBERS["ioctl"][0]
-    assert number is not None and verdict("x86_64", number, (3, 0xC0406400), devices=True) == ALLOWED
+@pytest.mark.parametrize("machine", MACHINES)
+@pytest.mark.parametrize("rule", RULES)
+def test_accelerators_widen_what_the_table_says_and_nothing_else(machine: str, rule: str) -> None:
+    """Any request of a driver, and the memory that it shares: which devices, is Landlock's to say."""
+    name, arguments, expected = RULES[rule]
+    number = NUMBERS[name][list(MACHINES).index(machine)]
+    widened = ALLOWED if name in WIDENED else expected
+    assert number is not None and verdict(machine, number, arguments, devices=True) == widened
 
 
 def test_an_unknown_machine_is_named() -> None:

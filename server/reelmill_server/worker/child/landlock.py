@@ -79,7 +79,7 @@ _OF_DRIVERS = (
     "/proc/devices",
     "/proc/driver/nvidia",
     "/proc/modules",
-    "/proc/self",  # with the connections of the machine, in "net"
+    "/proc/self",  # CUDA reads its maps; with the connections of the machine, in "net"
     "/sys/class",
     "/sys/dev/char",
     "/sys/devices",

@@ -52,15 +52,26 @@ class Argument:
     pointer: bool = False
 
 
+WIDENED: Mapping[str, str] = {
+    "ioctl": "drivers have thousands of requests, and NVIDIA's carry no type to filter by",
+    "mmap": "CUDA shares memory without a file with its driver, at addresses of its own",
+}
+"""Calls whose arguments may be any in children that may use an accelerator, and why."""
+
+
 def conditions(pid: int, devices: bool) -> Mapping[str, tuple[Argument, ...]]:
-    """Return what the arguments of a call must be; of others, any are allowed. `devices`: any `ioctl`, for accelerators."""
+    """Return what the arguments of a call must be; of others, any are allowed. `devices`: not of those that are `WIDENED`."""
+    return {name: () if devices and name in WIDENED else arguments for name, arguments in _conditions(pid).items()}
+
+
+def _conditions(pid: int) -> Mapping[str, tuple[Argument, ...]]:
     own = Argument(0, (0, pid))
     return {
         "mmap": (Argument(3, (_MAP_PRIVATE, _MAP_PRIVATE | _MAP_ANONYMOUS, _MAP_SHARED, _MAP_SHARED_VALIDATE), _MAP_KINDS),),
         # A thread of this process, in its namespaces: no other process.
         "clone": (Argument(0, (_CLONE_THREAD,), _CLONE_THREAD | _CLONE_NEW),),
         "fcntl": (Argument(1, _COMMANDS_OF_FCNTL),),
-        "ioctl": () if devices else (Argument(1, _COMMANDS_OF_IOCTL),),
+        "ioctl": (Argument(1, _COMMANDS_OF_IOCTL),),
         # `abort` and `raise` of this process.
         "kill": (Argument(0, (pid,)),),
         "tgkill": (Argument(0, (pid,)),),
