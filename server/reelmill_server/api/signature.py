@@ -52,6 +52,9 @@ def acs3(method: str, path: str, query: Sequence[tuple[str, str]], headers: Mapp
     digest = sha256(body).hexdigest()
     if not hmac.compare_digest(digest.encode(), as_bytes(_one(headers, "x-acs-content-sha256").lower())):
         raise NotSigned("x-acs-content-sha256 is not that of the body")
+    # Names are signed as they are, in the order of their pairs: with a `&`, or twice, the same text may have another meaning.
+    if len({name for name, _ in query}) != len(query) or any(encoded(name) != name for name, _ in query):
+        raise NotSigned("a parameter is given twice, or its name has other characters than letters, digits and -_.~")
     canonical_query = "&".join(f"{name}={encoded(value)}" if value else f"{name}=" for name, value in sorted(query))
     canonical_headers = "".join(f"{name}:{_one(headers, name).strip()}\n" for name in sorted(signed))
     canonical = f"{method}\n{path}\n{canonical_query}\n{canonical_headers}\n{names}\n{digest}"
@@ -71,6 +74,8 @@ def hmac_sha1(method: str, parameters: Sequence[tuple[str, str]]) -> Signed:
     given = dict(parameters)
     if len(given) != len(parameters):
         raise NotSigned("a parameter is given twice")
+    if not given.get("Action"):
+        raise NotSigned("the signature does not cover Action")
     if given.get("SignatureMethod") != "HMAC-SHA1" or given.get("SignatureVersion", "1.0") != "1.0":
         raise NotSigned("expected SignatureMethod HMAC-SHA1, version 1.0")
     pairs = sorted((encoded(name), encoded(value)) for name, value in parameters if name != "Signature")

@@ -266,6 +266,24 @@ async def test_links_and_pictures_of_other_pages_change_nothing(path: str, heade
         assert response.status == status
 
 
+@pytest.mark.parametrize(
+    ("path", "headers", "body"),
+    [
+        ("/?Action=GetTask&ProjectName=p&TaskId=t", {"x-acs-action": "CancelTask"}, b""),
+        ("/?Action=GetTask&ProjectName=p", {"Content-Type": "application/json"}, b"TaskId=t"),
+        ("/?Action=GetTask&ProjectName=p", {"Content-Type": "text/plain"}, b"TaskId=t"),
+    ],
+)
+async def test_what_a_signature_does_not_cover_changes_no_action(path: str, headers: dict[str, str], body: bytes) -> None:
+    """A header that older SDKs do not sign, or a type by which a form that is signed would be none."""
+    async with front() as session:
+        form = {"Content-Type": "application/x-www-form-urlencoded"}
+        async with session.post("/?Action=GetTask&ProjectName=p", headers=form, data=b"TaskId=t") as response:
+            assert response.status == 200
+        async with session.post(path, headers=headers, data=body) as response:
+            assert (response.status, (await response.json())["Code"]) == (400, "InvalidArgument")
+
+
 async def test_more_connections_than_allowed_are_closed() -> None:
     """At once, and those before go on."""
     async with serving(pretended_front(), most=2) as url:

@@ -57,6 +57,11 @@ def test_a_signature_holds_for_the_whole_request() -> None:
     assert not read(signed_headers(), [*QUERY, ("More", "1")]).matches(SECRET)
     with pytest.raises(NotSigned, match="not that of the body"):
         read(signed_headers(), body=b"more")
+    # What is signed for these is the same text.
+    (project, name), tags, _ = QUERY
+    for other in ([(f"{project}={name}&Tags", tags[1]), QUERY[2]], [*QUERY, QUERY[0]]):
+        with pytest.raises(NotSigned, match="twice, or its name"):
+            read(signed_headers(), other)
 
 
 @pytest.mark.parametrize("without", ["host", "x-acs-action", "x-acs-date", "x-acs-signature-nonce"])
@@ -105,7 +110,13 @@ def test_signatures_of_older_sdks() -> None:
     """The same holds for them."""
     assert hmac_sha1("GET", old()).matches(SECRET)
     assert not hmac_sha1("POST", old()).matches(SECRET) and not hmac_sha1("GET", old(Action="DeleteProject")).matches(SECRET)
-    for wrong in (old(SignatureMethod="HMAC-MD5"), old(Timestamp=""), old(SignatureNonce=""), [*old(), ("Action", "x")]):
+    for wrong in (
+        old(SignatureMethod="HMAC-MD5"),
+        old(Timestamp=""),
+        old(SignatureNonce=""),
+        old(Action=""),
+        [*old(), ("Action", "x")],
+    ):
         with pytest.raises(NotSigned):
             hmac_sha1("GET", wrong)
 

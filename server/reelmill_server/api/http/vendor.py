@@ -74,11 +74,15 @@ class _Parts:
     """A request taken apart: its action, its parameters, and what shows who makes it."""
 
     def __init__(self, request: web.Request, body: bytes) -> None:
-        query = _pairs(request.raw_path.partition("?")[2])
-        form = _pairs(body.decode("utf-8", "surrogateescape")) if request.content_type == _FORM else []
+        if body and request.content_type != _FORM:
+            raise InvalidArgument(f"the body of an action has parameters, as {_FORM}")
+        query, form = _pairs(request.raw_path.partition("?")[2]), _pairs(body.decode("utf-8", "surrogateescape"))
         self.parameters = dict(query + form)
         headers = {name.lower(): request.headers.getall(name) for name in request.headers}
-        self.action = request.headers.get("x-acs-action") or self.parameters.get("Action", "")
+        names = {name for name in (*headers.get("x-acs-action", ()), self.parameters.get("Action", "")) if name}
+        if len(names) > 1:  # signatures of older SDKs cover the parameter only
+            raise InvalidArgument("x-acs-action and Action name different actions")
+        self.action = "".join(names)
         self.bearer = request.headers.get("x-acs-bearer-token") or self.parameters.get("BearerToken", "")
         self.signed: Signed | NotSigned | None = None
         try:
