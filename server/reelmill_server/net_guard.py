@@ -20,8 +20,19 @@ import aiohttp
 from aiohttp.abc import AbstractResolver, ResolveResult
 from yarl import URL
 
-# These embed IPv4 addresses (NAT64, 6to4, Teredo) and could lead into a private network.
-_EMBEDDING = tuple(ipaddress.ip_network(text) for text in ("64:ff9b::/96", "64:ff9b:1::/48", "2002::/16", "2001::/32"))
+# IPv6 addresses of hosts; among the others are old forms of IPv4 addresses (::127.0.0.1) and of local ones.
+_UNICAST = ipaddress.ip_network("2000::/3")
+_NOT_PUBLIC = tuple(
+    ipaddress.ip_network(text)
+    for text in (
+        # IPv4 addresses inside IPv6 ones (6to4, Teredo), which could lead into a private network; its relays.
+        *("2002::/16", "2001::/32", "192.88.99.0/24"),
+        # Of protocols and documentation, which Python's list has in part.
+        *("192.0.0.0/24", "3fff::/20"),
+        # What a cloud tells its machines about themselves at a public address.
+        "168.63.129.16/32",
+    )
+)
 _NUMBER = re.compile(r"\d+|0x[0-9a-f]*")
 _RESOLVER_THREADS = 8
 
@@ -38,9 +49,9 @@ def is_public(host: str) -> bool | None:
     if isinstance(ip, ipaddress.IPv6Address):
         if ip.ipv4_mapped:
             ip = ip.ipv4_mapped
-        elif any(ip in network for network in _EMBEDDING):
+        elif ip not in _UNICAST:
             return False
-    return ip.is_global and not ip.is_multicast
+    return ip.is_global and not ip.is_multicast and not any(ip in network for network in _NOT_PUBLIC)
 
 
 class Refusal(StrEnum):

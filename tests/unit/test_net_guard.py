@@ -28,6 +28,8 @@ def receiver() -> Iterator[Receiver]:
         *((address, False) for address in "127.0.0.1 10.1.2.3 172.16.0.1 192.168.1.1 169.254.169.254 100.64.0.1".split()),
         *((address, False) for address in "0.0.0.0 224.0.0.1 ::1 :: fe80::1 fe80::1%eth0 fd00::1 ::ffff:127.0.0.1".split()),
         *((address, False) for address in "64:ff9b::7f00:1 64:ff9b::808:808 2002:7f00:1:: 2001:0:7f00:1::".split()),
+        *((address, False) for address in "::127.0.0.1 ::ffff:0:127.0.0.1 64:ff9b:1::7f00:1 fec0::1 5f00::1 e000::1".split()),
+        *((address, False) for address in "192.0.0.192 192.88.99.1 168.63.129.16 3fff::1 fd00:ec2::254".split()),
         *((name, None) for name in ("example.com", "127.1", "")),
     ],
 )
