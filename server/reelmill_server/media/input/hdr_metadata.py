@@ -15,6 +15,8 @@ _LUMINANCE_UNITS = 10_000
 _MASTERING = struct.Struct("=20i2i")
 # AVContentLightMetadata
 _LIGHT = struct.Struct("=2I")
+# What HEVC's SEI messages hold (ITU-T H.265, D.2.28 and D.2.35), and AV1's metadata alike.
+_POINT_BOUND, _LUMINANCE_BOUND, _LIGHT_BOUND = 1 << 16, 1 << 32, 1 << 16
 
 
 def hdr_metadata_of(frame: VideoFrame, codec: str) -> tuple[MasteringDisplay | None, ContentLight | None]:
@@ -26,12 +28,14 @@ def hdr_metadata_of(frame: VideoFrame, codec: str) -> tuple[MasteringDisplay | N
         mastering = _mastering(data)
     data = frame_data(frame, codec, Type.CONTENT_LIGHT_LEVEL)
     if data is not None and len(data) >= _LIGHT.size:
-        content_light = ContentLight(*_LIGHT.unpack_from(data))
+        levels = _LIGHT.unpack_from(data)
+        content_light = ContentLight(*levels) if max(levels) < _LIGHT_BOUND else None
     return mastering, content_light
 
 
 def _mastering(data: bytes) -> MasteringDisplay | None:
-    """Return the mastering display; None when it is incomplete, since encoders take primaries and luminance together only."""
+    """Return the mastering display; None when it is incomplete, since encoders take primaries and luminance together only, and
+    when its numbers are such as no stream can hold."""
     if len(data) < _MASTERING.size:
         return None
     *numbers, has_primaries, has_luminance = _MASTERING.unpack_from(data)
@@ -42,4 +46,6 @@ def _mastering(data: bytes) -> MasteringDisplay | None:
     points = [round(value * _CHROMATICITY_UNITS) for value in values[:8]]
     red, green, blue, white = zip(points[::2], points[1::2], strict=True)
     least, greatest = (round(value * _LUMINANCE_UNITS) for value in values[8:])
+    if not all(0 <= point < _POINT_BOUND for point in points) or not 0 <= least <= greatest < _LUMINANCE_BOUND:
+        return None
     return MasteringDisplay(red, green, blue, white, least, greatest)
