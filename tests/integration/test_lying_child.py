@@ -170,6 +170,7 @@ PLANS: dict[str, Callable[[Message], list[Message]]] = {
         ],
     ),
     "20,000 chunks": _of_kind("planned", lambda message: message.update(split=_split(20_000))),
+    "chunks that nobody asked for": _of_kind("planned", lambda message: message.update(split=_split(2))),
 }
 PACKAGES = {
     "segments beside": _of_kind("planned", _package(prefix="file:///victim-")),

@@ -25,7 +25,6 @@ _OF_THE_SERVICE = {
     errors.DriverFailed,
 }
 _CODES = {kind.code for kind in all_errors()} - {kind.code for kind in _OF_THE_SERVICE}
-_MOST_CHUNKS = 1000
 _INT32, _INT64 = 1 << 31, 1 << 63
 # In the protos, these numbers have 64 bits, and all others 32.
 _WIDE = frozenset(
@@ -76,14 +75,25 @@ def _check_numbers(name: str, value: object) -> None:
 
 
 def check_plan(assignment: messages.Assignment, plan: Plan, split: Split | None) -> None:
-    """Raise OutputInvalid for a plan with an accelerator that the child may not use, or cut into more chunks than any
-    task has: each is an activity of the engine.
+    """Raise OutputInvalid for a plan with an accelerator that the child may not use, or cut in another way than the assignment
+    asks for: each chunk is an activity of the engine.
     """
     used = {stream.device for target in plan.targets for stream in target.streams} - {"", SOFTWARE}
     if used and not assignment.uses_devices:
         raise OutputInvalid("the child plans with an accelerator that it may not use")
-    if split and len(split.units) > _MOST_CHUNKS:
-        raise OutputInvalid("the child cuts its plan into more chunks than any task has")
+    if split and not _is_asked_for(assignment, split):
+        raise OutputInvalid("the child cuts its plan into other chunks than those that it was asked for")
+
+
+def _is_asked_for(assignment: messages.Assignment, split: Split) -> bool:
+    """Return whether chunks are those of the assignment, or as its rule allows; the sound of a task may be one more."""
+    if assignment.split is not None:
+        return split == assignment.split
+    if assignment.rule is None:
+        return not split.units
+    most = assignment.rule.parallelism or max(assignment.rule.most, 2)
+    numbers = [unit.number for unit in split.units]
+    return split.chunks <= most and len(numbers) <= most + 1 and numbers == [*range(len(numbers))]
 
 
 def is_known(assignment: messages.Assignment, lost: messages.EncoderLost) -> bool:
