@@ -6,11 +6,9 @@ import uuid
 from collections.abc import AsyncIterator, Callable, Iterator, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager, contextmanager
 from dataclasses import dataclass, replace
-from pathlib import Path
-from typing import TypeVar
 
 from reelmill_server import descriptors
-from reelmill_server.errors import InternalError, ServiceUnavailable, Timeout, WorkerBusy
+from reelmill_server.errors import WorkerBusy
 from reelmill_server.model.capability import Report
 from reelmill_server.model.chunked_plan import ChunkedPlan, KeptFile
 from reelmill_server.model.needs import FAST, Needs
@@ -18,7 +16,7 @@ from reelmill_server.model.preview import Preview
 from reelmill_server.model.publication import Claim, PendingFile
 from reelmill_server.model.request import ConvertRequest, Credentials
 from reelmill_server.model.task import Artifact, Progress, TaskPhase
-from reelmill_server.model.units import Split, SplitRule, UnitFile
+from reelmill_server.model.units import SplitRule
 from reelmill_server.storage.base import Storage, Upload
 from reelmill_server.storage.publication import withdraw
 from reelmill_server.storage.shared_scratch import SharedScratch
@@ -27,20 +25,19 @@ from reelmill_server.telemetry.metrics import Metrics
 from reelmill_server.worker import messages
 from reelmill_server.worker.parent.admission import Admission
 from reelmill_server.worker.parent.capabilities import Capabilities, Lease
-from reelmill_server.worker.parent.chunk_cache import ChunkCache, KeptChunk
 from reelmill_server.worker.parent.counters import count_results, count_usage
-from reelmill_server.worker.parent.early_upload import EarlyUpload, check_own, inside, uploading_early, uploads_of
+from reelmill_server.worker.parent.early_upload import EarlyUpload, uploading_early, uploads_of
 from reelmill_server.worker.parent.heartbeat import Heartbeat, heartbeats
+from reelmill_server.worker.parent.kept_chunks import Chunk, KeptChunks
 from reelmill_server.worker.parent.looks import Looks
+from reelmill_server.worker.parent.opening import Opener
 from reelmill_server.worker.parent.publish_guard import PublishGuard
-from reelmill_server.worker.parent.range_server import RangeServer
 from reelmill_server.worker.parent.result_cache import ResultCache
-from reelmill_server.worker.parent.stall_watch import Bounds, look_bounds
+from reelmill_server.worker.parent.stall_watch import Bounds
 from reelmill_server.worker.parent.supervisor import AttemptContext, InspectionResult, Supervisor
 from reelmill_server.worker.parent.waiting_child import Reserve
 from reelmill_server.worker.parent.workspace import Scratch
 
-T = TypeVar("T")
 _FAST_WAIT_SECONDS = 3.0  # a task on the fast queue is soon done elsewhere, and another project's may be next here
 _AVOIDED = "its driver failed in an earlier attempt"
 _INSPECT_WAIT_SECONDS = 10.0  # of the time that a caller is willing to wait
@@ -70,16 +67,6 @@ class _Task:
     def small_only(self) -> bool:
         """Whether a task that is not small is deferred."""
         return self.lane == FAST
-
-
-@dataclass(frozen=True)
-class _Chunk:
-    """An encoded chunk of a task, whose files are in a directory."""
-
-    task_id: str
-    split: Split
-    number: int
-    directory: Path
 
 
 @contextmanager
@@ -116,14 +103,14 @@ class Attempts:
         """
         self._fast, self._inspections = Looks(admission, fast_slots), Looks(admission, inspect_slots)
         self._shared, self._supervisor = shared, Supervisor(capabilities, scratch, bounds, metrics, reserve)
+        self._opener = Opener(storage, scratch, capabilities, bounds, metrics, shared)
+        self._chunks = KeptChunks(shared, scratch)
         self.capabilities, self.admission = capabilities, admission
         self._name, self._storage, self._scratch, self._bounds, self._metrics = name, storage, scratch, bounds, metrics
 
     async def erase(self, task_id: str) -> None:
         """Remove the files that chunks of a task left in shared scratch."""
-        if self._shared is None:
-            raise ServiceUnavailable("this worker has no scratch_uri")
-        await self._shared.erase(task_id)
+        await self._chunks.erase(task_id)
 
     async def withdraw(self, credentials: Credentials, files: Sequence[PendingFile]) -> None:
         """Remove what a lost attempt published, as far as it is still there."""
@@ -150,8 +137,8 @@ class Attempts:
                 return await self._inspect(action, request)
 
     async def _inspect(self, action: str, request: ConvertRequest) -> InspectionResult:
-        async with self._reading(request) as range_server:
-            assignment = await self._assignment(request, range_server)
+        async with self._opener.reading(request) as range_server:
+            assignment = await self._opener.open(request, range_server)
             if action == "plan":
                 return await self._supervisor.inspect(
                     replace(assignment, action="plan", rule=self._rule(request)), range_server
@@ -216,48 +203,23 @@ class Attempts:
         assert needs.chunked
         async with heartbeats(report, show) as heartbeat:
             with _busy_without_descriptors(), self.capabilities.lease() as lease:
-                if found := await self._kept_before(request, needs.chunked.split, number, PublishGuard(claim)):
+                if found := await self._chunks.from_retried(request, needs.chunked.split, number, PublishGuard(claim)):
                     return found.files, found.warnings
                 admitted = self._admitted(needs, least_bytes, lane, heartbeat, lease)
                 async with (
                     admitted as held,
-                    self._reading(request) as range_server,
+                    self._opener.reading(request) as range_server,
                     self._scratch.attempt(request.task_id) as directory,
                 ):
-                    opened = await self._assignment(request, range_server)
+                    opened = await self._opener.open(request, range_server)
                     cut = replace(opened, plan=needs.chunked.plan, split=needs.chunked.split, unit=number)
                     assignment = replace(cut, action="encode_unit", directory=str(directory), held_bytes=held)
                     made = await self._supervisor.unit(assignment, range_server, heartbeat)
                     count_usage(self._metrics, lane, "unit", made.usage)
                     with tracing.span("keep"):
-                        chunk = _Chunk(request.task_id, needs.chunked.split, number, directory)
-                        return await self._keep(chunk, made.files, made.warnings, PublishGuard(claim)), made.warnings
-
-    async def _kept_before(self, request: ConvertRequest, split: Split, number: int, guard: PublishGuard) -> KeptChunk | None:
-        """Return a chunk that the retried task kept, in the scratch of this one; None if there is none."""
-        if self._shared is None or not request.retry_of:
-            return None
-        async with self._scratch.attempt(request.task_id) as directory:
-            found = await ChunkCache(self._shared, split, number).load(request.retry_of, directory)
-            if found is None:
-                return None
-            chunk = _Chunk(request.task_id, split, number, directory)
-            files = tuple(kept.file for kept in found.files)
-            return replace(found, files=await self._keep(chunk, files, found.warnings, guard))
-
-    async def _keep(
-        self, chunk: "_Chunk", files: Sequence[UnitFile], warnings: tuple[str, ...], guard: PublishGuard
-    ) -> tuple[KeptFile, ...]:
-        if self._shared is None:
-            raise InternalError("the worker has no scratch_uri, where parts of tasks are kept")
-        paths = {file.path: inside(chunk.directory, file.path) for file in files}
-        for path in paths.values():
-            check_own(path)
-        uris = await self._shared.keep(chunk.task_id, f"{chunk.number}-{uuid.uuid4().hex[:8]}", paths, guard.check)
-        kept = tuple(KeptFile(file, uris[file.path]) for file in files)
-        cache = ChunkCache(self._shared, chunk.split, chunk.number)
-        await cache.store(chunk.task_id, KeptChunk(kept, warnings), chunk.directory, guard.check)
-        return kept
+                        chunk = Chunk(request.task_id, needs.chunked.split, number, directory)
+                        kept = await self._chunks.keep(chunk, made.files, made.warnings, PublishGuard(claim))
+                    return kept, made.warnings
 
     @asynccontextmanager
     async def _admitted(
@@ -301,14 +263,15 @@ class Attempts:
     async def _convert(self, task: "_Task") -> tuple[tuple[Artifact, ...], tuple[str, ...]]:
         request, heartbeat, lease = task.request, task.heartbeat, task.lease
         storage = self._storage.acting_as(request.credentials)
-        async with self._reading(request) as range_server:
+        async with self._opener.reading(request) as range_server:
             begun = time.monotonic()
             with tracing.span("open"):
-                opened = await self._assignment(request, range_server)
+                opened = await self._opener.open(request, range_server)
                 if task.small_only:
                     opened = replace(opened, rule=self._rule(request))
                 elif task.chunked:
-                    opened = await self._joining(opened, task.chunked, task.kept, range_server)
+                    joined = await self._opener.open_kept(task.kept, range_server)
+                    opened = replace(opened, plan=task.chunked.plan, split=task.chunked.split, joined=joined)
             self._metrics.stage_seconds.labels("open").observe(time.monotonic() - begun)
             async with self._scratch.attempt(request.task_id) as directory:
                 assignment = replace(opened, action="convert", directory=str(directory), held_bytes=task.held_bytes)
@@ -340,56 +303,6 @@ class Attempts:
     def _result_cache(self, assignment: messages.Assignment) -> ResultCache | None:
         """Return the cache of results of the assignment's task, None if this worker has no shared scratch."""
         return ResultCache(self._shared, assignment) if self._shared else None
-
-    async def _joining(
-        self, opened: messages.Assignment, chunked: ChunkedPlan, kept: Sequence[KeptFile], range_server: RangeServer
-    ) -> messages.Assignment:
-        """Return the assignment for joining the files of chunks."""
-        if self._shared is None:
-            raise InternalError("the worker has no scratch_uri, where parts of tasks are kept")
-        joined = [messages.JoinedFile(part.file, await range_server.adopt(await self._shared.open(part.uri))) for part in kept]
-        return replace(opened, plan=chunked.plan, split=chunked.split, joined=tuple(joined))
-
-    @asynccontextmanager
-    async def _reading(self, request: ConvertRequest) -> AsyncIterator[RangeServer]:
-        """Serve sources, read with the task's credentials, during the block."""
-        with self._scratch.cache() as cache:
-            range_server = RangeServer(self._storage.acting_as(request.credentials), cache, self._bounds.max_source_bytes)
-            try:
-                yield range_server
-            finally:
-                await asyncio.shield(range_server.close())
-                self._metrics.source_bytes_total.inc(range_server.fetched_bytes)
-                self._metrics.source_block_total.labels("Hit").inc(range_server.hits)
-                self._metrics.source_block_total.labels("Miss").inc(range_server.misses)
-
-    async def _assignment(self, request: ConvertRequest, range_server: RangeServer) -> messages.Assignment:
-        """Return an assignment to probe the sources of `request`; all files that the child reads are opened.
-
-        Raises Timeout if that takes too long.
-        """
-        try:
-            async with asyncio.timeout(self._bounds.look_seconds):
-                return await self._opened(request, range_server)
-        except TimeoutError:
-            raise Timeout(f"opening the sources took longer than {self._bounds.look_seconds:.0f} s") from None
-
-    async def _opened(self, request: ConvertRequest, range_server: RangeServer) -> messages.Assignment:
-        sources = [await range_server.open(source.uri) for source in request.sources]
-        subtitles = [[(await range_server.open(file.uri))[0] for file in source.subtitles] for source in request.sources]
-        return messages.Assignment(
-            action="probe",
-            limits=self._bounds.limits,
-            request=request,
-            sources=tuple(ref for ref, _ in sources),
-            subtitles=tuple(map(tuple, subtitles)),
-            watermarks={uri: (await range_server.open(uri))[0] for uri in request.watermark_uris},
-            modified_us=tuple(modified_us for _, modified_us in sources),
-            capabilities=(*self.capabilities.encoders, *self.capabilities.detectors, *self.capabilities.filters),
-            encoder_order=self._bounds.encoder_order,
-            look=look_bounds(self._bounds, range_server),
-            previews=self._bounds.previews,
-        )
 
     async def _publish(self, early_upload: EarlyUpload, uploads: Sequence[Upload], guard: PublishGuard) -> None:
         """Publish the outputs. A cancel does not interrupt it in the middle of a file: the guard does, between two files."""
