@@ -50,11 +50,11 @@ def manifests(request: pytest.FixtureRequest, everything: tuple[Manifest, ...]) 
     return everything if request.param == EVERYTHING else render(request.param)
 
 
-def _settings(workload: Workload, monkeypatch: pytest.MonkeyPatch) -> Settings:
-    """What the program makes of a workload's environment and arguments."""
+def _settings(workload: Workload, monkeypatch: pytest.MonkeyPatch, more: Mapping[str, str] | None = None) -> Settings:
+    """What the program makes of a workload's environment and arguments, and of variables beside them."""
     for setting in SETTINGS.values():
         monkeypatch.delenv(setting.variable, raising=False)
-    for name, value in workload.environment(SECRETS).items():
+    for name, value in (workload.environment(SECRETS) | dict(more or {})).items():
         monkeypatch.setenv(name, value)
     monkeypatch.setattr(command_line, "_pem_problem", lambda path: "")  # the files are in the pod
     return command_line.parse_command_line(workload.container["args"]).settings
@@ -127,6 +127,19 @@ def test_settings_exist_and_are_understood(manifests: tuple[Manifest, ...], monk
         own = {variable["name"] for variable in workload.container.get("env", [])} & known
         assert own <= {setting.variable for setting in settings_of(workload.role)}
         _settings(workload, monkeypatch)
+
+
+def test_roles_start_beside_what_others_are_given(manifests: tuple[Manifest, ...], monkeypatch: pytest.MonkeyPatch) -> None:
+    """Also where a site puts a variable of one role into what all of them read: its secrets, or its settings."""
+    everybody: dict[str, str] = {}
+    for workload in workloads(manifests):
+        everybody |= workload.environment(SECRETS)
+    for workload in workloads(manifests):
+        own = workload.environment(SECRETS)
+        for name in everybody.keys() - own.keys():
+            settings = _settings(workload, monkeypatch, {name: everybody[name]})
+            assert settings.data_dir == _settings(workload, monkeypatch).data_dir
+            assert settings.sandbox == _settings(workload, monkeypatch).sandbox or name == "REELMILL_SANDBOX"
 
 
 def test_probes_and_ports_are_those_that_are_served(manifests: tuple[Manifest, ...], monkeypatch: pytest.MonkeyPatch) -> None:

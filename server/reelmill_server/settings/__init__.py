@@ -4,9 +4,8 @@ A field `file_root` of a group is the variable `REELMILL_FILE_ROOT` and the flag
 variable, which wins over the default (docs/adr/0016-settings.md).
 """
 
-from typing import Any, Self
+from typing import Any
 
-from pydantic import model_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
 from reelmill_server.settings.api import ApiSettings
@@ -15,7 +14,7 @@ from reelmill_server.settings.callers import CallerSettings
 from reelmill_server.settings.chunks import ChunkSettings
 from reelmill_server.settings.encoders import EncoderSettings
 from reelmill_server.settings.engine import EngineSettings
-from reelmill_server.settings.group import ENVIRONMENT_PREFIX, Group, both_names
+from reelmill_server.settings.group import ENVIRONMENT_PREFIX, Group, UsedBy, both_names, checked_by
 from reelmill_server.settings.limits import LimitSettings
 from reelmill_server.settings.notify import NotifySettings
 from reelmill_server.settings.storage import StorageSettings
@@ -43,11 +42,10 @@ class Settings(
 
     model_config = SettingsConfigDict(env_prefix=ENVIRONMENT_PREFIX)
 
-    @model_validator(mode="after")
-    def _check_folders(self) -> Self:
+    @checked_by(UsedBy("serve", "api", "worker"))
+    def _check_folders(self) -> None:
         if any(root.is_relative_to(self.data_dir) for root in self.file_root):
             raise ValueError(f"{both_names('file_root')}: expected a folder outside the one of {both_names('data_dir')}")
-        return self
 
 
 def changed(settings: Settings) -> dict[str, Any]:

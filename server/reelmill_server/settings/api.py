@@ -1,8 +1,8 @@
 """Settings of the servers of the API: gRPC and HTTP."""
 
-from typing import Annotated, Literal, Self
+from typing import Annotated, Literal
 
-from pydantic import Field, SecretStr, model_validator
+from pydantic import Field, SecretStr
 from pydantic_settings import NoDecode
 
 from reelmill_server.settings.fields import (
@@ -17,7 +17,7 @@ from reelmill_server.settings.fields import (
     Secret,
     Separated,
 )
-from reelmill_server.settings.group import Group, UsedBy, both_names
+from reelmill_server.settings.group import Group, UsedBy, both_names, checked_by
 
 
 class ApiSettings(Group):
@@ -76,9 +76,8 @@ class ApiSettings(Group):
         " for.",
     )
 
-    @model_validator(mode="after")
-    def _check_tls(self) -> Self:
+    @checked_by(used_by)
+    def _check_tls(self) -> None:
         self.require_together("tls_certificate", "tls_key")
         if self.tls_client_ca and not self.tls_certificate:
             raise ValueError(f"{both_names('tls_client_ca')}: requires {both_names('tls_certificate')}")
-        return self

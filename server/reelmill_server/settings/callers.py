@@ -4,15 +4,15 @@ import re
 from collections import defaultdict
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Annotated, Literal, NamedTuple, Self
+from typing import Annotated, Literal, NamedTuple
 from urllib.parse import urlsplit
 
-from pydantic import AfterValidator, BeforeValidator, Field, SecretStr, model_validator
+from pydantic import AfterValidator, BeforeValidator, Field, SecretStr
 from pydantic_settings import NoDecode
 
 from reelmill_server.model.access import Grant, parse_grant
 from reelmill_server.settings.fields import DISTINCT, Count, Metavar, Name, Secret, Separated, is_loopback
-from reelmill_server.settings.group import Group, UsedBy, both_names, environment_name
+from reelmill_server.settings.group import Group, UsedBy, both_names, checked_by, environment_name
 
 
 def _checked_url(value: str) -> str:
@@ -135,8 +135,8 @@ class CallerSettings(Group):
         default=500, ge=1, le=1_000_000, description="Calls that one caller may make at once before that limit counts."
     )
 
-    @model_validator(mode="after")
-    def _check_authentication(self) -> Self:
+    @checked_by(used_by)
+    def _check_authentication(self) -> None:
         if "jwt" in self.authentication and not (self.jwt_issuer and self.jwt_audience):
             raise ValueError(f"{both_names('jwt_issuer')} and {both_names('jwt_audience')}: set both to accept JWTs")
         if self.admin_token.get_secret_value() and not self.authentication:
@@ -146,7 +146,6 @@ class CallerSettings(Group):
             raise ValueError(f"{names}: set one to accept access keys")
         if self.access_keys.get_secret_value() and "access-keys" not in self.authentication:
             raise ValueError(f"{environment_name('access_keys')}: requires {both_names('authentication')} access-keys")
-        return self
 
     def access_key_pairs(self) -> Mapping[str, AccessKey]:
         """Return the access keys by their ids. Raises ValueError if the file cannot be read or is malformed."""

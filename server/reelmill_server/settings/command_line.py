@@ -18,7 +18,7 @@ from reelmill_server import __version__
 from reelmill_server.settings import GROUPS, Settings
 from reelmill_server.settings.clouds import missing_credentials, refused_variables
 from reelmill_server.settings.fields import is_loopback, split_address
-from reelmill_server.settings.group import ROLES, Role, both_names, environment_name
+from reelmill_server.settings.group import ROLES, Role, both_names, environment_name, read_for
 from reelmill_server.settings.reference import SETTINGS, Setting, settings_of
 
 _PROGRAM = "reelmill-server"
@@ -59,7 +59,8 @@ def parse_command_line(argv: Sequence[str]) -> CommandLine:
         _refuse(role, _unknown(role, unknown))
     try:
         secrets: dict[str, Any] = {"_secrets_dir": _SECRETS} if _SECRETS.is_dir() else {}
-        settings = Settings(**secrets, **given)
+        with read_for(role):
+            settings = Settings(**secrets, **given)
     except ValidationError as error:
         _refuse(role, _wrong(error, given))
     missing = list(_missing(role, settings, given))
@@ -129,7 +130,7 @@ def _open_to_others(role: Role, settings: Settings, given: Mapping[str, Any]) ->
             f" {both_names('authentication')}, for example keys, listen on 127.0.0.1, or set"
             f" {environment_name('insecure')}=yes where something else keeps strangers out (docs/authentication.md)"
         )
-    if "mtls" in settings.authentication and not settings.tls_client_ca:
+    if role in ("serve", "api") and "mtls" in settings.authentication and not settings.tls_client_ca:
         yield f"{_name('authentication', given)}: mtls requires {both_names('tls_client_ca')}"
 
 

@@ -1,11 +1,11 @@
 """Settings of the engine, which is Temporal."""
 
-from typing import Annotated, Self
+from typing import Annotated
 
-from pydantic import Field, SecretStr, model_validator
+from pydantic import Field, SecretStr
 
 from reelmill_server.settings.fields import AddressOrEmpty, Metavar, Name, OptionalPemFile, Secret
-from reelmill_server.settings.group import Group, UsedBy, both_names, environment_name
+from reelmill_server.settings.group import Group, UsedBy, both_names, checked_by, environment_name
 
 
 class EngineSettings(Group):
@@ -38,8 +38,8 @@ class EngineSettings(Group):
         default=SecretStr(""), description="API key for Temporal Cloud; requires TLS. Empty: none."
     )
 
-    @model_validator(mode="after")
-    def _check_temporal_tls(self) -> Self:
+    @checked_by(used_by)
+    def _check_temporal_tls(self) -> None:
         self.require_together("temporal_tls_certificate", "temporal_tls_key")
         for field in ("temporal_tls_roots", "temporal_tls_certificate"):
             if getattr(self, field) and not self.temporal_tls:
@@ -47,4 +47,3 @@ class EngineSettings(Group):
         if self.temporal_api_key.get_secret_value() and not self.temporal_tls:
             name = environment_name("temporal_api_key")
             raise ValueError(f"{name}: requires {both_names('temporal_tls')}, or the key would travel in the clear")
-        return self

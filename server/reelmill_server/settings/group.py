@@ -1,9 +1,11 @@
 """A group of settings, the roles of the server, and the two names of a setting."""
 
-from collections.abc import Mapping
-from typing import ClassVar, Literal
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from contextvars import ContextVar
+from typing import Any, ClassVar, Literal, TypeVar
 
-from pydantic import BaseModel, ConfigDict
+from pydantic import BaseModel, ConfigDict, model_validator
 
 ENVIRONMENT_PREFIX = "REELMILL_"
 
@@ -25,6 +27,40 @@ class UsedBy:
     def __init__(self, *roles: Role) -> None:
         """Take them in the order of `ROLES`."""
         self.roles = roles
+
+
+_GroupT = TypeVar("_GroupT", bound="Group")
+_role: ContextVar[Role | None] = ContextVar("role", default=None)
+
+
+@contextmanager
+def read_for(role: Role) -> Iterator[None]:
+    """Read settings as a role does that may have the variables of others beside its own: see `checked_by`."""
+    token = _role.set(role)
+    try:
+        yield
+    finally:
+        _role.reset(token)
+
+
+def checked_by(used_by: UsedBy) -> Callable[[Callable[[_GroupT], None]], Any]:
+    """Make a method the check of how settings go together, for the roles that use all of them.
+
+    Roles of one service often share some of their variables: `migrate` may have the token of an administrator without the
+    authentication that accepts it. Every role still checks each value by itself. Settings that are read for no role are
+    checked as a whole.
+    """
+
+    def decorate(check: Callable[[_GroupT], None]) -> Any:
+        def check_together(group: _GroupT) -> _GroupT:
+            role = _role.get()
+            if role is None or role in used_by.roles:
+                check(group)
+            return group
+
+        return model_validator(mode="after")(check_together)
+
+    return decorate
 
 
 class Group(BaseModel):

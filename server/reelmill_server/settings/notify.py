@@ -5,9 +5,9 @@ import binascii
 import re
 from collections import defaultdict
 from collections.abc import Mapping, Sequence
-from typing import Annotated, Self
+from typing import Annotated
 
-from pydantic import AfterValidator, Field, SecretStr, model_validator
+from pydantic import AfterValidator, Field, SecretStr
 
 from reelmill_server.settings.fields import (
     AddressOrEmpty,
@@ -20,7 +20,7 @@ from reelmill_server.settings.fields import (
     Seconds,
     Secret,
 )
-from reelmill_server.settings.group import Group, UsedBy, both_names, environment_name
+from reelmill_server.settings.group import Group, UsedBy, both_names, checked_by, environment_name
 
 
 def _webhook_keys(secrets: SecretStr) -> Mapping[str, Sequence[bytes]]:
@@ -95,12 +95,11 @@ class NotifySettings(Group):
         description="Pub/Sub endpoint; one with http:// is taken for an emulator and gets no access token.",
     )
 
-    @model_validator(mode="after")
-    def _check_mns(self) -> Self:
+    @checked_by(used_by)
+    def _check_mns(self) -> None:
         if self.mns_endpoint and not (self.mns_access_key_id and self.mns_access_key_secret.get_secret_value()):
             needed = f"{both_names('mns_access_key_id')} and {environment_name('mns_access_key_secret')}"
             raise ValueError(f"{both_names('mns_endpoint')}: requires {needed}")
-        return self
 
     def webhook_keys(self) -> Mapping[str, Sequence[bytes]]:
         """Return the keys that sign webhooks, by name; a name may have several, which all sign."""

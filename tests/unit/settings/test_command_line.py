@@ -188,6 +188,43 @@ def test_pem_files_of_other_roles_are_not_missed(monkeypatch: pytest.MonkeyPatch
     assert parse_command_line(["worker", *NEEDED["worker"]]).settings.tls_key == Path("/none.key")
 
 
+@pytest.mark.parametrize(
+    ("variables", "users"),
+    [
+        ({"ADMIN_TOKEN": "planted-" * 4}, {"serve", "api"}),
+        ({"ACCESS_KEYS": f"id:{'planted-' * 4}"}, {"serve", "api"}),
+        ({"AUTHENTICATION": "jwt"}, {"serve", "api"}),
+        ({"AUTHENTICATION": "mtls"}, {"serve", "api"}),
+        ({"AUTHENTICATION": "access-keys", "ACCESS_KEY_FILE": "/none"}, {"serve", "api"}),
+        ({"TLS_KEY": "/none.key"}, {"serve", "api"}),
+        ({"MNS_ENDPOINT": "https://1.mns.cn-shanghai.aliyuncs.com"}, {"serve", "api"}),
+        ({"TEMPORAL_API_KEY": "planted-" * 4}, {"serve", "api", "worker"}),
+        ({"FILE_ROOT": "/var/lib/r/in", "DATA_DIR": "/var/lib/r"}, {"serve", "api", "worker"}),
+    ],
+)
+def test_settings_have_to_go_together_for_their_roles(
+    variables: dict[str, str], users: set[str], monkeypatch: pytest.MonkeyPatch, refused: Callable[..., list[str]]
+) -> None:
+    """Roles of one service share some variables: what is half there for another role is none of this one's business."""
+    for name, value in variables.items():
+        monkeypatch.setenv(f"REELMILL_{name}", value)
+    for role in ROLES:
+        argv = (role, *NEEDED.get(role, ()))
+        if role in users:
+            (line,) = refused(*argv)
+            assert line.startswith(f"reelmill-server {role}: ") and "(REELMILL_" in line
+        else:
+            assert parse_command_line(argv).role == role
+
+
+def test_each_value_is_checked_for_all_roles(monkeypatch: pytest.MonkeyPatch, refused: Callable[..., list[str]]) -> None:
+    """A typing error in what roles share shows itself in the first of them that starts."""
+    monkeypatch.setenv("REELMILL_LISTEN", "nowhere")
+    for role in ROLES:
+        (line,) = refused(role, *NEEDED.get(role, ()))
+        assert line.startswith(f"reelmill-server {role}: REELMILL_LISTEN: ")
+
+
 def test_secrets_of_a_container_are_files(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     """Their last line may end, and a variable comes first."""
     monkeypatch.setattr(command_line, "_SECRETS", tmp_path)
