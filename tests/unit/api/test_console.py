@@ -16,6 +16,7 @@ from yarl import URL
 
 from reelmill.v1 import media_convert_service_pb2 as pb
 from reelmill.v1 import project_service_pb2, task_pb2
+from reelmill_client import formatting
 from reelmill_server.api.console import documents, live, pages, session, streams, text
 from reelmill_server.api.console.console import Console
 from reelmill_server.api.console.links import Links, end_of, key_of
@@ -324,12 +325,14 @@ def test_documents() -> None:
 
 def test_words() -> None:
     """Values as people read them."""
-    assert [text.size(0), text.size(1536), text.size(5 << 40)] == ["0 B", "1.5 KiB", "5.0 TiB"]
+    for size in (0, 999, 1000, 1_550_000, 2 * 10**12, 5 * 10**15):
+        assert text.size(size) == formatting.size_text(size), "the command line and the console say the same"
+    assert [text.size(0), text.size(1536), text.size(5 << 40)] == ["0 B", "1.5 kB", "5.5 TB"]
     assert [text.span(7), text.span(3723), text.rate(2_500_000), text.speed(0)] == ["0:07", "1:02:03", "2.50 Mbit/s", "–"]
     assert text.title('{"Sources": [{"URI": "s3://a/b%20c.mov?x=y"}, {"URI": "d"}]}') == "b c.mov + 1"
     sheets, segments = task_pb2.ARTIFACT_KIND_SPRITE_WEB_VTT, task_pb2.ARTIFACT_KIND_PLAYLIST
     assert text.listed(task_pb2.Artifact(kind=sheets, segment_count=1)) == "1 image"
-    assert text.listed(task_pb2.Artifact(kind=segments, segment_count=1200, segments_size=2048)) == "1,200 segments, 2.0 KiB"
+    assert text.listed(task_pb2.Artifact(kind=segments, segment_count=1200, segments_size=2048)) == "1,200 segments, 2.0 kB"
     assert text.listed(task_pb2.Artifact()) == ""
     shown = text.copies('{"RequestId": "1", "Tags": {"a": "it\'s"}}', "http://host:1", 50051, asks=False)
     assert "RequestId" not in shown["curl"] and "authorization" not in shown["curl"]

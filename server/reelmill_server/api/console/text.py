@@ -14,15 +14,15 @@ from reelmill.v1 import media_convert_service_pb2 as pb
 from reelmill.v1 import task_pb2
 
 _NONE = "–"
-_UNITS = ("B", "KiB", "MiB", "GiB", "TiB")
-_STEP = 1024
+_UNITS = ("B", "kB", "MB", "GB", "TB")  # of 1000 each, as the command line says it, and as bit rates are
+_STEP = 1000
 _TITLE_CHARACTERS = 80
 _IMAGE_LISTS = (task_pb2.ARTIFACT_KIND_SPRITE_WEB_VTT, task_pb2.ARTIFACT_KIND_IMAGE_PLAYLIST)
 _CREATE = "/reelmill.v1.MediaConvertService/CreateMediaConvertTask"
 
 
 def size(count: float) -> str:
-    """Return a number of bytes in the unit that suits it."""
+    """Return a number of bytes in the decimal unit that suits it, as `1.5 MB`."""
     value, units = float(count), iter(_UNITS)
     unit = next(units)
     while value >= _STEP and unit != _UNITS[-1]:
