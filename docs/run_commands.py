@@ -49,7 +49,7 @@ serve() {
   if is_up; then echo "another server listens on port 50051 already"; exit 1; fi
   setsid bash -c "$1" > server.out 2>&1 &
   server=$!
-  for _ in $(seq 300); do
+  for _ in $(seq 1500); do  # a machine with much else to do takes minutes
     if is_up; then return; fi
     if ! kill -0 "$server" 2>/dev/null; then break; fi
     sleep 0.2

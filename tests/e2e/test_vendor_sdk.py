@@ -23,6 +23,7 @@ GRANTS = "; ".join(
 def sdk(server: servers.Server, key: str = "any", secret: str = "whatever", **more: Any) -> Any:
     """A client."""
     endpoint = server.api.removeprefix("http://")
+    more = {"read_timeout": 60_000} | more  # by default it waits 10 s, which a machine with much else to do may take
     return client_module.Client(
         settings.Config(endpoint=endpoint, protocol="http", access_key_id=key, access_key_secret=secret, **more)
     )

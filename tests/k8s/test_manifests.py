@@ -134,12 +134,12 @@ def test_roles_start_beside_what_others_are_given(manifests: tuple[Manifest, ...
     everybody: dict[str, str] = {}
     for workload in workloads(manifests):
         everybody |= workload.environment(SECRETS)
-    for workload in workloads(manifests):
-        own = workload.environment(SECRETS)
-        for name in everybody.keys() - own.keys():
+    for workload in {workload.role: workload for workload in workloads(manifests)}.values():
+        alone = _settings(workload, monkeypatch)
+        for name in everybody.keys() - workload.environment(SECRETS).keys():
             settings = _settings(workload, monkeypatch, {name: everybody[name]})
-            assert settings.data_dir == _settings(workload, monkeypatch).data_dir
-            assert settings.sandbox == _settings(workload, monkeypatch).sandbox or name == "REELMILL_SANDBOX"
+            assert settings.data_dir == alone.data_dir
+            assert settings.sandbox == alone.sandbox or name == "REELMILL_SANDBOX"
 
 
 def test_probes_and_ports_are_those_that_are_served(manifests: tuple[Manifest, ...], monkeypatch: pytest.MonkeyPatch) -> None:

@@ -2,7 +2,8 @@
 import core from "@alicloud/pop-core";
 
 const [endpoint, source, output] = process.argv.slice(2);
-const client = new core.RPCClient({ endpoint, apiVersion: "2020-09-30", accessKeyId: "any", accessKeySecret: "whatever" });
+// The SDK waits 3 s for an answer by default, which a machine with much else to do may take.
+const client = new core.RPCClient({ endpoint, apiVersion: "2020-09-30", accessKeyId: "any", accessKeySecret: "whatever", opts: { timeout: 60_000 } });
 const target = { URI: output, Container: "mp4", Video: { TranscodeVideo: { Codec: "h264", Resolution: "80x46" } }, Audio: { DisableAudio: true } };
 const result = {};
 for (const method of ["GET", "POST"]) {
