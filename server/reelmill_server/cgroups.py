@@ -1,4 +1,4 @@
-"""The memory cgroup of this process, version 1 or 2: its limit, what it uses, and groups of their own for children.
+"""The cgroups of this process, version 1 or 2: limits of memory, what it uses, groups of their own for children, quotas of CPU.
 
 Everything here is best effort: a system without cgroups, or one that shows them read-only, has none.
 """
@@ -102,12 +102,7 @@ class MemoryCgroup:
 
 def current(proc: Path = Path("/proc/self")) -> MemoryCgroup | None:
     """Return the memory cgroup of this process; None: there is none, or it is not shown."""
-    for version, root, mount_point in _mounts(proc):
-        path = _path(proc, version)
-        if path is None:
-            continue
-        inside = path[len(root) :] if root != "/" and path.startswith(root) else path
-        directory = mount_point / inside.strip("/")
+    for version, directory, mount_point in _places(proc, "memory"):
         if (directory / _VERSIONS[version].used).exists() or (directory / "memory.stat").exists():
             return MemoryCgroup(directory, version)
         if (mount_point / _VERSIONS[version].limit).exists():  # a container's own, mounted as the root
@@ -115,9 +110,19 @@ def current(proc: Path = Path("/proc/self")) -> MemoryCgroup | None:
     return None
 
 
+def cpu_quota(proc: Path = Path("/proc/self")) -> float | None:
+    """Return how many CPU cores this process may use by the lowest quota of its group and of those above it; None: no quota."""
+    quotas = []
+    for version, directory, mount_point in _places(proc, "cpu"):
+        own = directory if directory.exists() else mount_point  # a container's own, mounted as the root
+        quotas += [quota for group in _upward(own) if (quota := _cores(group, version)) is not None]
+    return min(quotas, default=None)
+
+
 def limiting(cgroup: MemoryCgroup | None) -> MemoryCgroup | None:
     """Return the group with the lowest limit among a cgroup and those above it; None: no limit."""
-    limited = [group for group in _upward(cgroup) if group.limit_bytes] if cgroup else []
+    groups = (MemoryCgroup(directory, cgroup.version) for directory in _upward(cgroup.directory)) if cgroup else ()
+    limited = [group for group in groups if group.limit_bytes]
     return min(limited, key=lambda group: group.limit_bytes, default=None)
 
 
@@ -159,36 +164,56 @@ def _is_ours(directory: Path) -> bool:
     for name in ("user.delegate", "trusted.delegate"):
         with suppress(OSError, AttributeError):
             return os.getxattr(directory, name) == b"1"
-    return _path(Path("/proc/self"), "cgroup2") == "/"
+    return _path(Path("/proc/self"), "cgroup2", "memory") == "/"
 
 
-def _upward(cgroup: MemoryCgroup) -> Iterator[MemoryCgroup]:
-    """Yield a group and those above it, as far as they are shown."""
-    for directory in (cgroup.directory, *cgroup.directory.parents):
-        if not (directory / "cgroup.procs").exists():
+def _cores(directory: Path, version: str) -> float | None:
+    """Return the quota of a group in CPU cores; None: it has none."""
+    with suppress(OSError, ValueError):
+        if version == "cgroup2":
+            quota, period = map(int, (directory / "cpu.max").read_text().split())  # ValueError: "max"
+        else:
+            quota, period = (int((directory / f"cpu.cfs_{name}_us").read_text()) for name in ("quota", "period"))
+        return quota / period if quota > 0 and period > 0 else None
+    return None
+
+
+def _upward(directory: Path) -> Iterator[Path]:
+    """Yield the directory of a group and those above it, as far as they are shown."""
+    for group in (directory, *directory.parents):
+        if not (group / "cgroup.procs").exists():
             return
-        yield MemoryCgroup(directory, cgroup.version)
+        yield group
 
 
-def _mounts(proc: Path) -> Iterator[tuple[str, str, Path]]:
-    """Yield the version, root and mount point of each hierarchy that may count memory, version 1 first."""
+def _places(proc: Path, controller: str) -> Iterator[tuple[str, Path, Path]]:
+    """Yield the version, the directory of this process's group, and the mount point of each hierarchy, version 1 first."""
+    for version, root, mount_point in _mounts(proc, controller):
+        path = _path(proc, version, controller)
+        if path is not None:
+            inside = path[len(root) :] if root != "/" and path.startswith(root) else path
+            yield version, mount_point / inside.strip("/"), mount_point
+
+
+def _mounts(proc: Path, controller: str) -> Iterator[tuple[str, str, Path]]:
+    """Yield the version, root and mount point of each hierarchy that may have a controller, version 1 first."""
     found = []
     with suppress(OSError):
         for line in (proc / "mountinfo").read_text().splitlines():
             left, _, right = line.partition(" - ")
             root, mount_point = left.split()[3:5]
             version, _, options = right.split(" ", 2)
-            if version == "cgroup2" or (version == "cgroup" and "memory" in options.split()[-1].split(",")):
+            if version == "cgroup2" or (version == "cgroup" and controller in options.split()[-1].split(",")):
                 found.append((version, root, Path(_unescaped(mount_point))))
     yield from sorted(found)
 
 
-def _path(proc: Path, version: str) -> str | None:
-    """Return the path of this process in the hierarchy of memory."""
+def _path(proc: Path, version: str, controller: str) -> str | None:
+    """Return the path of this process in the hierarchy of a controller."""
     with suppress(OSError):
         for line in (proc / "cgroup").read_text().splitlines():
             _, controllers, path = line.split(":", 2)
-            if ("memory" in controllers.split(",")) if version == "cgroup" else not controllers:
+            if (controller in controllers.split(",")) if version == "cgroup" else not controllers:
                 return path
     return None
 

@@ -1,4 +1,4 @@
-"""Memory cgroups of both versions, in trees of files like the kernel's."""
+"""Cgroups of both versions, in trees of files like the kernel's."""
 
 from pathlib import Path
 
@@ -124,3 +124,34 @@ def test_a_group_of_ones_own_may_be_refused(tmp_path: Path) -> None:
     """Nothing is left of it then."""
     gone = MemoryCgroup(tmp_path / "nowhere")
     assert gone.own("1", 1, GIB) is None
+
+
+def cpu_files(version: str, quota: int | None, period: int = 100_000) -> dict[str, object]:
+    """What a group says of its quota of CPU time; None: it has none."""
+    if version == "cgroup2":
+        return {"cpu.max": f"{'max' if quota is None else quota} {period}"}
+    return {"cpu.cfs_quota_us": -1 if quota is None else quota, "cpu.cfs_period_us": period}
+
+
+CPU_OPTIONS = {"cgroup": "cgroup cgroup rw,cpu,cpuacct", "cgroup2": "cgroup2 cgroup rw"}
+CPU_LINES = {"cgroup": "9:memory:/x\n4:cpu,cpuacct:{}\n0::/x\n", "cgroup2": "0::{}\n"}
+
+
+@pytest.mark.parametrize("version", TREES)
+@pytest.mark.parametrize(
+    ("root", "path", "place"), [("/", "/pod/own", "pod/own"), ("/", "/", ""), ("/pod/own", "/pod/own", "")]
+)
+def test_the_lowest_quota_counts(tmp_path: Path, version: str, root: str, path: str, place: str) -> None:
+    """Its own or that of a group above, on machines and in containers; no quota, or no cgroups at all: None."""
+    mount = tmp_path / "cgroup"
+    own = grow(mount / place, cpu_files(version, 250_000))
+    line = f"30 25 0:26 {root} {mount} rw,nosuid shared:9 - {CPU_OPTIONS[version]}\n"
+    here = proc(tmp_path / "proc", f"1 1 0:1 / / rw - ext4 /dev/x rw\n{line}", CPU_LINES[version].format(path))
+    assert cgroups.cpu_quota(here) == 2.5
+    if place:
+        grow(own.parent, cpu_files(version, 75_000, 50_000))
+        assert cgroups.cpu_quota(here) == 1.5
+        grow(own.parent, cpu_files(version, None))
+    grow(own, cpu_files(version, None))
+    assert cgroups.cpu_quota(here) is None
+    assert cgroups.cpu_quota(tmp_path / "nobody") is None

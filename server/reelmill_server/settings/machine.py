@@ -1,9 +1,8 @@
 """Resources that the machine or container gives this process: the defaults for the size of a worker."""
 
 import os
-from pathlib import Path
 
-from reelmill_server.cgroups import current, limiting
+from reelmill_server.cgroups import cpu_quota, current, limiting
 
 # What `serve` itself is given: its own process, the one that children start from, and the embedded engine. Not a measured need.
 _SERVER_BYTES = 384 << 20
@@ -14,14 +13,10 @@ def visible_cpus() -> int:
     return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
-def usable_cpus(quota_file: Path = Path("/sys/fs/cgroup/cpu.max")) -> int:
-    """Count the CPU cores that this process may use, at least 1; a container's CPU quota counts."""
-    cores = visible_cpus()
-    try:
-        quota, period = quota_file.read_text().split()
-        return max(1, min(cores, int(quota) // int(period)))
-    except (OSError, ValueError):  # no such file, or "max": there is no quota
-        return cores
+def usable_cpus() -> int:
+    """Count the CPU cores that this process may use, at least 1; a container's quota counts, of cgroups of either version."""
+    cores, quota = visible_cpus(), cpu_quota()
+    return cores if quota is None else max(1, min(cores, int(quota)))
 
 
 def usable_memory() -> int:

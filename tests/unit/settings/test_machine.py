@@ -10,19 +10,12 @@ from reelmill_server.settings.attempts import AttemptSettings
 from reelmill_server.settings.machine import memory_for_attempts, usable_cpus, usable_memory
 
 
-def test_usable_cpus_minds_a_container_quota(tmp_path: Path) -> None:
+@pytest.mark.parametrize(("quota", "cores"), [(None, 4), (0.5, 1), (1.0, 1), (2.5, 2), (999.0, 4)])
+def test_usable_cpus_minds_a_container_quota(monkeypatch: pytest.MonkeyPatch, quota: float | None, cores: int) -> None:
     """A quota caps the cores, at least 1 is left, and without one all cores count."""
-    quota = tmp_path / "cpu.max"
-    assert usable_cpus(quota) >= 1
-    all_cores = usable_cpus(quota)
-    for text, expected in (
-        ("50000 100000", 1),
-        ("100000 100000", 1),
-        ("max 100000", all_cores),
-        ("99900000 100000", all_cores),
-    ):
-        quota.write_text(text + "\n")
-        assert usable_cpus(quota) == expected
+    monkeypatch.setattr(machine, "visible_cpus", lambda: 4)
+    monkeypatch.setattr(machine, "cpu_quota", lambda: quota)
+    assert usable_cpus() == cores
 
 
 MIB = 1 << 20
