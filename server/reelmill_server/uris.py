@@ -22,6 +22,11 @@ def encoded(name: str, scheme: str) -> str:
     return quote(name, safe=_SAFE) if scheme in _ENCODED_SCHEMES else name
 
 
+def dot_steps(path: str) -> int:
+    """Return how many steps of a path lead nowhere or upward, in whatever encoding a reader might still undo."""
+    return sum(step in (".", "..") for step in re.split(r"[/\\]", unquote(path)))
+
+
 def scheme_of(uri: str) -> str:
     """Return the part before `://`."""
     return uri.partition("://")[0]

@@ -10,12 +10,14 @@ from typing import Any
 
 from google.protobuf.message import Message
 
+from reelmill.v1.media_convert_service_pb2 import CreateMediaConvertTaskRequest
+from reelmill_server.api.requests import tags_of
 from reelmill_server.errors import Forbidden, InternalError
 from reelmill_server.model.access import EVERY_PROJECT, Principal, action_text
+from reelmill_server.plan.output.naming import with_tags
 from reelmill_server.tasks.projects import no_such_project
 
 _PACKAGE = "/reelmill.v1."
-_TAG = "{tags."
 
 
 @dataclass(frozen=True)
@@ -128,17 +130,10 @@ def check_uris(principal: Principal, action: str, project: str, request: Message
 
 def _uris(request: Message) -> Iterator[tuple[str, str]]:
     """Yield the URIs in a request, with message and field; those of targets with the request's tags filled in."""
-    body = getattr(request, "request", request)
-    tags = getattr(body, "tags", None)
-    values = {f"{_TAG}{key}}}": value.string_value for key, value in tags.fields.items()} if tags is not None else {}
+    body: Any = getattr(request, "request", request)
+    tags = tags_of(body) if isinstance(body, CreateMediaConvertTaskRequest) else {}
     for name, text in _texts(body):
-        yield name, _filled(text, values) if name in TARGETS else text
-
-
-def _filled(template: str, values: Mapping[str, str]) -> str:
-    for variable, value in values.items():
-        template = template.replace(variable, value)
-    return template
+        yield name, with_tags(text, tags) if name in TARGETS else text
 
 
 def _texts(message: Message) -> Iterator[tuple[str, str]]:

@@ -3,7 +3,7 @@
 from collections.abc import Iterable, Mapping
 from datetime import datetime
 
-from google.protobuf.json_format import MessageToDict
+from google.protobuf.struct_pb2 import Value
 
 from reelmill.v1 import (
     common_pb2,
@@ -218,9 +218,18 @@ def source_spec(source: source_pb2.Source) -> SourceSpec:
 
 
 def tags_of(request: media_convert_service_pb2.CreateMediaConvertTaskRequest) -> Mapping[str, TagValue]:
-    """Return the request's tags, whole numbers as int so that they keep their spelling."""
-    tags = MessageToDict(request.tags) if request.HasField("tags") else {}
-    return {key: int(value) if isinstance(value, float) and value.is_integer() else value for key, value in tags.items()}
+    """Return the request's tags, whole numbers as int so that they keep their spelling; None for what is no value of a tag."""
+    return {key: _tag(value) for key, value in request.tags.fields.items()}
+
+
+def _tag(value: Value) -> TagValue:
+    number = value.number_value
+    values: Mapping[str | None, TagValue] = {
+        "string_value": value.string_value,
+        "bool_value": value.bool_value,
+        "number_value": int(number) if number.is_integer() else number,
+    }
+    return values.get(value.WhichOneof("kind"))
 
 
 def conversion(

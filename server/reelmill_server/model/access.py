@@ -11,9 +11,8 @@ A grant is written `ROLE@PROJECT[,source=PREFIX]…[,target=PREFIX]…`:
 import re
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
-from urllib.parse import unquote
 
-from reelmill_server.uris import Resource
+from reelmill_server.uris import Resource, dot_steps
 
 _VIEW = "GetTask ListTasks WatchTask WatchTasks GetProject ListProjects ListNotifications GetCapabilities ListWorkers".split()
 _SUBMIT = "CreateMediaConvertTask PlanMediaConvertTask ProbeMedia CancelTask RetryTask RedeliverNotification".split()
@@ -66,7 +65,7 @@ def parse_grant(text: str) -> Grant:
     prefixes: dict[str, list[str]] = {"source": [], "target": []}
     for rule in rules:
         kind, _, prefix = rule.strip().partition("=")
-        if kind not in prefixes or not _PREFIX.fullmatch(prefix) or _has_dot_steps(Resource.of(prefix).path):
+        if kind not in prefixes or not _PREFIX.fullmatch(prefix) or dot_steps(Resource.of(prefix).path):
             raise ValueError("expected source= or target= with the prefix of a URI, for example target=s3://bucket/folder/")
         prefixes[kind].append(prefix)
     return Grant(text.strip(), _actions(who), project, tuple(prefixes["source"]), tuple(prefixes["target"]))
@@ -127,7 +126,7 @@ ANYONE = Principal("anonymous", (Grant("admin@*", ACTIONS, EVERY_PROJECT),), kno
 
 def _allows(grant: Grant, sources: tuple[str, ...], targets: tuple[str, ...]) -> bool:
     # What a template takes from a source's name could lead out of a target's prefix.
-    if grant.targets and any(_has_dot_steps(Resource.of(uri).path) for uri in sources):
+    if grant.targets and any(dot_steps(Resource.of(uri).path) for uri in sources):
         return False
     return all(
         not prefixes or any(_below(prefix, uri) for prefix in prefixes)
@@ -139,13 +138,7 @@ def _allows(grant: Grant, sources: tuple[str, ...], targets: tuple[str, ...]) ->
 def _below(prefix: str, uri: str) -> bool:
     """Return whether a URI is in the folder `prefix`, or is that object itself."""
     above, below = Resource.of(prefix), Resource.of(uri)
-    if (above.scheme, above.authority) != (below.scheme, below.authority) or _has_dot_steps(below.path):
+    if (above.scheme, above.authority) != (below.scheme, below.authority) or dot_steps(below.path):
         return False
     folder = above.path.rstrip("/")
     return not folder or below.path == folder or below.path.startswith(f"{folder}/")
-
-
-def _has_dot_steps(path: str) -> bool:
-    """Return whether a path has steps that lead nowhere or upward, in whatever encoding a reader might still undo."""
-    steps = re.split(r"[/\\]", unquote(path))
-    return not {".", ".."}.isdisjoint(steps)

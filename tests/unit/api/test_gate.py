@@ -219,6 +219,32 @@ def test_uris_are_held_to_the_prefixes_of_one_grant(source: str, target: str, al
                 permissions.authorize(somebody, name, sent)
 
 
+@pytest.mark.parametrize(
+    ("target", "allowed"),
+    [
+        ("file:///out{tags.none}/a", False),  # "null"
+        ("file:///out{tags.one}/a", False),
+        ("file:///out{tags.true}/a", False),
+        ("file:///out{tags.nan}/a", False),
+        ("file:///out{tags.query}/a", False),  # is encoded, and no query
+        ("file:///out/{tags.one}/{tags.nan}/{tags.query}", True),
+        ("file:///{{tags.out}}/a", False),
+        ("file:///out/{", True),  # no template: refused later
+    ],
+)
+def test_tags_are_filled_in_as_they_will_be(target: str, allowed: bool) -> None:
+    """Those that are no text have a text all the same; a folder of another name is another folder."""
+    request = pb.CreateMediaConvertTaskRequest(project_name="films", sources=[{"uri": "file:///a"}], targets=[{"uri": target}])
+    request.tags.update({"none": None, "one": 1, "true": True, "nan": float("nan"), "query": "?a", "out": "out"})
+    somebody = principal("submitter@films,target=file:///out")
+    path = "/reelmill.v1.MediaConvertService/CreateMediaConvertTask"
+    if allowed:
+        permissions.authorize(somebody, path, request)
+    else:
+        with pytest.raises(Forbidden):
+            permissions.authorize(somebody, path, request)
+
+
 def test_images_subtitles_and_results_are_held_to_them_too() -> None:
     """Wherever a request has a URI."""
     somebody = principal("submitter@films,source=file:///in,target=file:///out")

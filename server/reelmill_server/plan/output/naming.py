@@ -11,8 +11,9 @@ from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
 from string import Formatter
 
+from reelmill_server.errors import InvalidArgument
 from reelmill_server.model.task import TagValue, tag_text
-from reelmill_server.uris import Resource, encoded, scheme_of
+from reelmill_server.uris import Resource, dot_steps, encoded, scheme_of
 
 _EXTENSION = re.compile(r"\.[A-Za-z0-9]+$")
 _SEPARATOR = re.compile(r"[-_.]$")
@@ -188,7 +189,10 @@ def fill(
     tags: Mapping[str, TagValue],
     created_us: int,
 ) -> str:
-    """Expand `template`, which must have passed `unknown_variables`, to a URI."""
+    """Expand `template`, which must have passed `unknown_variables`, to a URI.
+
+    Raises InvalidArgument if what variables stand for leads to another folder: `{barename}` of `...mp4` is `..`.
+    """
     names = {**source, **{f"tags.{key}": tag_text(value) for key, value in tags.items()}}
     values = {
         **{key: encoded(name, scheme_of(template)) for key, name in names.items()},
@@ -199,7 +203,24 @@ def fill(
         "autoext": output.extension,
         RUNG: str(output.rung),
     }
-    return "".join(literal + ("" if name is None else values[name]) for literal, name, _, _ in Formatter().parse(template))
+    uri = "".join(literal + ("" if name is None else values[name]) for literal, name, _, _ in Formatter().parse(template))
+    # Whoever may write in a folder only has that checked before the names are known.
+    if dot_steps(uri) > dot_steps(template):
+        raise InvalidArgument(
+            "a target's URI has a step `.` or `..` with the names that its variables stand for: name it otherwise"
+        )
+    return uri
+
+
+def with_tags(template: str, tags: Mapping[str, TagValue]) -> str:
+    """Return `template` with the values of its tags; other variables, and what is no template, stay as they are."""
+    try:
+        parsed = [*Formatter().parse(template)]
+    except ValueError:
+        return template
+    scheme = scheme_of(template)
+    values = {f"tags.{key}": encoded(tag_text(value), scheme) for key, value in tags.items()}
+    return "".join(text + ("" if name is None else values.get(name, f"{{{name}}}")) for text, name, _, _ in parsed)
 
 
 def _last(uri: str) -> str:

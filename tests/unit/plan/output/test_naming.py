@@ -2,7 +2,8 @@
 
 import pytest
 
-from reelmill_server.plan.output.naming import OutputName, expand, has_extension, source_variables, unknown_variables
+from reelmill_server.errors import InvalidArgument
+from reelmill_server.plan.output.naming import OutputName, expand, fill, has_extension, source_variables, unknown_variables
 
 # 2023-11-14 22:13:20 and 2001-02-03 04:05:06, UTC.
 CREATED_US = 1_700_000_000_000_000
@@ -99,6 +100,23 @@ def test_variables_of_a_source_are_names_whatever_its_uri_encodes(source: str) -
         "barename": HOSTILE,
         "ext": "mp4",
     }
+
+
+@pytest.mark.parametrize(
+    ("template", "source"),
+    [
+        ("file:///out/{barename}/a", "file:///in/...mp4"),
+        ("s3://out/{barename}/a", "s3://in/..mp4"),
+        ("file:///out/.{ext}./a", "file:///in/film"),
+        ("file:///out/.%2{tags.e}/a", "file:///in/film"),
+        ("file:///out/{tags.up}/a", "file:///in/film"),
+        ("file:///out/.{resolution}/a", "file:///in/film"),
+    ],
+)
+def test_names_lead_to_no_other_folder(template: str, source: str) -> None:
+    """Callers may be held to a folder, which is checked before the source's name is filled in."""
+    with pytest.raises(InvalidArgument, match="step"):
+        fill(template, OutputName("mp4"), source_variables(source, 0), {"e": "e", "up": "a/../.."}, 0)
 
 
 def test_the_query_of_a_web_source_is_no_part_of_its_name() -> None:
