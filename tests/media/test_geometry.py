@@ -149,6 +149,30 @@ def test_a_copy_that_loses_a_turn_says_so(convert: Converter) -> None:
         assert f"{container} cannot say that pictures are to be mirrored and rotated by 90°" in warning
 
 
+@pytest.mark.parametrize(
+    ("rotation", "mirrored", "quarter", "tilt"), [(45, False, 0, 45), (60, True, 90, -30), (-100, False, 270, -10)]
+)
+def test_a_turn_that_is_no_quarter_is_told(convert: Converter, rotation: int, mirrored: bool, quarter: int, tilt: int) -> None:
+    """The nearest quarter is done, and said; a copy keeps the angle, and says that players hardly follow it."""
+    picture = Video(pattern="quarters", size=(128, 64), seconds=0.4, rotation=rotation, mirrored=mirrored)
+    clip = Clip("mp4", (picture,), ())
+    path = convert.shelf.get(clip)
+    (stream,) = probe_file(str(path), NO_LIMITS).video
+    assert (stream.rotation, stream.mirrored, stream.tilt) == (quarter, mirrored, tilt)
+    asked = f"{'mirrored and ' if mirrored else ''}rotated by {rotation % 360}°"
+    result = made(convert, clip)
+    assert any(asked in warning and "multiples of 90°" in warning for warning in result.warnings), result.warnings
+    assert judge.describe(result.path).of("Video")[0].rotation == 0
+    assert judge.describe(result.path).of("Video")[0].size == ((64, 128) if quarter % 180 else (128, 64))
+    for container in ("mp4", "mov", "mkv"):
+        copy = convert(clip, target(container, COPIED_VIDEO, None))
+        assert judge.describe(copy.path).of("Video")[0].rotation == judge.describe(path).of("Video")[0].rotation, container
+        (warning,) = copy.warnings
+        assert f"{container} keeps that frames are to be {asked}" in warning
+    (warning,) = convert(clip, target("ts", COPIED_VIDEO, None)).warnings
+    assert f"ts cannot say that pictures are to be {asked}" in warning
+
+
 def test_a_rotation_goes_before_the_resolution(convert: Converter) -> None:
     """Width and height are meant as shown."""
     clip = Clip("mp4", (Video(pattern="quarters", size=(128, 64), seconds=0.4, rotation=90),), ())

@@ -110,6 +110,13 @@ def test_the_primary_source_gives_size_rate_and_sound(join: Joiner) -> None:
     assert plan.targets[0].streams[0].counted
 
 
+def test_a_turn_that_is_left_out_is_told_of_any_source(join: Joiner) -> None:
+    """Also where the first one is upright; each once."""
+    tilted = Clip("mp4", (Video(seconds=0.4, rotation=45),), ())
+    plan, _ = join([MUTE, tilted, tilted], target("mp4", encoded(), None))
+    assert sum("rotated by 45°" in warning for warning in plan.warnings) == 1
+
+
 def test_nothing_drifts_over_eleven_sources(join: Joiner) -> None:
     """Sound and pictures end within one picture of each other, and each part begins where the ones before it end."""
     odd = Clip(

@@ -81,3 +81,9 @@ def test_images_of_turned_video_claim_no_turn(convert: Converter, form: str) -> 
     with Image.open(path) as image:
         assert image.getexif().get(ExifTags.Base.Orientation, 1) == 1
         assert image.height > image.width
+
+
+def test_an_image_tells_the_turn_that_is_left_out(convert: Converter) -> None:
+    """Snapshots are turned as encodes are, by quarters."""
+    clip = Clip("mp4", (Video(seconds=0.4, rotation=45),), ())
+    assert any("rotated by 45°" in warning for warning in convert(clip, alone(snapshots(number=1))).warnings)

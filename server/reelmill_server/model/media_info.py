@@ -80,7 +80,8 @@ class DolbyVision:
 @dataclass(frozen=True)
 class VideoStreamInfo(StreamInfo):
     """A video stream. `rotation`: degrees by which to rotate frames clockwise for display, after they are `mirrored`
-    left to right. `transparent`: some of what the first frames show is. Color fields are H.273 numbers.
+    left to right; `tilt`: degrees that its header asks for besides, no multiple of 90. `transparent`: some of what the first
+    frames show is. Color fields are H.273 numbers.
 
     `field_order`: progressive, or for interlaced video tt, bb, tb, bt (the field coded first, then the one displayed first: top
     or bottom) or interlaced (order unknown); empty: unknown. `key_seconds`: average distance of keyframes according to the
@@ -105,6 +106,7 @@ class VideoStreamInfo(StreamInfo):
     frame_rate: Rational = Fraction(0)
     average_rate: Rational = Fraction(0)
     rotation: int = 0
+    tilt: int = 0
     color_space: int = Matrix.UNSPECIFIED
     color_range: int = Range.UNSPECIFIED
     color_transfer: int = Transfer.UNSPECIFIED
@@ -128,7 +130,7 @@ class VideoStreamInfo(StreamInfo):
     @property
     def turned(self) -> bool:
         """Return whether frames are rotated or mirrored for display."""
-        return bool(self.rotation) or self.mirrored
+        return bool(self.rotation or self.tilt) or self.mirrored
 
     @property
     def interlaced(self) -> bool:

@@ -79,14 +79,21 @@ def first_frames(container: InputContainer, alone: Collection[int] = ()) -> dict
             if seen := found.get(packet.stream.index):
                 if seen.begin is None:
                     seen.begin = packet.dts
-                if packet.is_discard and packet.pts is not None:
-                    seen.hidden = max(seen.hidden, -packet.pts)
+                if packet.pts is not None:
+                    seen.hidden = _hidden(seen.hidden, packet)
                 left -= _note(seen, decoders, packet)
             if left <= 0 or all(_tell_all(found[index], index in alone) for index in wanted):
                 break
     except av.error.FFmpegError as error:
         check_memory(error)  # else keep what the headers say
     return found
+
+
+def _hidden(before: int, packet: Any) -> int:
+    """Return how many ticks before 0 hidden frames begin that later ones need: a keyframe at 0 or before it needs none."""
+    if packet.is_keyframe and packet.pts <= 0:
+        before = 0
+    return max(before, -packet.pts) if packet.is_discard else before
 
 
 def _tell_all(seen: FirstFrames, alone: bool) -> bool:
@@ -116,10 +123,8 @@ def _transparent(frame: VideoFrame) -> bool:
 
 def _said(frame: Any, codec: str) -> Mapping[str, Any]:
     mastering, light = hdr_metadata_of(frame, codec)
-    rotation, mirrored = orientation(frame, codec)
     return {
-        "rotation": rotation,
-        "mirrored": mirrored,
+        **orientation(frame, codec)._asdict(),
         "mastering_display": mastering,
         "content_light": light,
         "projection": projection(frame, codec),

@@ -5,7 +5,7 @@ Nothing else may touch `frame.side_data`. `tests/unit/media/libav/test_side_data
 
 from math import atan2, degrees
 from struct import Struct
-from typing import Any
+from typing import Any, NamedTuple
 
 from av import VideoFrame
 from av.sidedata.sidedata import SideDataContainer, Type
@@ -14,6 +14,8 @@ from av.sidedata.sidedata import SideDataContainer, Type
 # PNG alone makes such a dictionary: it names the ICC profile.
 _UNSAFE_CODECS = ("png", "apng")
 _MATRIX = Struct("=9i")
+# As the ffmpeg command has it: degrees by which a turn is off a quarter that nobody would see.
+_UNSEEN_DEGREES = 1.0
 _PROJECTIONS = (
     "equirectangular",
     "cube map",
@@ -22,6 +24,16 @@ _PROJECTIONS = (
     "",
     "fisheye",
 )  # AVSphericalProjection
+
+
+class Orientation(NamedTuple):
+    """How a frame is to be shown: `mirrored` left to right, then rotated clockwise by `rotation` (0, 90, 180 or 270) and by
+    `tilt` more degrees, -45 to 45.
+    """
+
+    rotation: int
+    mirrored: bool
+    tilt: int
 
 
 def codec_tag(context: Any) -> str:
@@ -55,19 +67,17 @@ def frame_data(frame: VideoFrame, codec: str, kind: Type) -> bytes | None:
         return None
 
 
-def orientation(frame: VideoFrame, codec: str) -> tuple[int, bool]:
-    """Return how a decoded frame of `codec` is to be shown: by how many degrees it is rotated clockwise (0, 90, 180, 270), and
-    whether it is mirrored left to right before.
-    """
+def orientation(frame: VideoFrame, codec: str) -> Orientation:
+    """Return how a decoded frame of `codec` is to be shown."""
     data = frame_data(frame, codec, Type.DISPLAYMATRIX)
     if data is None or len(data) < _MATRIX.size:
-        return _quarter(-frame.rotation), False
+        return _orientation(-frame.rotation, mirrored=False)
     # Where the frame's unit vectors go: right to (a, b), down to (c, d).
     a, b, _, c, d, *_ = _MATRIX.unpack_from(data)
     mirrored = a * d < b * c
     if mirrored:
         a, b = -a, -b
-    return _quarter(degrees(atan2(b, a))), mirrored
+    return _orientation(degrees(atan2(b, a)), mirrored)
 
 
 def projection(frame: VideoFrame, codec: str) -> str:
@@ -77,6 +87,7 @@ def projection(frame: VideoFrame, codec: str) -> str:
     return _PROJECTIONS[number] if number < len(_PROJECTIONS) else ""
 
 
-def _quarter(angle: float) -> int:
-    """Return the multiple of 90 degrees nearest to `angle`."""
-    return round(angle / 90) * 90 % 360
+def _orientation(angle: float, mirrored: bool) -> Orientation:
+    quarter = round(angle / 90) * 90
+    off = angle - quarter
+    return Orientation(quarter % 360, mirrored, round(off) if abs(off) > _UNSEEN_DEGREES else 0)

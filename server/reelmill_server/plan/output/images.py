@@ -16,7 +16,7 @@ from reelmill_server.plan.output.frame_access import SHARED, choose_access, key_
 from reelmill_server.plan.output.naming import MARK, Naming, OutputName, expand, has_extension, variables_in
 from reelmill_server.plan.stream import dolby, hdr
 from reelmill_server.plan.stream.alpha import ON_BLACK, has_alpha, on_black
-from reelmill_server.plan.stream.geometry import Geometry, displayed_size, plan_geometry
+from reelmill_server.plan.stream.geometry import Geometry, displayed_size, plan_geometry, tilt_warnings
 from reelmill_server.plan.stream.header_facts import header_colours, header_crop
 from reelmill_server.plan.stream.undecodable import undecodable
 from reelmill_server.plan.stream.video import burst_rate, usual_rate
@@ -103,7 +103,7 @@ def plan_images(job: ImageJob) -> Iterator[ImagePlan]:
 
 def _plan_image(job: ImageJob, spec: ImageSpec, like: Input, number: int) -> ImagePlan:
     stream = like.video[number]
-    for text in dolby.encoded_warnings(stream):
+    for text in (*dolby.encoded_warnings(stream), *tilt_warnings(stream)):
         job.warn(spec, text)
     where = f"{job.target.field}.{spec.field}"
     if not stream.decodable or not stream.width:

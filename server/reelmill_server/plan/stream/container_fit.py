@@ -14,6 +14,7 @@ from reelmill_server.plan.codec.containers import Container
 from reelmill_server.plan.codec.video_encoders import LIBAV_CODEC
 from reelmill_server.plan.stream import dolby
 from reelmill_server.plan.stream.alpha import alpha_decoder, has_alpha
+from reelmill_server.plan.stream.geometry import turn_asked
 from reelmill_server.plan.stream.video import usual_rate
 
 _SAME = Fraction(1, 1000)  # rates nearer than this share are one: headers round them
@@ -125,11 +126,9 @@ def copy_warnings(stream: VideoStreamInfo, container: Container) -> Iterator[str
         size = f"{stream.width}x{stream.height} of {stream.crop.width}x{stream.crop.height}"
         yield f"{container.name} cannot say that {size} pixels are to be shown: players show all of them"
     if stream.turned and container.name not in _TURNING_CONTAINERS:
-        turn = " and ".join(
-            filter(None, ("mirrored" * stream.mirrored, f"rotated by {stream.rotation}°" * bool(stream.rotation)))
-        )
-        yield f"{container.name} cannot say that pictures are to be {turn}: players show them as they are coded"
-
+        yield f"{container.name} cannot say that pictures are to be {turn_asked(stream)}: players show them as they are coded"
+    elif stream.tilt:
+        yield f"{container.name} keeps that frames are to be {turn_asked(stream)}: most players turn by multiples of 90° only"
     if (told := stream.dolby_vision) is not None and container.name not in _DOLBY_CONTAINERS:
         yield f"{container.name} cannot say that the video is {dolby.name_of(told)}: {dolby.shown_as(told)}"
     if stream.projection and container.name not in _PROJECTING_CONTAINERS:

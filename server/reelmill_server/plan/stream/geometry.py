@@ -1,6 +1,7 @@
 """Compute sizes and shapes of frames: where each pixel of the source goes."""
 
-from dataclasses import dataclass
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
 from fractions import Fraction
 
 from reelmill_server.model.media_info import VideoStreamInfo
@@ -41,6 +42,20 @@ def displayed_size(stream: VideoStreamInfo, turned: int = 0) -> tuple[int, int]:
 def upright(stream: VideoStreamInfo, turned: int = 0) -> tuple[str, ...]:
     """Return the filters that turn frames of `stream` for display, and rotate them by `turned` degrees more."""
     return _TURNS[(stream.rotation + turned) % 360, stream.mirrored]
+
+
+def turn_asked(stream: VideoStreamInfo) -> str:
+    """Return how the header of `stream` says to turn its frames, in words; empty: not at all."""
+    degrees = (stream.rotation + stream.tilt) % 360
+    return " and ".join(filter(None, ("mirrored" * stream.mirrored, f"rotated by {degrees}°" * bool(degrees))))
+
+
+def tilt_warnings(stream: VideoStreamInfo) -> Iterator[str]:
+    """Yield what encoding and images leave out of the turn that the header of `stream` asks for."""
+    if stream.tilt:
+        # ffmpeg turns frames within their size, which cuts corners; players turn by quarters or not at all.
+        done = turn_asked(replace(stream, tilt=0)) or "shown as they are coded"
+        yield f"the source's frames are to be {turn_asked(stream)}, of which only multiples of 90° are done: they are {done}"
 
 
 def chroma_steps(pixel_format: str) -> tuple[int, int]:

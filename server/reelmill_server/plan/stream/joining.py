@@ -76,7 +76,7 @@ def difference(first: StreamInfo, other: StreamInfo | None) -> str:
     if isinstance(first, VideoStreamInfo) and isinstance(other, VideoStreamInfo):
         facts["size"] = (f"{first.width}x{first.height}", f"{other.width}x{other.height}")
         facts["pixel format"] = (first.pixel_format, other.pixel_format)
-        facts["rotation"] = (str(first.rotation), str(other.rotation))
+        facts["rotation"] = (str(first.rotation + first.tilt), str(other.rotation + other.tilt))
         facts["cropping"] = (str(first.crop), str(other.crop))
         facts["mirroring"] = (str(first.mirrored), str(other.mirrored))
     if isinstance(first, AudioStreamInfo) and isinstance(other, AudioStreamInfo):

@@ -1,6 +1,6 @@
 """Choose the streams of an output, and what each input contributes to them."""
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from fractions import Fraction
 
@@ -19,6 +19,7 @@ from reelmill_server.plan.context import PlanFacts
 from reelmill_server.plan.inputs import Input, Inputs, selected, stream_at
 from reelmill_server.plan.stream import audio, container_fit, dolby, joining, ladder, quality, smart_cut, video
 from reelmill_server.plan.stream.alpha import ON_BLACK
+from reelmill_server.plan.stream.geometry import tilt_warnings
 from reelmill_server.plan.stream.overlays import plan_overlays
 from reelmill_server.plan.stream.undecodable import hint, undecodable
 
@@ -147,7 +148,7 @@ def _encoded_video(job: Job, spec: VideoSpec, number: int, like: Input, members:
     if counted:
         spec = joining.pinned(spec, stream, path)
     planned, notes = video.plan_video(spec, stream, like.clock, job.facts, path)
-    for note in (*remarks, *notes, *dolby.encoded_warnings(stream), *dolby.flat_warnings(stream)):
+    for note in (*remarks, *notes, *_lost(members, number)):
         job.warn(f": {note}")
     planned = _tagged(job, planned)
     for name, asked in (("measure_vmaf", job.target.measure_vmaf), ("min_vmaf", job.target.min_vmaf)):
@@ -165,6 +166,13 @@ def _encoded_video(job: Job, spec: VideoSpec, number: int, like: Input, members:
         parts = [_video_part(job, spec, planned, item, other, path) for item, other in zip(members, streams, strict=True)]
     planned = joining.with_speed(replace(planned, parts=tuple(parts), counted=counted), job.speed("video"))
     return replace(planned, overlays=_overlays(job, spec, planned))
+
+
+def _lost(members: Sequence[Input], number: int) -> Mapping[str, None]:
+    """Return what encoding loses of any of the streams that follow each other, in words, each once."""
+    streams = [stream for stream in (stream_at(item.video, number) for item in members) if isinstance(stream, VideoStreamInfo)]
+    kinds = (dolby.encoded_warnings, dolby.flat_warnings, tilt_warnings)
+    return dict.fromkeys(note for stream in streams for kind in kinds for note in kind(stream))
 
 
 def _overlays(job: Job, spec: VideoSpec, planned: StreamPlan) -> tuple[OverlayPlan, ...]:
