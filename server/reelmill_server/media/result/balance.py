@@ -8,6 +8,7 @@ from collections.abc import Iterator, Sequence
 from fractions import Fraction
 
 from reelmill_server.errors import InvalidMedia, OutputInvalid
+from reelmill_server.media.input.account import HIDDEN
 from reelmill_server.media.input.decoding import BROKEN_SHARE
 from reelmill_server.media.input.part import own_parts
 from reelmill_server.media.input.tally import Given
@@ -118,11 +119,12 @@ def _video_bounds(planned: StreamPlan, written: StreamStats, given: Given) -> _B
     extent, speed, step = written.extent, planned.speed, rate_step(planned)
     frame = Fraction(planned.slack_us, MICROSECONDS)
     front = Fraction(0) if planned.segment_us else given.first / speed  # segments count from 0: so does the first frame
+    latest = max(front, Fraction(0)) if written.dropped[HIDDEN] else front
     if written.held:
         front = min(front, Fraction(0))  # the frame on screen when the span begins
     begin, tolerance = extent.first or Fraction(0), half_frame(planned)
     # Frames at a constant rate are counted from 0: the first one fills what lies before it.
-    yield "begins", begin, (min(front, Fraction(0)) if step else front) - tolerance - step / 2, front + tolerance + step / 2
+    yield "begins", begin, (min(front, Fraction(0)) if step else front) - tolerance - step / 2, latest + tolerance + step / 2
     last = max(given.last_start, Fraction(0)) / speed
     if step:  # a rate repeats the last frame for as long as it is shown
         shown = max(given.last / speed, last + frame)
@@ -139,7 +141,8 @@ def _audio_bounds(planned: StreamPlan, written: StreamStats, given: Given) -> _B
     """Yield where the stream begins and ends, and between which times it should, seconds of the output."""
     extent, frame = written.extent, audio_frame(planned, written, given)
     front, end = (max(time, Fraction(0)) / planned.speed for time in (given.first, given.last))
-    yield "begins", extent.first or Fraction(0), front - PRIMING - 2 * frame, front + RESAMPLING
+    hidden = min(given.first, Fraction(0)) / planned.speed  # by an edit list: Matroska has players skip it
+    yield "begins", extent.first or Fraction(0), min(front - PRIMING - 2 * frame, hidden - MILLISECONDS), front + RESAMPLING
     yield "ends", extent.last, end - frame - MILLISECONDS, end + frame + MILLISECONDS
 
 

@@ -9,7 +9,7 @@ from typing import Any
 import av
 from av.container import InputContainer, OutputContainer
 
-from reelmill_server.media.input.account import BEYOND, PADDING, UNTIMED
+from reelmill_server.media.input.account import BEYOND, HIDDEN, PADDING, UNTIMED
 from reelmill_server.media.input.bundle import Run
 from reelmill_server.media.input.part import Part, Span
 from reelmill_server.media.input.source import average_rate
@@ -17,6 +17,7 @@ from reelmill_server.media.libav.timestamps import exact
 from reelmill_server.media.libav.trial_header import codec_delay
 from reelmill_server.media.libav.types import AnyPacket
 from reelmill_server.media.track.base import Track, describe, template_of
+from reelmill_server.media.track.hidden_frames import HiddenFrames
 from reelmill_server.media.track.last_shown import LastShown
 from reelmill_server.media.track.measures import PRIMING, Measures
 from reelmill_server.model.plan import ImagePlan, StreamPlan, TargetPlan
@@ -84,6 +85,7 @@ class CopyTrack(Track):
 
     def begin(self, part: Part, span: Span) -> None:
         self._span, self._measures, self._previous, self._reached, self._early = span, None, None, None, None
+        self._hidden = HiddenFrames()
 
     def shorten(self, part: Part, span: Span) -> None:
         self._span, self._measures = span, None
@@ -114,12 +116,25 @@ class CopyTrack(Track):
         if (dts is not None or self._is_audio) and self._goes_back(pts, decoded):
             self.unordered += 1
             return
-        if self._beyond:
-            self.written.ahead += len(self._beyond)
-            for packet in self._beyond:
-                yield from self._in_time(packet)
-            self._beyond.clear()
-        yield from self._in_time(item)
+        yield from self._taken(item, pts, measures.begin)
+
+    def _taken(self, item: AnyPacket, pts: int, begin: int) -> Iterator[AnyPacket]:
+        """Yield what is to be written now that `item` comes, a packet of the span, and with it all that it may need."""
+        self.written.ahead += len(self._beyond)
+        for packet in (*self._beyond, *self._needed(item, pts, begin)):
+            yield from self._in_time(packet)
+        self._beyond.clear()
+
+    def _needed(self, item: AnyPacket, pts: int, begin: int) -> Sequence[AnyPacket]:
+        """Return the frames to be copied now that `item` comes: with it those hidden before it that it may need."""
+        if self.plan.type != "video":
+            return (item,)
+        dropped = self._hidden.dropped
+        packets = self._hidden.push(item, pts, begin)
+        if more := self._hidden.dropped - dropped:
+            self.written.dropped[HIDDEN] += more
+        self.revealed += max(len(packets) - 1, 0) * self._reveals
+        return packets
 
     def feed_all(self, part: Part, run: Run) -> Sequence[Sequence[AnyPacket]]:
         if not self._takes(run):
@@ -190,10 +205,8 @@ class CopyTrack(Track):
 
     def _before(self, begin: int, duration: int, measures: Measures) -> bool:
         """Return whether a packet lies before the span, or an edit list hides it and the audio after it does not need it."""
-        if begin < measures.begin:
-            if not self._span.from_front:
-                return True
-            self.revealed += self._reveals
+        if begin < measures.begin and not self._span.from_front:
+            return True
         hidden = self._is_audio and begin + duration < measures.primed
         self.written.dropped[PADDING] += hidden
         return hidden
@@ -207,7 +220,7 @@ class CopyTrack(Track):
         """Measure the part in ticks of `base`, the time base of its packets."""
         if self._measures is not None:  # the time base changed: these are in ticks of the old one
             self._previous = self._reached = None
-        self._measures = Measures.of(base, self._span, self._clock, self._time_base)
+        self._measures = Measures.of(base, self._span, self._clock, self._time_base, max(PRIMING, self._skipped))
         return self._measures
 
     def _goes_back(self, shown: int, decoded: int) -> bool:
@@ -323,7 +336,9 @@ class CopyTrack(Track):
             output = "segments" if target.package else target.container
             hidden = f"the source hides its first {self.revealed} frames, which {output} cannot"
             yield f"{target.field}: {hidden}: they are shown"
-        if self._skipped > PRIMING and isinstance(target, TargetPlan):
+        # Hidden packets were copied as far as the source was read from its front: those are what players skip then.
+        begin = self.written.extent.first or Fraction(0)
+        if self._skipped + begin > PRIMING and isinstance(target, TargetPlan):
             skipped = f"players skip the first {float(self._skipped):.2f} s of the copied audio, as the source's edit list says"
             yield f"{target.field}: {skipped}: encode the audio, or copy to mp4"
 

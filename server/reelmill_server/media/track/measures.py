@@ -44,15 +44,15 @@ class Measures:
         )
 
     @classmethod
-    def of(cls, base: Any, span: Span, clock: Clock, output_base: Fraction) -> "Measures":
-        """Measure `span`; `clock` is that of the output when the part begins."""
+    def of(cls, base: Any, span: Span, clock: Clock, output_base: Fraction, priming: Fraction = PRIMING) -> "Measures":
+        """Measure `span`; `clock` is that of the output when the part begins. `priming`: how much audio before it is kept."""
         tick, scale = exact(base), 1 / clock.speed / output_base
         return cls(
             base,
             first_tick(span.begin - TOLERANCE, tick),
             None if span.end is None else first_tick(span.end - TOLERANCE, tick),
             None if span.end is None else span.end / tick,
-            first_tick(span.begin - PRIMING, tick),
+            first_tick(span.begin - priming, tick),
             AffineMap(tick * scale, (clock.offset - span.begin) * scale),
             AffineMap(tick * scale),
             int(2 * OVERRUN / tick),
