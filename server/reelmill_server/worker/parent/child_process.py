@@ -14,12 +14,12 @@ from multiprocessing.context import ForkServerProcess
 
 from reelmill_server.address_space import peak_bytes, was_short
 from reelmill_server.errors import EncoderCrashed, OutOfMemory, ReelmillError, Stalled, Timeout, from_code
-from reelmill_server.settings.machine import visible_cpus
 from reelmill_server.telemetry import tracing
 from reelmill_server.worker import messages
 from reelmill_server.worker.child.entry import enter
 from reelmill_server.worker.handover import Handover
 from reelmill_server.worker.messages import KEPT_ENVIRONMENT
+from reelmill_server.worker.parent.child_bounds import MOST_SMALL_BYTES, most_bytes, most_threads
 from reelmill_server.worker.parent.child_output import ChildOutput
 from reelmill_server.worker.parent.clipping import clipped
 from reelmill_server.worker.parent.crash_report import CrashReport
@@ -41,12 +41,8 @@ _ASK_SECONDS = 1.0
 _TERMINATE_SECONDS = 0.5
 _KILL_SECONDS = 5.0
 _SEND_SECONDS = 5.0
-# A plan of a hundred targets has some hundred kilobytes, the list of segments of a day of film two megabytes.
-_MAX_MESSAGE_BYTES = 8 << 20
-_MAX_SMALL_BYTES = 64 << 10  # of a message that has neither
 _LARGE = (messages.Planned, messages.Finished, messages.ChunkEncoded, messages.Probed, messages.TrialResults)
 _LAST = (messages.Finished, messages.ChunkEncoded, messages.Probed, messages.TrialResults, messages.Failed)
-_THREADS, _THREADS_OF_CORE = 512, 16
 _MAX_WAITING_MESSAGES = 1000  # a child that floods its parent is as good as dead
 
 
@@ -81,9 +77,10 @@ class Child:
         self._process, self._pipe = process, pipe
         self._crash, self._address_bytes = crash, assignment.max_address_bytes
         most = assignment.limits.max_memory_bytes
-        self._memory = WatchedChild(self.pid, most, assignment.held_bytes, process.kill, _most_threads(assignment))
+        self._memory = WatchedChild(self.pid, most, assignment.held_bytes, process.kill, most_threads(assignment))
         MEMORY_WATCH.add(self._memory)
         self._subverted = self._leaves = False
+        self._most_bytes = most_bytes(assignment)
         self._inbox: asyncio.Queue[messages.FromChild | None] = asyncio.Queue()
         self._loop = asyncio.get_running_loop()
         threading.Thread(target=self._listen, name="child-pipe", daemon=True).start()
@@ -153,7 +150,7 @@ class Child:
         message: messages.FromChild | None
         while True:
             try:
-                message = _read(self._pipe.recv_bytes(_MAX_MESSAGE_BYTES))
+                message = _read(self._pipe.recv_bytes(self._most_bytes))
                 self._subverted = self._inbox.qsize() > _MAX_WAITING_MESSAGES
             except (EOFError, OSError, ValueError, TypeError) as error:
                 message = None
@@ -209,16 +206,10 @@ class Child:
                 self._process.close()
 
 
-def _most_threads(assignment: messages.Assignment) -> int:
-    """Return how many threads a child may have: several times what decoders and encoders start for the cores that they see."""
-    outputs = len(assignment.request.targets) if assignment.request else 0
-    return _THREADS + _THREADS_OF_CORE * visible_cpus() * (outputs + 1)
-
-
 def _read(text: bytes) -> messages.FromChild:
     """Return a child's message, its texts cut to a length fit for records and logs. Raises ValueError."""
     message = messages.FROM_CHILD.validate_json(text)
-    if len(text) > _MAX_SMALL_BYTES and not isinstance(message, _LARGE):
+    if len(text) > MOST_SMALL_BYTES and not isinstance(message, _LARGE):
         raise ValueError(f"a message of {len(text)} bytes")
     check_message(message)
     return clipped(message)
