@@ -4,6 +4,7 @@ A response visible to callers would give them a view into this server's network:
 endpoints of the operator (`peek`) the beginning of the body.
 """
 
+import re
 from collections import Counter
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
@@ -20,6 +21,7 @@ _MAX_PER_HOST = 8  # concurrent deliveries: a dead host must leave capacity for 
 _BUSY_SECONDS = 2.0
 _LONGEST_PAUSE_SECONDS = 3600.0
 _GONE = 410
+_SECONDS = re.compile("[0-9]+")  # str.isdigit takes ², which no number is made of
 
 
 # The first match applies.
@@ -88,8 +90,8 @@ def _refusal(response: aiohttp.ClientResponse, text: str) -> Failure:
     if 300 <= response.status < 400:
         return Failure(f"responded with {response.status}: redirects are not followed")
     pause = 0.0
-    if response.status in (429, 503) and response.headers.get("Retry-After", "").isdigit():
-        pause = min(float(response.headers["Retry-After"]), _LONGEST_PAUSE_SECONDS)
+    if response.status in (429, 503) and _SECONDS.fullmatch(asked := response.headers.get("Retry-After", "")):
+        pause = min(float(asked), _LONGEST_PAUSE_SECONDS)
     return Failure(
         f"responded with {response.status}{text and f': {text}'}",
         retryable=response.status != _GONE,

@@ -23,7 +23,7 @@ COUNTING_FORMATS = ("avi",)
 TELLING_B_FRAMES = ("mpeg1video", "mpeg2video", "mpeg4")
 """Codecs of which libav knows when frames are shown also where the format does not tell."""
 _ESTIMATED_FORMATS = ("mp3", "aac", "ac3", "eac3", "amr", "h264", "hevc", "m4v", "flv", "mpegvideo")
-_DURATION_TAG = re.compile(r"(\d+):(\d\d):(\d\d(?:\.\d+)?)$")  # of Matroska
+_DURATION_TAG = re.compile(r"(\d{1,6}):(\d\d):(\d\d(?:\.\d+)?)$")  # of Matroska
 
 OVERRUN = Fraction(1, 2)
 """Seconds by which audio may outlast its video and is then cut; if it is longer, the last frame is held instead."""

@@ -153,6 +153,8 @@ async def test_a_redirect_to_a_private_address_is_not_followed(receiver: Receive
         (410, Failure("responded with 410", retryable=False)),
         ((503, {"Retry-After": "7"}), Failure("responded with 503", pause_seconds=7)),
         ((429, {"Retry-After": "999999"}), Failure("responded with 429", pause_seconds=3600)),
+        ((429, {"Retry-After": "²"}), Failure("responded with 429")),
+        ((429, {"Retry-After": "9" * 5000}), Failure("responded with 429", pause_seconds=3600)),
         ("close", Failure("connection failed (ServerDisconnectedError)")),
         ("hang", Failure("no response in time")),
     ],

@@ -111,7 +111,11 @@ class Console:
         """Return the page that plays one of a task's artifacts."""
         task = await self._calls.task(request, hidden=False)
         number = request.match_info["number"]
-        chosen = task.artifacts[int(number)] if number.isdecimal() and int(number) < len(task.artifacts) else None
+        chosen = (
+            task.artifacts[int(number)]
+            if number.isdecimal() and len(number) < 9 and int(number) < len(task.artifacts)
+            else None
+        )
         how = player_of(chosen) if chosen is not None else ""
         if chosen is None or not how:
             raise web.HTTPNotFound

@@ -23,7 +23,8 @@ _SSA_ROWS = {0: 0, 4: 6, 8: 3}
 _BOTTOM_CENTER = 2
 _PLACE = re.compile(rb"\\pos\(\s*(-?[\d.]+)\s*,\s*(-?[\d.]+)\s*\)")
 _ALIGNED = re.compile(rb"\\an([1-9])|\\a(\d+)")
-_LINE = re.compile(rb"(?:^|\s)line:(-?[\d.]+)(%?)")
+_LINE = re.compile(rb"(?:^|\s)line:(-?[\d.]{1,20})(%?)")
+_NUMBER = re.compile(rb"\d{1,2}")
 _ALIGN = re.compile(rb"(?:^|\s)align:(start|left|center|middle|end|right)")
 _COLUMNS = {b"start": 0, b"left": 0, b"end": 2, b"right": 2}
 _ALIGN_WORDS, _LINE_WORDS = ("left", "center", "right"), ("end", "center", "start")
@@ -86,7 +87,7 @@ class Styles:
         alignments = {
             style[b"Name"].lstrip(b"*"): _from_ssa(int(style[b"Alignment"])) if old else int(style[b"Alignment"])
             for style in _styles(header)
-            if style.get(b"Alignment", b"").isdigit()
+            if _NUMBER.fullmatch(style.get(b"Alignment", b""))
         }
         return cls(sizes.get(b"X") or cls.width, sizes.get(b"Y") or cls.height, alignments)
 

@@ -21,7 +21,7 @@ def list_path(slot: int, extension: str) -> str:
     return f"{image_folder(slot)}/sheets.{extension}"
 
 
-_PATH = re.compile(r"image-(?P<slot>\d+)/(?:(?P<number>[1-9]\d*)|sheets)\.(?P<extension>\w+)")
+_PATH = re.compile(r"image-(?P<slot>\d{1,9})/(?:(?P<number>[1-9]\d{0,8})|sheets)\.(?P<extension>\w+)")
 
 
 def image_uri(plan: Plan, path: str) -> str | None:

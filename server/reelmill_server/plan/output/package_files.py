@@ -9,7 +9,7 @@ from reelmill_server.model.request import SegmentFormat
 from reelmill_server.model.task import ArtifactKind
 from reelmill_server.plan.output.packaging import LIST_EXTENSION, SEGMENT_EXTENSIONS, is_subtitles
 
-_PART = re.compile(r"(?P<slot>\d+)/(?:(?P<stream>\d+)-)?(?P<name>\d+|init)\.(?P<extension>ts|m4s|mp4|vtt)")
+_PART = re.compile(r"(?P<slot>\d{1,9})/(?:(?P<stream>\d{1,9})-)?(?P<name>\d{1,9}|init)\.(?P<extension>ts|m4s|mp4|vtt)")
 
 
 @dataclass(frozen=True)
