@@ -84,6 +84,16 @@ def feature_table(encoders: Iterable[Capability], sessions: Mapping[Any, int]) -
             for feature in known.features:
                 state = "yes" if feature.available else f"no: {feature.reason}"
                 yield f"  {known.codec:<6} {_FEATURES.get(feature.name, feature.name):<22} {state}"
+            yield from (f"  {known.codec:<6} {name:<22} {limit}" for name, limit in _limits(known))
+
+
+def _limits(known: Capability) -> Iterator[tuple[str, str]]:
+    sizes = known.sizes
+    for name, width, height in (("least", sizes.min_width, sizes.min_height), ("largest", sizes.max_width, sizes.max_height)):
+        if width or height:
+            yield f"{name} size", f"{width or 'any'}x{height or 'any'}"
+    if known.max_b_frames:
+        yield "B-frames in a row", str(known.max_b_frames)
 
 
 async def print_plan(settings: Settings, file: Path | None) -> None:

@@ -11,7 +11,7 @@
 #include "encoder.h"
 #include "faults.h"
 
-enum { VERSION = 13 << 4, OLD_VERSION = 11 << 4 | 1, MOST_WAITING = 256, MIN_WIDTH = 145, MAX_WIDTH = 8192, MAX_H264 = 4096 };
+enum { VERSION = 13 << 4, OLD_VERSION = 11 << 4 | 1, MOST_WAITING = 256, MIN_WIDTH = 145, MIN_HEIGHT = 49, MAX_WIDTH = 8192, MAX_H264 = 4096 };
 
 struct input {
     NV_ENC_BUFFER_FORMAT format;
@@ -119,7 +119,7 @@ static NVENCSTATUS initialize(void *opaque, NV_ENC_INITIALIZE_PARAMS *params)
     struct settings *settings = &session->settings;
     if (faults->fail_init)
         return fail(session, NV_ENC_ERR_GENERIC, "the encoder engine does not start");
-    if ((int)params->encodeWidth < (faults->min_width ? faults->min_width : MIN_WIDTH))
+    if ((int)params->encodeWidth < (faults->min_width ? faults->min_width : MIN_WIDTH) || (int)params->encodeHeight < MIN_HEIGHT)
         return fail(session, NV_ENC_ERR_INVALID_PARAM, "Frame Dimension less than the minimum supported value.");
     settings->config = *params->encodeConfig;
     if ((int)settings->config.gopLength <= settings->config.frameIntervalP && settings->config.frameIntervalP > 1)

@@ -9,8 +9,8 @@ from typing import Any
 import av
 import pytest
 
-from reelmill_server.errors import DriverFailed
-from reelmill_server.model.capability import SOFTWARE, Limits
+from reelmill_server.errors import DriverFailed, HardwareUnavailable
+from reelmill_server.model.capability import SOFTWARE, FrameSizes, Limits
 from reelmill_server.model.cost import Cost
 from reelmill_server.model.engine_view import Standing
 from reelmill_server.model.needs import Needs
@@ -168,9 +168,9 @@ async def test_a_driver_that_takes_its_process_along_is_named(
 REFUSED: dict[str, tuple[dict[str, int], dict[str, Any], str]] = {
     "10 bit": ({"no_10bit": 1}, {"codec": "h265", "pixel_format": "yuv420p10le"}, "10 bit encode not supported"),
     "4:4:4": ({"no_444": 1}, {"pixel_format": "yuv444p"}, "YUV444P not supported"),
-    "too small": ({}, {"width": 128, "height": 72}, "Frame Dimension less than the minimum supported value"),
+    "too small": ({"min_width": 250}, {"width": 240, "height": 136}, "Frame Dimension less than the minimum supported value"),
     "too large": ({"max_width": 300}, {}, "Width 320 exceeds 300"),
-    "B-frames": ({}, {"b_frames": 5}, "Max B-frames 5 exceed 4"),
+    "B-frames": ({"b_frames_h264": 4}, {"b_frames": 4}, "Max B-frames 4 exceed 3"),
     "references": ({"no_refs": 1}, {"refs": 8}, "Multiple reference frames are not supported"),
     "lossless": ({"no_lossless": 1}, {"crf": 0.0}, "Lossless encoding not supported"),
 }
@@ -282,6 +282,8 @@ async def test_a_card_is_asked_what_it_can(bench: Bench, driver: Driver) -> None
     hevc = known(bench, "hevc_nvenc")
     assert hevc.card == "Driver for tests"
     assert {feature.name for feature in hevc.features if not feature.available} == {"128x72"}
+    assert (hevc.sizes, hevc.max_b_frames) == (FrameSizes(145, 49, 8192, 8192), 5)
+    assert (known(bench).sizes, known(bench).max_b_frames) == (FrameSizes(145, 49, 4096, 4096), 4)
     driver.fault(**WITHOUT)
     await look(bench)
     lacks = {feature.name: feature.reason for feature in known(bench, "hevc_nvenc").features if not feature.available}
@@ -290,17 +292,34 @@ async def test_a_card_is_asked_what_it_can(bench: Bench, driver: Driver) -> None
     assert "7680 exceeds 4096" in lacks["7680x4320"] and "minimum supported" in lacks["128x72"] and "B-frames" in lacks["bf"]
     lines = list(feature_table(bench.capabilities.encoders, {"nvenc": 3}))
     assert lines[0] == "accelerator nvenc (Driver for tests), at most 3 sessions:"
-    assert "  h265   4096x2160              yes" in lines and any("10 bit" in line and "no: 10 bit" in line for line in lines)
+    assert "  h265   4096x2160              yes" in lines and "  h265   largest size           4096x4096" in lines
+    assert any("10 bit" in line and "no: 10 bit" in line for line in lines)
 
 
 async def test_what_a_card_is_known_to_lack_is_not_asked_of_it(bench: Bench, driver: Driver) -> None:
     """No encoder has to fail for a task to learn it."""
     driver.fault(**WITHOUT)
     await look(bench)
-    artifacts, warnings = await attempt(bench, target(bench, crf=0.0))
-    made = artifacts[0].streams[0]
-    assert made.encoder == "libx264" and "h264_nvenc: Lossless encoding not supported" in made.reason
-    assert not warnings
+    for video, reason in (
+        ({"crf": 0.0}, "Lossless encoding not supported"),
+        ({"b_frames": 5}, "has at most 4 B-frames in a row"),
+        ({"width": 128, "height": 72}, "takes no frames below 145x49"),
+    ):
+        artifacts, warnings = await attempt(bench, target(bench, **video))  # type: ignore[arg-type]
+        made = artifacts[0].streams[0]
+        assert made.encoder == "libx264" and f"h264_nvenc: {reason}" in made.reason
+        assert not warnings
+
+
+async def test_sizes_beyond_the_card_are_planned_in_software(bench: Bench) -> None:
+    """The plan says so before anything is encoded, and refuses what REQUIRES the card."""
+    inspected = await bench.attempts.inspect("plan", bench.request(target(bench, width=4098, height=256)))
+    assert inspected.plan
+    stream = inspected.plan.targets[0].streams[0]
+    assert stream.encoder == "libx264" and "h264_nvenc: takes no frames above 4096x4096" in stream.reason
+    required = bench.request(target(bench, width=4098, height=256, hardware=Hardware.REQUIRED))
+    with pytest.raises(HardwareUnavailable, match="above 4096x4096"):
+        await bench.attempts.inspect("plan", required)
 
 
 async def test_address_space_that_a_context_reserves_is_no_memory(bench: Bench, driver: Driver) -> None:

@@ -1,6 +1,6 @@
 """Tables of results for people."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 
 from rich.table import Table
 
@@ -13,6 +13,7 @@ from reelmill.v1.media_convert_service_pb2 import (
     Sandbox,
     TaskPart,
     Worker,
+    WorkerLane,
 )
 from reelmill.v1.media_info_pb2 import AudioStream, MediaInfo, SubtitleStream, VideoStream
 from reelmill.v1.notification_service_pb2 import NotificationState, NotificationStatus
@@ -203,6 +204,8 @@ def print_capabilities(session: Session, response: GetCapabilitiesResponse) -> N
     session.out.print(f"worker {response.worker}" if response.worker else "worker")
     for title, codecs in (("Encoder", response.encoders), ("Decoder", response.decoders)):
         session.out.print(_table((title, "Codec", "Device", "Available", "Reason"), [_capability(codec) for codec in codecs]))
+    if rows := [row for codec in response.encoders for row in _features(codec)]:
+        session.out.print(_table(("Accelerator", "Card", "Feature", "Has it", "Reason"), rows))
     session.out.print(_table(("Limit", "Value"), [(name, _limit(value)) for name, value in sorted(response.limits.items())]))
     if response.sandbox.mode:  # older servers do not tell
         session.out.print(_table(("Sandbox", "Confined by", "The kernel lacks"), [_sandbox(response.sandbox)]))
@@ -217,12 +220,16 @@ def print_workers(session: Session, workers: Sequence[Worker]) -> None:
             f"{load.slots} of {load.max_slots} slots, {load.cores:g} of {load.max_cores:g} cores",
             f"{load.waiting} waiting" if load.waiting else "",
             "draining" if worker.draining else "",
-            f"serves {', '.join(lane.name for lane in worker.lanes if lane.available) or 'nothing'}",
+            f"serves {', '.join(_lane_text(lane) for lane in worker.lanes if lane.available) or 'nothing'}",
             f"since {time_text(worker.start_time)}, seen {time_text(worker.seen_time)}",
         ]
         _print_line(session, f"{worker.name}: {', '.join(filter(None, facts))}")
         for attempt in worker.attempts:
             _print_line(session, f"  {_attempt_text(attempt)}")
+
+
+def _lane_text(lane: WorkerLane) -> str:
+    return f"{lane.name} ({lane.sessions} of {lane.max_sessions} sessions)" if lane.max_sessions else lane.name
 
 
 def _attempt_text(attempt: RunningAttempt) -> str:
@@ -312,6 +319,23 @@ def _print_command(session: Session, command: FfmpegCommand) -> None:
 
 def _capability(codec: CodecCapability) -> tuple[str, str, str, str, str]:
     return codec.name, codec.codec, codec.device, "yes" if codec.available else "no", codec.reason
+
+
+def _features(codec: CodecCapability) -> Iterator[tuple[str, str, str, str, str]]:
+    """Yield rows of what an accelerator was asked for, with its limits."""
+    for feature in codec.features:
+        yield codec.name, codec.card, feature.name, "yes" if feature.available else "no", feature.reason
+    sizes = codec.frame_sizes
+    limits = {
+        "least size": _size(sizes.min_width, sizes.min_height),
+        "largest size": _size(sizes.max_width, sizes.max_height),
+        "B-frames in a row": str(codec.max_b_frames or ""),
+    }
+    yield from ((codec.name, codec.card, name, limit, "") for name, limit in limits.items() if limit)
+
+
+def _size(width: int, height: int) -> str:
+    return f"{width or 'any'}x{height or 'any'}" if width or height else ""
 
 
 def _limit(value: float) -> str:

@@ -317,20 +317,52 @@ class Sandbox(_message.Message):
     def __init__(self, mode: _Optional[str] = ..., walls: _Optional[_Iterable[str]] = ..., lacks: _Optional[_Iterable[str]] = ...) -> None: ...
 
 class CodecCapability(_message.Message):
-    __slots__ = ("name", "codec", "device", "available", "reason", "tried_time")
+    __slots__ = ("name", "codec", "device", "available", "reason", "tried_time", "pixel_formats", "card", "features", "frame_sizes", "max_b_frames")
     NAME_FIELD_NUMBER: _ClassVar[int]
     CODEC_FIELD_NUMBER: _ClassVar[int]
     DEVICE_FIELD_NUMBER: _ClassVar[int]
     AVAILABLE_FIELD_NUMBER: _ClassVar[int]
     REASON_FIELD_NUMBER: _ClassVar[int]
     TRIED_TIME_FIELD_NUMBER: _ClassVar[int]
+    PIXEL_FORMATS_FIELD_NUMBER: _ClassVar[int]
+    CARD_FIELD_NUMBER: _ClassVar[int]
+    FEATURES_FIELD_NUMBER: _ClassVar[int]
+    FRAME_SIZES_FIELD_NUMBER: _ClassVar[int]
+    MAX_B_FRAMES_FIELD_NUMBER: _ClassVar[int]
     name: str
     codec: str
     device: str
     available: bool
     reason: str
     tried_time: _timestamp_pb2.Timestamp
-    def __init__(self, name: _Optional[str] = ..., codec: _Optional[str] = ..., device: _Optional[str] = ..., available: _Optional[bool] = ..., reason: _Optional[str] = ..., tried_time: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ...) -> None: ...
+    pixel_formats: _containers.RepeatedScalarFieldContainer[str]
+    card: str
+    features: _containers.RepeatedCompositeFieldContainer[CodecFeature]
+    frame_sizes: FrameSizes
+    max_b_frames: int
+    def __init__(self, name: _Optional[str] = ..., codec: _Optional[str] = ..., device: _Optional[str] = ..., available: _Optional[bool] = ..., reason: _Optional[str] = ..., tried_time: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., pixel_formats: _Optional[_Iterable[str]] = ..., card: _Optional[str] = ..., features: _Optional[_Iterable[_Union[CodecFeature, _Mapping]]] = ..., frame_sizes: _Optional[_Union[FrameSizes, _Mapping]] = ..., max_b_frames: _Optional[int] = ...) -> None: ...
+
+class CodecFeature(_message.Message):
+    __slots__ = ("name", "available", "reason")
+    NAME_FIELD_NUMBER: _ClassVar[int]
+    AVAILABLE_FIELD_NUMBER: _ClassVar[int]
+    REASON_FIELD_NUMBER: _ClassVar[int]
+    name: str
+    available: bool
+    reason: str
+    def __init__(self, name: _Optional[str] = ..., available: _Optional[bool] = ..., reason: _Optional[str] = ...) -> None: ...
+
+class FrameSizes(_message.Message):
+    __slots__ = ("min_width", "min_height", "max_width", "max_height")
+    MIN_WIDTH_FIELD_NUMBER: _ClassVar[int]
+    MIN_HEIGHT_FIELD_NUMBER: _ClassVar[int]
+    MAX_WIDTH_FIELD_NUMBER: _ClassVar[int]
+    MAX_HEIGHT_FIELD_NUMBER: _ClassVar[int]
+    min_width: int
+    min_height: int
+    max_width: int
+    max_height: int
+    def __init__(self, min_width: _Optional[int] = ..., min_height: _Optional[int] = ..., max_width: _Optional[int] = ..., max_height: _Optional[int] = ...) -> None: ...
 
 class ListWorkersRequest(_message.Message):
     __slots__ = ()

@@ -6,7 +6,7 @@ from google.protobuf.timestamp_pb2 import Timestamp
 
 from reelmill.v1 import media_convert_service_pb2 as pb
 from reelmill_server.api import responses
-from reelmill_server.model.capability import Capability, Limits, Report, Sandbox
+from reelmill_server.model.capability import Capability, FrameSizes, Limits, Report, Sandbox
 from reelmill_server.model.worker_state import AttemptState, LaneState, ShownWorker, TaskPart, WorkerState
 
 MaySee = Callable[[str], bool]
@@ -102,6 +102,14 @@ def _capability(capability: Capability) -> pb.CodecCapability:
         available=capability.available,
         reason=capability.reason,
         tried_time=_time(capability.tried_us),
+        pixel_formats=capability.pixel_formats,
+        card=capability.card,
+        features=[
+            pb.CodecFeature(name=feature.name, available=feature.available, reason=feature.reason)
+            for feature in capability.features
+        ],
+        frame_sizes=pb.FrameSizes(**vars(capability.sizes)) if capability.sizes != FrameSizes() else None,
+        max_b_frames=capability.max_b_frames,
     )
 
 

@@ -12,8 +12,8 @@ import av
 from av import VideoFrame
 
 from reelmill_server.extras import install_command
-from reelmill_server.media.feature_trials import FeatureTrials
-from reelmill_server.media.libav.encoder import configure_video, hardware_frames
+from reelmill_server.media.feature_trials import Budget, FeatureTrials
+from reelmill_server.media.libav.encoder import configure_video, hardware_frames, is_full
 from reelmill_server.media.libav.errors import LIBAV_ERRORS
 from reelmill_server.media.libav.log import captured_log, driver_words, error_text
 from reelmill_server.media.libav.meters import VmafMeter, XpsnrMeter
@@ -62,10 +62,11 @@ _DECODERS = {
 }
 
 
-def try_video(codec: str, device: str, encoder: str) -> Capability:
+def try_video(codec: str, device: str, encoder: str, budget: Budget | None = None) -> Capability:
     """Encode a few frames with `encoder`, as a task would; return whether packets came out.
 
-    Older accelerators go without B-frames and a choice of references; which pixel formats one takes is tried one by one.
+    Older accelerators go without B-frames and a choice of references; which pixel formats one takes is tried one by one. What
+    else it has is asked within the `budget`.
     """
     formats = video_encoders.PIXEL_FORMATS[encoder]
     try:
@@ -84,15 +85,22 @@ def try_video(codec: str, device: str, encoder: str) -> Capability:
     taken = [name for name, own in formats.items() if own in built]
     if device == SOFTWARE:
         return replace(_told(encoder, codec, device, ""), pixel_formats=tuple(taken))
-    deeper = (name for name in taken if name != "yuv420p")
-    tried = [Feature(name, _trial(encoder, device, codec, formats[name], lacks)) for name in deeper]
-    fitting = ("yuv420p", *(feature.name for feature in tried if feature.available))
-    asked = FeatureTrials(codec, device, encoder, formats["yuv420p"], lacks)
+    deeper = ((name, _trial(encoder, device, codec, formats[name], lacks)) for name in taken if name != "yuv420p")
+    # One that found no session left may have the format: a task learns it.
+    tried = [Feature(name, reason) for name, reason in deeper if not is_full(device, reason)]
+    without = {feature.name for feature in tried if not feature.available}
+    asked = FeatureTrials(codec, device, encoder, formats["yuv420p"], lacks, budget or Budget())
     steps = () if codec in video_encoders.WITHOUT_REFERENCES else _STEPS[-1]
     named = (Feature(name, reasons[number] if name in lacks else "") for number, name in enumerate(steps))
-    features = (*tried, *named, *asked.features())
-    found = _told(encoder, codec, device, "")
-    return replace(found, pixel_formats=fitting, lacks=lacks, card=asked.card, features=features)
+    return replace(
+        _told(encoder, codec, device, ""),
+        pixel_formats=tuple(name for name in taken if name not in without),
+        lacks=lacks,
+        features=(*tried, *named, *asked.features()),
+        sizes=asked.sizes(),
+        max_b_frames=asked.max_b_frames(),
+        card=asked.card,
+    )
 
 
 def _trial(encoder: str, device: str, codec: str, pixel_format: str, lacks: tuple[str, ...]) -> str:
@@ -115,7 +123,7 @@ def _trial(encoder: str, device: str, codec: str, pixel_format: str, lacks: tupl
 def still_works(encoder: str) -> bool:
     """Return whether an encoder works for usual settings: then it refused those of a task."""
     known = {name: (codec, device) for codec, names in video_encoders.VIDEO_ENCODERS.items() for device, name in names.items()}
-    return encoder in known and try_video(*known[encoder], encoder).available
+    return encoder in known and try_video(*known[encoder], encoder, Budget(0.0)).available
 
 
 def _explained(reason: str, device: str) -> str:
@@ -178,7 +186,8 @@ def try_encoders(order: Sequence[str], only: frozenset[str] = frozenset()) -> tu
         for device in order
         if device in candidates
     )
-    tried = [try_video(*candidate) for candidate in video if not only or candidate[2] in only]
+    budget = Budget()
+    tried = [try_video(*candidate, budget) for candidate in video if not only or candidate[2] in only]
     audio = (*BETTER_AUDIO_ENCODERS.items(), *AUDIO_ENCODERS.items())
     return (*tried, *(_try_audio(name, known) for name, known in audio if not only))
 

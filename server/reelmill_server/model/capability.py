@@ -1,11 +1,15 @@
 """Capabilities and limits of a worker."""
 
+import re
+from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Literal
 
 SOFTWARE = "software"
 PRIVACY = "privacy"
 """The capability to detect faces and license plates."""
+_SIZE = re.compile(r"(\d+)x(\d+)")
+_USUAL_SIDE = 256  # every accelerator takes it
 
 
 @dataclass(frozen=True)
@@ -24,13 +28,32 @@ class Feature:
 
 
 @dataclass(frozen=True)
+class FrameSizes:
+    """The least and the largest width and height that an accelerator takes, in pixels; 0: unknown."""
+
+    min_width: int = 0
+    min_height: int = 0
+    max_width: int = 0
+    max_height: int = 0
+
+    def objection_to(self, width: int, height: int) -> str:
+        """Return which limit frames of a size are beyond; empty: none that is known."""
+        if width < self.min_width or height < self.min_height:
+            return f"takes no frames below {self.min_width or 'any'}x{self.min_height or 'any'}"
+        if width > (self.max_width or width) or height > (self.max_height or height):
+            return f"takes no frames above {self.max_width or 'any'}x{self.max_height or 'any'}"
+        return ""
+
+
+@dataclass(frozen=True)
 class Capability:
     """One encoder, decoder, detector or filter; the `codec` of a filter is what it produces or measures.
 
     `device` is a hardware family or `software`; `reason` says why it is not available; `tried_us` is the time of its last trial
     in microseconds since the epoch. `pixel_formats` are those of the contract that this build, and the device, support; empty:
     unknown. `lacks`: libav's options that a card of this generation does not have: B-frames (`bf`), a choice of references
-    (`refs`). `card`: what encodes, as its driver calls it, and `features`: what it was asked for; empty for software.
+    (`refs`). `card`: what encodes, as its driver calls it, `features`: what it was asked for, and `sizes`; empty for software.
+    `max_b_frames`: in a row; 0: unknown, or none.
     """
 
     name: str
@@ -43,10 +66,25 @@ class Capability:
     lacks: tuple[str, ...] = ()
     card: str = ""
     features: tuple[Feature, ...] = ()
+    sizes: FrameSizes = FrameSizes()
+    max_b_frames: int = 0
 
     def lack_of(self, feature: str) -> str:
         """Return why it has no such feature, in its driver's words; empty: it has, or was not asked."""
         return next((known.reason for known in self.features if known.name == feature), "")
+
+    def objection_to_size(self, width: int, height: int) -> str:
+        """Return why it takes no frames of a size; empty: it does, or that is unknown, and it says so when it is opened."""
+        return self.sizes.objection_to(width, height) or next(self._refusals(width, height), "")
+
+    def _refusals(self, width: int, height: int) -> Iterator[str]:
+        """Yield refusals of sizes that are as extreme, or less: one as small in both directions, or as large."""
+        for feature in self.features:
+            if not feature.available and (size := _SIZE.fullmatch(feature.name)):
+                asked = int(size[1]), int(size[2])
+                small, large = max(asked) < _USUAL_SIDE, min(asked) > _USUAL_SIDE
+                if (small and width <= asked[0] and height <= asked[1]) or (large and width >= asked[0] and height >= asked[1]):
+                    yield f"takes no frames of {width}x{height}: {feature.reason}"
 
 
 SandboxMode = Literal["require", "prefer", "off"]

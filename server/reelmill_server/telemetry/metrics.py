@@ -223,6 +223,11 @@ class Metrics:
         "lane",
     )
     encoder_sessions = _gauge("reelmill_encoder_sessions", "Encodes running on this worker, by encoder family.", "family")
+    encoder_max_sessions = _gauge(
+        "reelmill_encoder_max_sessions",
+        "Encodes that a family may run at once on this worker, as set or as its card was found to take; 0: any number.",
+        "family",
+    )
     encoder_works = _gauge(
         "reelmill_encoder_works",
         "Whether an encoder works on this worker: 1, or 0 if it never did, or failed and has not passed a trial since.",

@@ -191,8 +191,17 @@ class _MediaConvert(media_convert_service_pb2_grpc.MediaConvertServiceServicer):
     def GetCapabilities(self, request: Any, context: Any) -> Any:
         self.fake.answer("Capabilities", request, context)
         encoder = media_convert.CodecCapability(name="h264_nvenc", codec="h264", device="nvenc", reason="no such device")
+        other = media_convert.CodecCapability(
+            name="hevc_vaapi",
+            codec="h265",
+            device="vaapi",
+            available=True,
+            card="A driver",
+            features=[media_convert.CodecFeature(name="lossless", reason="has none")],
+            frame_sizes=media_convert.FrameSizes(min_width=16, min_height=16, max_width=4096, max_height=4096),
+        )
         return media_convert.GetCapabilitiesResponse(
-            encoders=[encoder],
+            encoders=[encoder, other],
             limits={"max_pixels": 4096.0 * 4096},
             versions={"server": "1.2.3"},
             worker="w1",

@@ -603,6 +603,9 @@ def test_cancel_probe_and_capabilities(fake: Any, cli: Cli) -> None:
     shown = cli("capabilities").stdout
     assert "h264_nvenc" in shown and "no such device" in shown and "16777216" in shown and "1.2.3" in shown
     assert "prefer" in shown and "seccomp" in shown and "Landlock" in shown
+    rows = [line.split() for line in shown.splitlines() if "A driver" in line]
+    assert rows[0][-4:] == ["lossless", "no", "has", "none"]
+    assert [row[-1] for row in rows[1:]] == ["16x16", "4096x4096"]
     assert json_lines(cli("capabilities", "--json").stdout)[0]["Worker"] == "w1"
 
 

@@ -6,7 +6,8 @@ import pytest
 
 from reelmill_server.media import capabilities
 from reelmill_server.media.capabilities import try_video
-from reelmill_server.model.capability import SOFTWARE
+from reelmill_server.media.feature_trials import Budget, FeatureTrials
+from reelmill_server.model.capability import SOFTWARE, FrameSizes
 from reelmill_server.model.request import Hardware, VideoSpec
 from reelmill_server.plan.codec.video_encoders import choose, options
 
@@ -52,3 +53,54 @@ def test_what_a_card_lacks_is_not_asked_of_it(monkeypatch: pytest.MonkeyPatch) -
     for spec, reason in (({"b_frames": 2}, "has no B-frames"), ({"refs": 4}, "has no choice of reference frames")):
         with pytest.raises(Exception, match=reason):
             choose(VideoSpec("h264", hardware=Hardware.REQUIRED, **spec), "yuv420p", known)  # type: ignore[arg-type]
+
+
+def asked(answers: dict[str, str]) -> FeatureTrials:
+    """Trials whose driver refuses frames like this."""
+
+    class Trials(FeatureTrials):
+        def _refusal(self, size: tuple[int, int], settings: Any = None) -> str:
+            if self.budget.spent:
+                return super()._refusal(size)
+            width, height = size
+            told = (
+                (width > 4096, answers.get("wide", "")),
+                (height > 4096, answers.get("high", "")),
+                (width < 145, answers.get("narrow", "")),
+                (height < 49, answers.get("low", "")),
+            )
+            return next((text for refused, text in told if refused and text), "")
+
+    return Trials("h264", "nvenc", "h264_nvenc", "yuv420p", ())
+
+
+NVENC = {"wide": "Width 16384 exceeds 4096", "high": "Height 16384 exceeds 4090", "narrow": "too small", "low": "too small"}
+VAAPI = "Hardware does not support encoding at size 16384x256 (constraints: width 32-4096 height 16-4088)."
+
+
+@pytest.mark.parametrize(
+    ("answers", "sizes"),
+    [
+        (NVENC, FrameSizes(145, 49, 4096, 4090)),
+        ({"wide": VAAPI}, FrameSizes(32, 16, 4096, 4088)),
+        ({"wide": "no", "high": "no"}, FrameSizes()),
+        ({}, FrameSizes()),
+    ],
+)
+def test_limits_of_frames_are_those_that_the_driver_tells_or_keeps(answers: dict[str, str], sizes: FrameSizes) -> None:
+    """The least is found by asking where nothing tells it."""
+    assert asked(answers).sizes() == sizes
+
+
+def test_a_card_that_answers_slowly_is_not_lost_over_its_features() -> None:
+    """What was not asked in time stays unknown."""
+    trials = asked(NVENC)
+    trials.budget = Budget(0.0)
+    assert (list(trials.features()), trials.sizes(), trials.max_b_frames()) == ([], FrameSizes(), 0)
+
+
+def test_a_format_is_not_lacking_where_no_session_was_left(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A task finds out."""
+    full = "OpenEncodeSessionEx failed: out of memory (10)"
+    monkeypatch.setattr(capabilities, "_trial", lambda *arguments: full if arguments[3] == "p010le" else "")
+    assert "yuv420p10le" in try_video("h265", "nvenc", "hevc_nvenc", Budget(0.0)).pixel_formats

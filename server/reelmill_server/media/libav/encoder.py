@@ -35,7 +35,12 @@ class EncoderDown(EncoderFailed):
     @property
     def full(self) -> bool:
         """Whether an accelerator says that it has no session left. NVENC calls that a lack of memory."""
-        return self.device == "nvenc" and self.opening and bool(_FULL.search(self.message))
+        return self.opening and is_full(self.device, self.message)
+
+
+def is_full(device: str, words: str) -> bool:
+    """Return whether these words of an accelerator of the family `device` mean that it has no session left."""
+    return device == "nvenc" and bool(_FULL.search(words))
 
 
 def open_encoder(plan: StreamPlan, output: OutputContainer, global_header: bool | None = None) -> Any:

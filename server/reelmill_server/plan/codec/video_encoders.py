@@ -222,9 +222,10 @@ def choose(
     capabilities: Mapping[str, Capability],
     order: Sequence[str] = DEFAULT_ORDER,
     excluded: Mapping[str, str] | None = None,
+    size: tuple[int, int] = (0, 0),
 ) -> EncoderChoice:
-    """Return the first encoder in `order` that `spec.hardware` allows, accepts the pixel format, passed its trial and is not
-    `excluded` (encoder to reason).
+    """Return the first encoder in `order` that `spec.hardware` allows, accepts the pixel format and frames of `size` (0: any),
+    passed its trial and is not `excluded` (encoder to reason).
 
     Raises HardwareUnavailable if hardware is REQUIRED and none is left, UnsupportedFormat if no encoder is.
     """
@@ -234,6 +235,8 @@ def choose(
         if encoder is None:
             continue
         objection = _objection(spec, encoder, device, pixel_format, capabilities, excluded or {})
+        if objection is None and all(size):
+            objection = capabilities[encoder].objection_to_size(*size) or None
         if objection is None:
             lacks = capabilities[encoder].lacks
             without = ", which has no B-frames" if "bf" in lacks else ""
@@ -252,6 +255,9 @@ def _unsuited(spec: VideoSpec, device: str, known: Capability | None) -> str:
     lacks = known.lacks if known else ()
     if spec.b_frames and "bf" in lacks:
         return "has no B-frames"
+    most = known.max_b_frames if known else 0
+    if spec.b_frames and most and min(spec.b_frames, spec.gop_size - 2) > most:
+        return f"has at most {most} B-frames in a row"
     if spec.refs is not None and "refs" in lacks:
         return "has no choice of reference frames"
     lossless = device != SOFTWARE and spec.crf == 0 and spec.codec in LOSSLESS_NVENC
@@ -296,6 +302,14 @@ def _objection(
     if capability is None:
         return "was not tried on this worker"
     return None if capability.available else capability.reason
+
+
+def may_encode(spec: VideoSpec, device: str) -> bool:
+    """Return whether an accelerator of the family `device` may encode `spec`, whatever a machine has."""
+    encoder = VIDEO_ENCODERS.get(spec.codec, {}).get(device)
+    if encoder is None or spec.hardware is Hardware.NEVER:
+        return False
+    return not (_lack(spec, encoder, spec.pixel_format or "yuv420p", {}) or _unsuited(spec, device, None))
 
 
 def _lack(spec: VideoSpec, encoder: str, pixel_format: str, capabilities: Mapping[str, Capability]) -> str:

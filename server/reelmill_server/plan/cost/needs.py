@@ -7,8 +7,8 @@ from reelmill_server.model.cost import Cost
 from reelmill_server.model.media_info import MediaInfo
 from reelmill_server.model.needs import Needs
 from reelmill_server.model.plan import COPY, Plan, StreamType
-from reelmill_server.model.request import ConvertRequest, Hardware, VideoSpec
-from reelmill_server.plan.codec.video_encoders import VIDEO_ENCODERS
+from reelmill_server.model.request import ConvertRequest, Hardware, TargetSpec, VideoSpec
+from reelmill_server.plan.codec.video_encoders import VIDEO_ENCODERS, may_encode
 from reelmill_server.plan.cost.estimate import estimate
 from reelmill_server.plan.cost.savings import seconds_saved
 from reelmill_server.plan.cost.tables import MEASURED_THREADS
@@ -24,10 +24,14 @@ def needs_of(
 
     `order`: encoder families, the preferred first. `threads`: number of cores that libav sees.
     """
-    encoded = [stream for target in plan.targets for stream in target.streams if stream.encodes_video]
+    encoded = [target.index for target in plan.targets for stream in target.streams if stream.encodes_video]
     lanes = lanes_of(request, order) if encoded else (SOFTWARE,)
-    saved = 0.0 if lanes == (SOFTWARE,) else seconds_saved(request, plan, infos, threads)
-    return Needs(estimate(plan, infos, threads), lanes, len(encoded), saved_seconds=round(saved, 3))
+    if lanes == (SOFTWARE,):
+        return Needs(estimate(plan, infos, threads), lanes)
+    willing = {target.index for target in request.targets if _families(target, order)}
+    sessions = sum(index in willing for index in encoded)
+    saved = seconds_saved(request, plan, infos, threads)
+    return Needs(estimate(plan, infos, threads), lanes, sessions, saved_seconds=round(saved, 3))
 
 
 def unplanned(request: ConvertRequest, order: Sequence[str], objection: str) -> Needs:
@@ -40,15 +44,22 @@ def lanes_of(request: ConvertRequest, order: Sequence[str]) -> tuple[str, ...]:
     """Return the encoder families that may encode the request's video, in `order`; software last, unless a target REQUIRES
     hardware.
     """
-    videos = _videos(request)
-    willing = [video for video in videos if video.hardware is not Hardware.NEVER]
-    required = any(video.hardware is Hardware.REQUIRED for video in videos)
-    hardware = [
-        family
-        for family in order
-        if family != SOFTWARE and any(family in VIDEO_ENCODERS.get(video.codec, {}) for video in willing)
-    ]
+    required = any(video.hardware is Hardware.REQUIRED for video in _videos(request))
+    able = {family for target in request.targets for family in _families(target, order)}
+    hardware = [family for family in order if family in able]
     return (*hardware, *((SOFTWARE,) if SOFTWARE in order and not required else ()))
+
+
+def _families(target: TargetSpec, order: Sequence[str]) -> list[str]:
+    """Return the families of accelerators that may encode a target; those of its codec, if it REQUIRES one: a worker that has
+    one says what it lacks.
+    """
+    video = target.video
+    if video is None or target.ladder or video.hardware is Hardware.NEVER:  # rungs are measured and encoded in software
+        return []
+    required = video.hardware is Hardware.REQUIRED
+    known = VIDEO_ENCODERS.get(video.codec, {})
+    return [family for family in order if family != SOFTWARE and family in known and (required or may_encode(video, family))]
 
 
 def is_small(plan: Plan, cost: Cost, most_core_seconds: float) -> bool:

@@ -122,8 +122,9 @@ def plan_video(
         _TRANSPARENT if stream.transparent and _TRANSPARENT in software else natural_format(stream.pixel_format, software)
     )
     opaque = () if has_alpha(wanted) else on_black(stream)
-    choice = video_encoders.choose(spec, wanted, facts.capabilities, facts.order, facts.excluded)
     geometry = plan_geometry(_square(spec, stream), stream, wanted)
+    size = geometry.width, geometry.height
+    choice = video_encoders.choose(spec, wanted, facts.capabilities, facts.order, facts.excluded, size)
     _refuse_thin(choice.encoder, geometry, field)
     rate = spec.frame_rate
     steady = (f"fps={rate}:start_time=0",) if rate else ()

@@ -208,7 +208,9 @@ class Admission:
         self._arrivals[lane] += 1
         if lane != SOFTWARE and not self._has_sessions(lane, 0):
             raise WorkerBusy(f"{lane} does not work on the worker any more")
-        waiting = _QueuedAttempt(self.budget.clipped(needs.cost), lane, needs.sessions)
+        # What may run in software, too, takes the sessions that are free.
+        sessions = min(1, needs.sessions) if SOFTWARE in needs.lanes else needs.sessions
+        waiting = _QueuedAttempt(self.budget.clipped(needs.cost), lane, sessions)
         self._waiting.append(waiting)
         try:
             async with asyncio.timeout(wait_seconds):

@@ -4,7 +4,7 @@ import asyncio
 import tempfile
 import time
 from collections import Counter
-from collections.abc import Collection, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
 from typing import Any
@@ -203,7 +203,7 @@ class Capabilities:
     @contextmanager
     def lease(self) -> Iterator["Lease"]:
         """Lease encoder sessions to one attempt during the block."""
-        lease = Lease(self._in_use)
+        lease = Lease(self._in_use, self.max_sessions)
         try:
             yield lease
         finally:
@@ -221,8 +221,8 @@ def _sessions_of(plan: Plan) -> Counter[str]:
 class Lease:
     """The encoder sessions that one attempt holds."""
 
-    def __init__(self, in_use: Counter[str]) -> None:
-        self._in_use = in_use
+    def __init__(self, in_use: Counter[str], most: Callable[[str], int]) -> None:
+        self._in_use, self._most = in_use, most
         self._held: Counter[str] = Counter()
 
     def hold(self, plan: Plan) -> None:
@@ -232,9 +232,11 @@ class Lease:
         self._in_use.update(self._held)
 
     def reserve(self, family: str, sessions: int) -> None:
-        """Hold sessions for a plan that is not made yet instead of those held before."""
+        """Hold sessions for a plan that is not made yet instead of those held before: no more than are free."""
         self.release()
-        self._held = Counter({family: sessions})
+        most = self._most(family)
+        free = max(0, most - self._in_use[family]) if most else sessions
+        self._held = Counter({family: min(sessions, free)})
         self._in_use.update(self._held)
 
     def held(self, family: str) -> int:

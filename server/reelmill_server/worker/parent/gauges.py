@@ -35,3 +35,4 @@ def show(metrics: Metrics, admission: Admission, capabilities: Capabilities, lan
         metrics.encoder_works.labels(encoder.name, encoder.device).set_function(partial(capabilities.works, encoder.name))
     for family in dict.fromkeys(encoder.device for encoder in capabilities.encoders):
         metrics.encoder_sessions.labels(family).set_function(partial(capabilities.sessions_in_use, family))
+        metrics.encoder_max_sessions.labels(family).set_function(partial(capabilities.max_sessions, family))

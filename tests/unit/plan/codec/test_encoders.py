@@ -6,7 +6,7 @@ from dataclasses import replace
 import pytest
 
 from reelmill_server.errors import HardwareUnavailable, InvalidArgument, UnsupportedFormat
-from reelmill_server.model.capability import SOFTWARE, Capability
+from reelmill_server.model.capability import SOFTWARE, Capability, Feature, FrameSizes
 from reelmill_server.model.request import Hardware, VideoSpec
 from reelmill_server.plan.codec.audio_encoders import AUDIO_ENCODERS, audio_bitrate, audio_encoder, quality_options
 from reelmill_server.plan.codec.video_encoders import PRESETS, VIDEO_ENCODERS, EncoderChoice, choose, options
@@ -180,6 +180,61 @@ def test_a_setting_that_an_accelerator_would_drop_keeps_it_out() -> None:
     assert choice.encoder == "libx264" and "h264_nvenc: keeps MaxBitrate with a CRF, but no BufferSize" in choice.reason
     with pytest.raises(HardwareUnavailable, match="no BufferSize"):
         choose(replace(spec, hardware=Hardware.REQUIRED), "yuv420p", working("nvenc", SOFTWARE))
+
+
+CARD = Capability(
+    "h264_nvenc",
+    "h264",
+    "nvenc",
+    True,
+    features=(Feature("128x72", "too small"), Feature("4096x2160"), Feature("7680x4320", "too large")),
+    sizes=FrameSizes(145, 49, 4096, 0),
+    max_b_frames=4,
+)
+
+
+@pytest.mark.parametrize(
+    ("size", "objection"),
+    [
+        ((1920, 1080), ""),
+        ((4096, 9000), ""),
+        ((144, 1080), "takes no frames below 145x49"),
+        ((1920, 48), "takes no frames below 145x49"),
+        ((4098, 2160), "takes no frames above 4096xany"),
+    ],
+)
+def test_frames_that_a_card_does_not_take_are_planned_in_software(size: tuple[int, int], objection: str) -> None:
+    """With the reason; nothing has to fail for it."""
+    known = {"h264_nvenc": CARD, **{name: ALL[name] for name in ("libx264",)}}
+    choice = choose(VideoSpec("h264"), "yuv420p", known, size=size)
+    assert choice.encoder == ("libx264" if objection else "h264_nvenc")
+    assert not objection or f"h264_nvenc: {objection}" in choice.reason
+
+
+@pytest.mark.parametrize(
+    ("size", "refused"),
+    [
+        ((128, 72), True),
+        ((96, 64), True),
+        ((128, 74), False),
+        ((7680, 4320), True),
+        ((8192, 4320), True),
+        ((7680, 4318), False),
+        ((4320, 7680), False),
+    ],
+)
+def test_refused_sizes_stand_for_those_that_are_more_extreme(size: tuple[int, int], refused: bool) -> None:
+    """And for no others: a card that has no words for its limits is asked when it is opened."""
+    assert bool(replace(CARD, sizes=FrameSizes()).objection_to_size(*size)) is refused
+
+
+@pytest.mark.parametrize(("asked", "gop", "taken"), [(4, 150, True), (5, 150, False), (5, 6, True), (None, 150, True)])
+def test_more_b_frames_than_a_card_has_are_left_to_software(asked: int | None, gop: int, taken: bool) -> None:
+    """Unless a group has no room for so many."""
+    known = {"h264_nvenc": CARD, "libx264": ALL["libx264"]}
+    choice = choose(VideoSpec("h264", b_frames=asked, gop_size=gop), "yuv420p", known)
+    assert (choice.encoder == "h264_nvenc") is taken
+    assert taken or "h264_nvenc: has at most 4 B-frames in a row" in choice.reason
 
 
 @pytest.mark.parametrize("preset", PRESETS)

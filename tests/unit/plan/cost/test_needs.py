@@ -1,11 +1,14 @@
 """What tasks need of a worker."""
 
+from dataclasses import replace
 from fractions import Fraction
 
 import pytest
 
 from reelmill_server.model.cost import Cost
+from reelmill_server.model.ladder import LadderSpec
 from reelmill_server.model.plan import COPY, PartPlan, Plan, StreamPlan, StreamType, TargetPlan, VideoOutput
+from reelmill_server.model.quality import Metric, QualityTarget
 from reelmill_server.model.request import ConvertRequest, Hardware, TargetSpec, VideoSpec
 from reelmill_server.plan.cost.needs import is_small, lanes_of, needs_of, unplanned
 
@@ -35,6 +38,11 @@ def plan(encoder: str) -> Plan:
         ([VideoSpec("vp9"), VideoSpec("h264")], ("nvenc", "vaapi", "qsv", "software")),
         ([VideoSpec("h264"), VideoSpec("h265", hardware=Hardware.REQUIRED)], ("nvenc", "vaapi", "qsv")),
         ([VideoSpec(COPY, hardware=Hardware.REQUIRED)], ("software",)),
+        ([VideoSpec("h264", quality=QualityTarget(Metric.XPSNR, 38.0))], ("software",)),
+        ([VideoSpec("h264", passes=2, bitrate=1)], ("software",)),
+        ([VideoSpec("h264", passes=2, bitrate=1), VideoSpec("vp9")], ("vaapi", "qsv", "software")),
+        ([VideoSpec("h264", pixel_format="yuv422p")], ("software",)),
+        ([VideoSpec("h265", crf=0.0)], ("nvenc", "software")),
     ],
 )
 def test_the_lanes_of_a_request(videos: list[VideoSpec], lanes: tuple[str, ...]) -> None:
@@ -45,6 +53,19 @@ def test_the_lanes_of_a_request(videos: list[VideoSpec], lanes: tuple[str, ...])
 def test_families_that_the_worker_never_uses_are_no_lanes() -> None:
     """The order of the settings counts, software included."""
     assert lanes_of(request(VideoSpec("h264")), ("qsv",)) == ("qsv",)
+
+
+def test_only_what_may_use_a_card_waits_for_its_sessions() -> None:
+    """Rungs of a ladder that is made for its video are encoded in software, and so is what says NEVER."""
+    spec = VideoSpec("h264")
+    asked = request(spec, replace(spec, hardware=Hardware.NEVER), spec)
+    ladder = replace(asked.targets[2], ladder=LadderSpec(6))
+    made = plan("libx264")
+    targets = tuple(replace(made.targets[0], index=index) for index in (0, 1, 2, 2, 2))
+    made = replace(made, targets=targets)
+    assert needs_of(replace(asked, targets=(*asked.targets[:2], ladder)), made, (), ORDER).sessions == 1
+    alone = needs_of(replace(asked, targets=(ladder,)), replace(made, targets=targets[2:]), (), ORDER)
+    assert (alone.lanes, alone.sessions, alone.saved_seconds) == (("software",), 0, 0.0)
 
 
 def test_a_copy_waits_for_no_accelerator() -> None:

@@ -201,3 +201,13 @@ def test_a_worker_whose_disk_is_full_is_shown_to_take_nothing() -> None:
     assert takes() == [True, True]
     machine.free_bytes = 0
     assert takes() == [False, False]
+
+
+async def test_a_ladder_begins_with_the_sessions_that_are_free() -> None:
+    """What may run in software, too, waits for one, and what requires the card for all of them."""
+    machine = Machine(sessions=1)
+    async with machine.admission.admitted(Needs(Cost(1.0), ("nvenc", SOFTWARE), sessions=4), "nvenc", 5):
+        pass
+    with pytest.raises(WorkerBusy):
+        async with machine.admission.admitted(Needs(Cost(1.0), ("nvenc",), sessions=4), "nvenc", 0.01):
+            pass

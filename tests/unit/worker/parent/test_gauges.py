@@ -42,13 +42,14 @@ async def test_what_attempts_hold_and_who_waits_is_shown_while_it_lasts() -> Non
 
 async def test_encoders_and_their_sessions_are_shown() -> None:
     """One that is lost works no more."""
-    metrics, capabilities = Metrics(), Capabilities(Limits(), ("nvenc",), {}, 300)
+    metrics, capabilities = Metrics(), Capabilities(Limits(), ("nvenc",), {"nvenc": 3}, 300)
     capabilities._encoders = {"h264_nvenc": Capability("h264_nvenc", "h264", "nvenc", True)}
     show(metrics, Admission(Budget(2, 4.0), capabilities.has_sessions), capabilities, ["fast", "nvenc"])
     encoder = {"encoder": "h264_nvenc", "family": "nvenc"}
     with capabilities.lease() as lease:
         lease.reserve("nvenc", 2)
         assert value(metrics, "reelmill_encoder_sessions", family="nvenc") == 2
+        assert value(metrics, "reelmill_encoder_max_sessions", family="nvenc") == 3
     assert value(metrics, "reelmill_encoder_sessions", family="nvenc") == 0
     assert value(metrics, "reelmill_encoder_works", **encoder) == 1
     assert [value(metrics, "reelmill_worker_lane", lane=lane) for lane in ("fast", "nvenc")] == [1, 1]

@@ -125,3 +125,12 @@ def test_a_full_card_teaches_its_limit(
             assert worker.sessions.lost(lost, plan(4), given, lease) == kind
     assert worker.capabilities.max_sessions("nvenc") == most
     assert worker.capabilities.works(CARD) == (kind != "failed")
+
+
+def test_no_more_sessions_are_held_than_there_are(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Before its plan is known, a ladder of six holds what is free of two."""
+    worker = Worker(monkeypatch, most=2, held=1)
+    with worker.capabilities.lease() as lease:
+        lease.reserve("nvenc", 6)
+        assert worker.capabilities.sessions_in_use("nvenc") == 2
+    assert worker.capabilities.sessions_in_use("nvenc") == 1
