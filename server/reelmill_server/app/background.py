@@ -11,7 +11,9 @@ from temporalio.worker import Worker
 
 from reelmill_server.errors import ReelmillError, ServiceUnavailable
 
-_DEMAND_SECONDS = 5.0
+# Prometheus gives up a scrape after its interval, which is 5 s where somebody looks closely. A page that waits as long for an
+# engine that is away hides the alert that names it behind those of a process that does not answer.
+_DEMAND_SECONDS = 2.0
 _log = structlog.get_logger(__name__)
 
 
@@ -44,7 +46,7 @@ async def _attempt(name: str, step: Callable[[], Awaitable[None]]) -> None:
 
 class OnDemand:
     """Work that is done when someone asks for its result, and not again within `fresh_seconds`; nobody waits for it longer, or
-    longer than five seconds.
+    longer than two seconds.
     """
 
     def __init__(self, name: str, step: Callable[[], Awaitable[None]], fresh_seconds: float) -> None:
