@@ -99,7 +99,7 @@ def _tell(
     others = sorted(os.readlink(f"/proc/self/fd/{number}") for number in _open() - given - own)
     contents = [os.pread(number, 100, 0).decode() for number in files]
     said = json.dumps({"others": others, "contents": contents, "environment": dict(os.environ)})
-    child._ACTIONS = {**child._ACTIONS, "probe": lambda _: messages.Failed("Told", said)}
+    child._ACTIONS = {**child._ACTIONS, "probe": lambda _: messages.Failed("InvalidMedia", said)}
     child.main(pipe, assignment_json, channel, crashes, files, output)
 
 
@@ -125,7 +125,7 @@ async def test_a_waiting_child_has_nothing_but_its_ends(tmp_path: Path, monkeypa
         monkeypatch.setattr(WaitingChild, "spawn", _given(waiting))
         async with start(_PROBE, _Files([mine.fileno()])) as process:  # type: ignore[arg-type]
             answer = await process.receive(_SECONDS)
-    assert isinstance(answer, messages.Failed) and answer.code == "Told", answer
+    assert isinstance(answer, messages.Failed) and answer.code == "InvalidMedia", answer
     said = json.loads(answer.message)
     assert set(said["others"]) <= {"anon_inode:[landlock-ruleset]"}
     assert said["contents"] == ["of this task"]

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import av
+import av.logging
 from av import VideoFrame
 
 from reelmill_server.extras import install_command
@@ -107,7 +108,7 @@ def _trial(encoder: str, device: str, codec: str, pixel_format: str, lacks: tupl
     """Encode a few frames without the options in `lacks`; return why that failed, in the driver's own words, or nothing."""
     choice = video_encoders.EncoderChoice(encoder, device, pixel_format, "trial", lacks)
     output = VideoOutput(_SIZE, _SIZE, pixel_format, time_base=1 / FALLBACK_RATE, frame_rate=FALLBACK_RATE)
-    with captured_log(verbose=device != SOFTWARE) as lines:
+    with captured_log(av.logging.ERROR if device == SOFTWARE else av.logging.VERBOSE) as lines:
         try:
             context: Any = av.CodecContext.create(encoder, "w", hwaccel=hardware_frames(device))
             configure_video(context, output, encoder)

@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 import av
+import av.logging
 
 from reelmill_server.media.libav.encoder import configure_video, hardware_frames, is_full
 from reelmill_server.media.libav.errors import LIBAV_ERRORS
@@ -116,7 +117,7 @@ class FeatureTrials:
             raise _Unknown
         choice = video_encoders.EncoderChoice(self.encoder, self.device, self.pixel_format, "trial", self.lacks)
         output = VideoOutput(*size, self.pixel_format, time_base=1 / FALLBACK_RATE, frame_rate=FALLBACK_RATE)
-        with captured_log(verbose=True) as lines:
+        with captured_log(av.logging.VERBOSE) as lines:
             try:
                 context: Any = av.CodecContext.create(self.encoder, "w", hwaccel=hardware_frames(self.device))
                 configure_video(context, output, self.encoder)

@@ -21,7 +21,8 @@ from reelmill_server.media.input.box_limits import check_boxes
 from reelmill_server.media.input.decoders import decoder_options, restrict
 from reelmill_server.media.input.pieces import composed, has_pieces
 from reelmill_server.media.libav.errors import LIBAV_ERRORS, meaning, memory_was_short
-from reelmill_server.media.libav.log import error_text
+from reelmill_server.media.libav.freeing import park
+from reelmill_server.media.libav.log import captured_log, error_text
 from reelmill_server.media.libav.probing import PROBING
 from reelmill_server.model.capability import Limits
 from reelmill_server.plan.clock import UNTIMED_FORMATS
@@ -102,6 +103,8 @@ def open_stream(file: BinaryIO, limits: Limits, formats: Sequence[str] = FORMATS
         _check(container, limits)
         yield container
     finally:
+        for stream in container.streams:
+            park(stream.codec_context)
         container.close()
 
 
@@ -157,17 +160,12 @@ def _recognized(file: _Nameless, limits: Limits, formats: Sequence[str]) -> tupl
     """Return libav's name of the format that a file seems to have, as its log tells, or nothing; and whether it has too many
     streams.
     """
-    level = av.logging.get_level()
-    av.logging.set_level(av.logging.DEBUG)
-    try:
-        with av.logging.Capture() as log:
-            file.seek(0)
-            try:
-                av.open(file, "r", options=_options(limits, formats), io_open=_refuse, **_OPENED_ERRORS).close()
-            except (*LIBAV_ERRORS, MemoryError, OSError):
-                pass
-    finally:
-        av.logging.set_level(level)
+    with captured_log(av.logging.DEBUG) as log:
+        file.seek(0)
+        try:
+            av.open(file, "r", options=_options(limits, formats), io_open=_refuse, **_OPENED_ERRORS).close()
+        except (*LIBAV_ERRORS, MemoryError, OSError):
+            pass
     found = (_RECOGNIZED.match(text) for _, _, text in log)
     return next((match[1] for match in found if match), ""), any(_TOO_MANY in text for _, _, text in log)
 

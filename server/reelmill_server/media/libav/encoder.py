@@ -5,6 +5,7 @@ from contextlib import ExitStack
 from fractions import Fraction
 from typing import Any
 
+import av.logging
 from av import FFmpegError, VideoFrame
 from av.codec.context import Flags
 from av.codec.hwaccel import HWAccel
@@ -58,7 +59,7 @@ def open_encoder(plan: StreamPlan, output: OutputContainer, global_header: bool 
 
 def _open(plan: StreamPlan, output: OutputContainer, global_header: bool | None) -> Any:
     hardware = plan.device not in ("", SOFTWARE)
-    with captured_log(verbose=hardware) as lines:
+    with captured_log(av.logging.VERBOSE if hardware else av.logging.ERROR) as lines:
         try:
             return _opened(plan, output, global_header)
         except LIBAV_ERRORS as error:

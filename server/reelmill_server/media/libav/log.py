@@ -5,6 +5,7 @@ import re
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
+from threading import Lock
 
 import av.logging
 
@@ -21,20 +22,42 @@ LogLine = tuple[int, str, str]
 """Level, name of what wrote it, and text, of a line of libav's log."""
 
 
+class _Levels:
+    """The level of libav's log, which is the process's: the most verbose that any block wants, and none without a block.
+
+    Blocks of several threads overlap. Were each to put back what it found, the log could stay on for good.
+    """
+
+    def __init__(self) -> None:
+        self._lock, self._wanted = Lock(), list[int]()
+
+    @contextmanager
+    def at_least(self, level: int) -> Iterator[None]:
+        with self._lock:
+            self._wanted.append(level)
+            av.logging.set_level(max(self._wanted))
+        try:
+            yield
+        finally:
+            with self._lock:
+                self._wanted.remove(level)
+                av.logging.set_level(max(self._wanted, default=None))
+
+
+_LEVELS = _Levels()
+
+
 @contextmanager
-def captured_log(verbose: bool = False) -> Iterator[list[LogLine]]:
-    """Add libav's own log message to its errors inside the block, and yield the lines of this thread: errors, or what is
-    `verbose`. Used only where encoders are opened, since logging costs time.
+def captured_log(level: int = av.logging.ERROR) -> Iterator[list[LogLine]]:
+    """Add libav's own log message to its errors inside the block, and yield the lines of this thread up to `level`.
+
+    Used only where encoders are opened and a file is not recognized: logging costs time, and each line of any thread of libav
+    waits for the GIL.
     """
     logging.getLogger("libav").addHandler(logging.NullHandler())
     logging.getLogger("libav").propagate = False
-    before = av.logging.get_level()
-    av.logging.set_level(av.logging.VERBOSE if verbose else av.logging.ERROR)
-    try:
-        with av.logging.Capture() as lines:
-            yield lines
-    finally:
-        av.logging.set_level(before)
+    with _LEVELS.at_least(level), av.logging.Capture() as lines:
+        yield lines
 
 
 def error_text(error: Exception) -> str:
