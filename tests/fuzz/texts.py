@@ -80,8 +80,8 @@ def signature(text: str) -> None:
 
 def parameters(text: str) -> None:
     """Read a request whose fields are parameters."""
-    given = nested(dict(parse_qsl(text, keep_blank_values=True)))
-    _or(lambda: message_of_fields(_CREATE, given, ignore_unknown=True), ReelmillError)
+    given = dict(parse_qsl(text, keep_blank_values=True))
+    _or(lambda: message_of_fields(_CREATE, nested(given), ignore_unknown=True), ReelmillError)
 
 
 READERS: Mapping[str, Callable[[str], None]] = {

@@ -272,10 +272,12 @@ async def test_links_and_pictures_of_other_pages_change_nothing(path: str, heade
         ("/?Action=GetTask&ProjectName=p&TaskId=t", {"x-acs-action": "CancelTask"}, b""),
         ("/?Action=GetTask&ProjectName=p", {"Content-Type": "application/json"}, b"TaskId=t"),
         ("/?Action=GetTask&ProjectName=p", {"Content-Type": "text/plain"}, b"TaskId=t"),
+        ("/?Action=GetTask&ProjectName=p&TaskId=t&TaskId.1=u", {}, b""),
+        ("/?Action=GetTask&ProjectName=p&TaskId.1=u&TaskId=t", {}, b""),
     ],
 )
-async def test_what_a_signature_does_not_cover_changes_no_action(path: str, headers: dict[str, str], body: bytes) -> None:
-    """A header that older SDKs do not sign, or a type by which a form that is signed would be none."""
+async def test_what_is_ambiguous_or_not_signed_changes_no_action(path: str, headers: dict[str, str], body: bytes) -> None:
+    """A header that older SDKs do not sign, a type by which a signed form would be none, or a field given in two ways."""
     async with front() as session:
         form = {"Content-Type": "application/x-www-form-urlencoded"}
         async with session.post("/?Action=GetTask&ProjectName=p", headers=form, data=b"TaskId=t") as response:

@@ -35,7 +35,10 @@ def message_of_fields(method: Method, parameters: Mapping[str, Any], ignore_unkn
 
 
 def nested(parameters: Mapping[str, str]) -> dict[str, Any]:
-    """Return parameters as values, with what some SDKs flatten, as in `Sources.1.URI`, put together to lists and objects."""
+    """Return parameters as values, with what some SDKs flatten, as in `Sources.1.URI`, put together to lists and objects.
+
+    Raises InvalidArgument for a parameter that is both a value and an object: one of them would be dropped.
+    """
     tree: dict[str, Any] = {}
     for name, text in parameters.items():
         *parents, last = name.split(".", _MOST_LEVELS)
@@ -44,8 +47,9 @@ def nested(parameters: Mapping[str, str]) -> dict[str, Any]:
             place = place.setdefault(part, {})
             if not isinstance(place, dict):
                 break
-        else:
-            place[last] = text
+        if not isinstance(place, dict) or last in place:
+            raise InvalidArgument(violations=[Violation(name, "is given as a value and as an object: expected one of them")])
+        place[last] = text
     return {name: _listed(value) for name, value in tree.items()}
 
 
