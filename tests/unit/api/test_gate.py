@@ -404,7 +404,7 @@ async def test_keys_are_known_by_their_digest(keys: KeyStore, tmp_path: Path) ->
     known = await asks.authenticate(Context(f"Bearer {text}"))
     assert (known.name, known.may("GetTask", "films")) == ("key:ci", True)
     for file in tmp_path.glob("keys.db*"):
-        assert text.rpartition("_")[2].encode() not in file.read_bytes()
+        assert text.split("_", 2)[2].encode() not in file.read_bytes()  # which may contain a "_"
     _, old = await keys.create("old", ["viewer@films"], "", datetime.now(UTC) - timedelta(seconds=1))
     await keys.revoke(key.key_id)
     for header in (f"Bearer {text}", f"Bearer {old}", f"Bearer {text}x", "Bearer rmk_", f"Basic {text}", text, "Bearer"):

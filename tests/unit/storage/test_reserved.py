@@ -119,11 +119,11 @@ def test_case_counts_as_the_file_system_says(storage: Storage, root: Path) -> No
 
 
 @pytest.mark.parametrize(
-    "template", ["file://{root}/{{tags.place}}", "file://{root}/{{tags.folder}}/temporal.db", "file://{root}/a/{{tags.up}}"]
+    "template", ["file://{root}/{{tags.place}}", "file://{root}/{{tags.folder}}/temporal.db", "file://{root}/a/../{{tags.up}}"]
 )
 async def test_what_a_template_expands_to_is_refused(storage: Storage, root: Path, tmp_path: Path, template: str) -> None:
     """When its variables are known, and again when it is published: nothing is overwritten."""
-    tags = {"place": "records.db", "folder": "service", "up": "../service/temporal.db"}
+    tags = {"place": "records.db", "folder": "service", "up": "service/temporal.db"}
     written = template.format(root=root)
     storage.check_writable(written)
     uri = fill(written, OutputName("mp4"), {}, tags, 0)
