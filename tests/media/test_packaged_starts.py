@@ -9,7 +9,9 @@ import pytest
 
 from reelmill_server.model.request import AudioSpec, SegmentFormat, SegmentSpec, TargetSpec
 from tests import judge
-from tests.media.converter import Converted, Converter, encoded, target
+from tests.media.converter import COPIED_VIDEO, Converted, Converter, encoded, target
+from tests.media.test_packaged_subtitles import MASTER
+from tests.media.test_packaging import ladder
 from tests.sources import Audio, Clip, Video
 
 pytestmark = pytest.mark.media
@@ -61,6 +63,22 @@ def test_copies_show_what_an_edit_list_hid(convert: Converter, container: str, f
     assert seconds == pytest.approx(1, abs=0.03)
     assert min(packet.pts for packet in judge.packets(path, "v:0")) >= 0
     assert made.warnings == ("targets[0]: the source hides its first 11 frames, which segments cannot: they are shown",)
+
+
+@pytest.mark.parametrize("container", ["mp4", "ts"])
+def test_a_ladder_of_what_an_edit_list_hid_is_on_one_clock(convert: Converter, container: str) -> None:
+    """One rung is copied and shows what was hidden, from 0 on; the encoded one and the audio begin as much later."""
+    copied, other = ladder(container, (96, 64), (64, 48))
+    source = Clip("mp4", (Video(gop=25),), (Audio("aac"),), offset=-1.44)
+    made = convert(source, replace(copied, video=COPIED_VIDEO), other, group_uris=(MASTER,))
+    folder = made.published / "film"
+    variants = [folder / "64/v.m3u8", folder / "48/v.m3u8"]
+    assert [judge.numbers(path) for path in variants] == [[*range(25, 50)], [*range(36, 50)]]
+    begin = float(judge.times(variants[0])[0])
+    assert begin == pytest.approx(1.4 if container == "ts" else 0, abs=0.001)
+    assert float(judge.times(variants[1])[0]) == pytest.approx(begin + 0.44, abs=0.001)
+    audio = judge.packets(folder / "main-audio.m3u8", "a:0")[0].pts
+    assert float(audio) == pytest.approx(begin + 0.44, abs=0.12)
 
 
 @pytest.mark.parametrize(("container", "form"), FORMS)

@@ -53,6 +53,7 @@ def make_plan(request: ConvertRequest, facts: PlanFacts) -> Plan:
         plan for target in packaging.subtitles_once(specs) for plan in _plan_target(target, inputs, facts, naming, warnings)
     ]
     targets, groups = packaging.arrange(request, planned, naming)
+    targets = packaging.on_one_clock(targets, groups)
     warnings += packaging.unheard_audio(targets)
     decoded = _decoded(targets, inputs)
     images = [image for target in request.targets for image in plan_images(ImageJob(target, inputs, naming, decoded, warnings))]

@@ -58,15 +58,14 @@ def packaged(plan: TargetPlan, target: TargetSpec, naming: Naming, resolution: s
     listed = OutputName(LIST_EXTENSION[segment.format], resolution, rung=target.rung)
     extension = SEGMENT_EXTENSIONS[target.container]
     name = expand_package(target.uri, listed, extension, *naming)
-    # Members of a group share one clock, which only their own kind of segments decides.
-    clock_us = _clock_us(target.container) + (hidden_us if target.group < 0 else 0)
+    clock_us = _clock_us(target.container) + hidden_us
     return replace(
         plan,
         uri=name.playlist,
         muxer=str(segment.format),
         muxer_options=_boxes(plan)
         | (_dash_options(segment) if dash else _hls_options(segment, target.container))
-        | ({"output_ts_offset": f"{clock_us}us"} if clock_us else {}),
+        | _offset(clock_us),
         streams=tuple(_cut(stream, segment.duration_us) for stream in plan.streams),
         package=PackagePlan(
             format=segment.format,
@@ -94,6 +93,24 @@ def packaged_subtitles(plan: TargetPlan, target: TargetSpec, rendition: Renditio
         rendition=rendition,
     )
     return replace(plan, uri=f"{base}.{LIST_EXTENSION[segment.format]}", package=package)
+
+
+def on_one_clock(targets: Sequence[TargetPlan], groups: Sequence[GroupPlan]) -> tuple[TargetPlan, ...]:
+    """Return `targets` with the members of each group on the clock of the copy that shows most of what lies before 0."""
+    moved = list(targets)
+    for group in groups:
+        members = {*group.variants, *group.subtitles, *group.more_audio, group.audio} - {-1}
+        packages = {index: package for index in members if (package := moved[index].package)}
+        latest = max((package.clock_us for package in packages.values()), default=0)
+        for index, package in packages.items():
+            if package.clock_us != latest:
+                options = {**moved[index].muxer_options, **({} if package.rendition else _offset(latest))}
+                moved[index] = replace(moved[index], package=replace(package, clock_us=latest), muxer_options=options)
+    return tuple(moved)
+
+
+def _offset(clock_us: int) -> dict[str, str]:
+    return {"output_ts_offset": f"{clock_us}us"} if clock_us else {}
 
 
 def _clock_us(container: str) -> int:
