@@ -60,6 +60,38 @@ def build(folder: Path) -> Driver:
     return driver
 
 
+VA_PACKAGES = "gcc libc6-dev libva-dev, and an ffmpeg with h264_vaapi in the path"
+_VA_LIBRARIES: Mapping[str, tuple[tuple[str, ...], tuple[str, ...]]] = {
+    "test_drv_video.so": (("vaapi.c", "cabac.c", "faults.c"), ("-ldl",)),
+    "drm.so": (("drm.c",), ()),
+}
+VA_DEVICE = Path("/dev/fuse")
+"""Stands for a render node: to open it does nothing. By 0x80 in its minor number old versions of libva know one."""
+
+
+def build_va(folder: Path) -> Driver:
+    """Build the driver of VA-API into `folder`; skip the test where a compiler or a header is missing."""
+    compiler = shutil.which("cc")
+    if compiler is None or not VA_DEVICE.is_char_device():
+        pytest.skip(f"no C compiler, or no {VA_DEVICE}: {VA_PACKAGES}")
+    driver = Driver(folder)
+    for name, (sources, libraries) in _VA_LIBRARIES.items():
+        paths = [str(_HERE / source) for source in sources]
+        built = subprocess.run(
+            (compiler, *_FLAGS, "-o", str(folder / name), *paths, *libraries), capture_output=True, text=True, check=False
+        )
+        if "No such file" in built.stderr:
+            pytest.skip(f"a header is missing: {VA_PACKAGES}")
+        assert built.returncode == 0, built.stderr
+    return driver
+
+
+def va_environment(driver: Driver) -> Mapping[str, str]:
+    """Return the variables by which libva finds the driver."""
+    folder = str(driver.folder)
+    return {"LIBVA_DRIVERS_PATH": folder, "LIBVA_DRIVER_NAME": "test", "LD_PRELOAD": f"{folder}/drm.so"}
+
+
 def child_with(folder: str, *arguments: object) -> None:
     """The entry point of a child on a machine with the driver in `folder`, as if LD_LIBRARY_PATH had named it at the start."""
     os.environ["LD_LIBRARY_PATH"] = folder

@@ -10,7 +10,7 @@
 #include <sys/file.h>
 #include <unistd.h>
 
-static void beside(char *path, const char *name)
+void path_beside(char *path, const char *name)
 {
     Dl_info found;
     char own[PATH_MAX];
@@ -24,7 +24,7 @@ struct faults read_faults(void)
     struct faults faults = {0};
     char path[PATH_MAX], name[32];
     int number;
-    beside(path, "faults");
+    path_beside(path, "faults");
     FILE *file = fopen(path, "r");
     while (file && fscanf(file, "%31s %d", name, &number) == 2) {
 #define SET(field)                                                                                                             \
@@ -42,7 +42,7 @@ int take_session(int sessions)
     for (int number = 0; number < sessions; number++) {
         char path[PATH_MAX], name[32];
         snprintf(name, sizeof name, "session.%d", number);
-        beside(path, name);
+        path_beside(path, name);
         int file = open(path, O_RDONLY | O_CLOEXEC); /* a child may write nothing here; locks need no more */
         if (file >= 0 && flock(file, LOCK_EX | LOCK_NB) == 0)
             return file;

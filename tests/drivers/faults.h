@@ -26,7 +26,10 @@
     X(b_frames_h264) /* most B-frames, less one: 1 means none, 0 the usual number */                                           \
     X(b_frames_hevc)                                                                                                           \
     X(max_width)                                                                                                               \
-    X(min_width)     /* by default 145 */
+    X(min_width)     /* by default 145 of NVENC, 32 of VA-API */                                                               \
+    X(low_power_only) /* of VA-API: there is no other entry point */                                                           \
+    X(only_cqp)      /* of VA-API: no rate control but a constant quantizer */                                                 \
+    X(no_qvbr)       /* of VA-API */
 
 struct faults {
 #define FIELD(name) int name;
@@ -35,6 +38,9 @@ struct faults {
 };
 
 struct faults read_faults(void);
+
+/* Write the path of a file beside the driver to `path`, which has room for PATH_MAX. */
+void path_beside(char *path, const char *name);
 
 /* Take one of so many sessions until the returned descriptor is closed, or its process is gone. -1: all are taken. */
 int take_session(int sessions);

@@ -170,7 +170,9 @@ def _qsv(spec: VideoSpec) -> dict[str, str]:
 
 def _vaapi(spec: VideoSpec) -> dict[str, str]:
     mode = {"rc_mode": "VBR"} if spec.bitrate else {"rc_mode": "QVBR" if spec.max_bitrate else "CQP"}
-    return {**mode, **_rate(spec, {"global_quality": _global_quality(spec)}), **_references(spec)}
+    # Without a mean bit rate, FFmpeg refuses QVBR; it is the bound's, as with libvpx.
+    mean = {"b": str(spec.max_bitrate)} if spec.max_bitrate and not spec.bitrate else {}
+    return {**mode, **_rate(spec, {"global_quality": _global_quality(spec)}), **mean, **_references(spec)}
 
 
 LOSSLESS_NVENC = ("h264", "h265")

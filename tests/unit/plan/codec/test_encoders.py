@@ -145,7 +145,7 @@ CONTROLS = {
         ("h264_qsv", "qsv", "h264", "crf", {"global_quality": "18", "b": None}),
         ("h264_qsv", "qsv", "h264", "bitrate", {"global_quality": None, "b": "800000"}),
         ("hevc_vaapi", "vaapi", "h265", "default", {"rc_mode": "CQP", "global_quality": "23"}),
-        ("hevc_vaapi", "vaapi", "h265", "bound", {"rc_mode": "QVBR", "maxrate": "1000000"}),
+        ("hevc_vaapi", "vaapi", "h265", "bound", {"rc_mode": "QVBR", "maxrate": "1000000", "b": "1000000"}),
         ("hevc_vaapi", "vaapi", "h265", "bitrate", {"rc_mode": "VBR", "b": "800000", "global_quality": None}),
     ],
 )

@@ -1,0 +1,421 @@
+/* test_drv_video.so: a driver of VA-API that encodes H.264 with FFmpeg's headers and plain samples: what goes in is what comes out.
+
+   What it was told is written to the file "told" beside it, a line for each context and each setting of rate control. */
+#include <signal.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include <va/va.h>
+#include <va/va_backend.h>
+#include <va/va_enc_h264.h>
+
+#include "cabac.h"
+#include "faults.h"
+
+enum { MOST = 4096, MAX_SIDE = 4096, MIN_SIDE = 32, FORMATS = 1 };
+enum kind { NOTHING, CONFIG, SURFACE, CONTEXT, BUFFER };
+
+struct thing {
+    enum kind kind;
+    int number; /* of a buffer: its type; of a config: its entry point */
+    int width, height, stride, lines;
+    size_t size;
+    uint8_t *data;
+    VACodedBufferSegment coded;
+    int borrowed; /* the data is a surface's */
+};
+
+static struct thing things[MOST];
+static struct faults faults;
+static VASurfaceID target;
+static struct bits output;
+static VAEncPictureParameterBufferH264 picture;
+static VAEncSliceParameterBufferH264 slice;
+static VAEncPackedHeaderType header;
+static int pictures, header_bits;
+static uint8_t *held;
+
+static const VAProfile PROFILES[] = {VAProfileH264ConstrainedBaseline, VAProfileH264Main, VAProfileH264High};
+
+static void tell(const char *format, ...)
+{
+    char path[4096];
+    path_beside(path, "told");
+    FILE *file = fopen(path, "a");
+    va_list values;
+    va_start(values, format);
+    if (file) {
+        vfprintf(file, format, values);
+        fclose(file);
+    }
+    va_end(values);
+}
+
+static struct thing *new_thing(enum kind kind, VAGenericID *id)
+{
+    for (int i = 1; i < MOST; i++)
+        if (things[i].kind == NOTHING) {
+            memset(&things[i], 0, sizeof things[i]);
+            things[i].kind = kind;
+            *id = i;
+            return &things[i];
+        }
+    abort();
+}
+
+static VAStatus drop(VAGenericID id)
+{
+    if (!things[id].borrowed)
+        free(things[id].data);
+    things[id].kind = NOTHING;
+    return VA_STATUS_SUCCESS;
+}
+
+static VAStatus end(VADriverContextP context) { return VA_STATUS_SUCCESS; }
+
+static VAStatus profiles(VADriverContextP context, VAProfile *list, int *count)
+{
+    *count = sizeof PROFILES / sizeof *PROFILES;
+    memcpy(list, PROFILES, sizeof PROFILES);
+    return VA_STATUS_SUCCESS;
+}
+
+static VAStatus entrypoints(VADriverContextP context, VAProfile profile, VAEntrypoint *list, int *count)
+{
+    *count = 1;
+    list[0] = faults.low_power_only ? VAEntrypointEncSliceLP : VAEntrypointEncSlice;
+    return VA_STATUS_SUCCESS;
+}
+
+static VAStatus attributes(VADriverContextP context, VAProfile profile, VAEntrypoint entrypoint, VAConfigAttrib *list, int count)
+{
+    for (int i = 0; i < count; i++)
+        switch ((int)list[i].type) {
+        case VAConfigAttribRTFormat: list[i].value = VA_RT_FORMAT_YUV420; break;
+        case VAConfigAttribRateControl:
+            list[i].value = faults.only_cqp ? VA_RC_CQP : VA_RC_CQP | VA_RC_CBR | VA_RC_VBR | (faults.no_qvbr ? 0 : VA_RC_QVBR);
+            break;
+        case VAConfigAttribEncPackedHeaders:
+            list[i].value = VA_ENC_PACKED_HEADER_SEQUENCE | VA_ENC_PACKED_HEADER_SLICE | VA_ENC_PACKED_HEADER_MISC | VA_ENC_PACKED_HEADER_RAW_DATA;
+            break;
+        case VAConfigAttribEncMaxRefFrames: list[i].value = faults.b_frames_h264 == 1 ? 2 : 1 << 16 | 2; break;
+        case VAConfigAttribEncMaxSlices: list[i].value = 1; break;
+        case VAConfigAttribMaxPictureWidth:
+        case VAConfigAttribMaxPictureHeight: list[i].value = faults.max_width ? faults.max_width : MAX_SIDE; break;
+        default: list[i].value = VA_ATTRIB_NOT_SUPPORTED;
+        }
+    return VA_STATUS_SUCCESS;
+}
+
+static VAStatus new_config(
+    VADriverContextP context, VAProfile profile, VAEntrypoint entrypoint, VAConfigAttrib *list, int count, VAConfigID *id)
+{
+    new_thing(CONFIG, id)->number = entrypoint;
+    tell("config profile=%d low_power=%d", profile, entrypoint == VAEntrypointEncSliceLP);
+    for (int i = 0; i < count; i++)
+        if (list[i].type == VAConfigAttribRateControl)
+            tell(" rate=%#x", list[i].value);
+    tell("\n");
+    return VA_STATUS_SUCCESS;
+}
+
+static VAStatus drop_config(VADriverContextP context, VAConfigID id) { return drop(id); }
+
+static VAStatus config_attributes(
+    VADriverContextP context, VAConfigID id, VAProfile *profile, VAEntrypoint *entrypoint, VAConfigAttrib *list, int *count)
+{
+    *profile = VAProfileH264High;
+    *entrypoint = things[id].number;
+    *count = 0;
+    return VA_STATUS_SUCCESS;
+}
+
+static VAStatus surface_attributes(VADriverContextP context, VAConfigID config, VASurfaceAttrib *list, unsigned *count)
+{
+    int most = faults.max_width ? faults.max_width : MAX_SIDE, least = faults.min_width ? faults.min_width : MIN_SIDE;
+    const int known[][2] = {
+        {VASurfaceAttribPixelFormat, VA_FOURCC_NV12}, {VASurfaceAttribMinWidth, least},  {VASurfaceAttribMinHeight, MIN_SIDE},
+        {VASurfaceAttribMaxWidth, most},              {VASurfaceAttribMaxHeight, most},
+    };
+    unsigned size = sizeof known / sizeof *known;
+    for (unsigned i = 0; list && i < size; i++)
+        list[i] = (VASurfaceAttrib){
+            known[i][0], VA_SURFACE_ATTRIB_GETTABLE, {VAGenericValueTypeInteger, {.i = known[i][1]}}};
+    *count = size;
+    return VA_STATUS_SUCCESS;
+}
+
+static VAStatus new_surfaces(VADriverContextP context, unsigned format, unsigned width, unsigned height, VASurfaceID *ids, unsigned count,
+                             VASurfaceAttrib *list, unsigned attribs)
+{
+    if (format != VA_RT_FORMAT_YUV420)
+        return VA_STATUS_ERROR_UNSUPPORTED_RT_FORMAT;
+    for (unsigned i = 0; i < count; i++) {
+        struct thing *made = new_thing(SURFACE, &ids[i]);
+        made->width = width;
+        made->height = height;
+        made->stride = (width + 63) & ~63;
+        made->lines = (height + 15) & ~15;
+        made->size = (size_t)made->stride * made->lines * 3 / 2;
+        made->data = calloc(1, made->size);
+    }
+    return VA_STATUS_SUCCESS;
+}
+
+static VAStatus new_old_surfaces(VADriverContextP context, int width, int height, int format, int count, VASurfaceID *ids)
+{
+    return new_surfaces(context, format, width, height, ids, count, NULL, 0);
+}
+
+static VAStatus drop_all(VADriverContextP context, VASurfaceID *ids, int count)
+{
+    while (count--)
+        drop(ids[count]);
+    return VA_STATUS_SUCCESS;
+}
+
+static void misbehave(int crash, int hang)
+{
+    if (crash)
+        raise(SIGSEGV);
+    while (hang)
+        pause();
+}
+
+static VAStatus new_context(
+    VADriverContextP context, VAConfigID config, int width, int height, int flag, VASurfaceID *targets, int count, VAContextID *id)
+{
+    faults = read_faults();
+    misbehave(faults.crash_open, faults.hang_open);
+    if (faults.fail_init)
+        return VA_STATUS_ERROR_HW_BUSY;
+    new_thing(CONTEXT, id);
+    pictures = 0;
+    tell("context %dx%d\n", width, height);
+    return VA_STATUS_SUCCESS;
+}
+
+static VAStatus drop_context(VADriverContextP context, VAContextID id) { return drop(id); }
+
+static VAStatus new_buffer(
+    VADriverContextP context, VAContextID owner, VABufferType type, unsigned size, unsigned count, void *data, VABufferID *id)
+{
+    struct thing *made = new_thing(BUFFER, id);
+    made->number = type;
+    made->size = (size_t)size * count;
+    made->data = calloc(1, made->size + 1);
+    if (data)
+        memcpy(made->data, data, made->size);
+    return VA_STATUS_SUCCESS;
+}
+
+static VAStatus resize(VADriverContextP context, VABufferID id, unsigned count) { return VA_STATUS_SUCCESS; }
+
+static VAStatus map(VADriverContextP context, VABufferID id, void **data)
+{
+    *data = things[id].number == VAEncCodedBufferType ? (void *)&things[id].coded : things[id].data;
+    return VA_STATUS_SUCCESS;
+}
+
+static VAStatus unmap(VADriverContextP context, VABufferID id) { return VA_STATUS_SUCCESS; }
+
+static VAStatus drop_buffer(VADriverContextP context, VABufferID id) { return drop(id); }
+
+static VAStatus begin_picture(VADriverContextP context, VAContextID id, VASurfaceID surface)
+{
+    target = surface;
+    output.size = 0;
+    return VA_STATUS_SUCCESS;
+}
+
+static void take_setting(const VAEncMiscParameterBuffer *given)
+{
+    if (given->type == VAEncMiscParameterTypeRateControl) {
+        const VAEncMiscParameterRateControl *rate = (const void *)given->data;
+        tell("rate bits_per_second=%u target_percentage=%u quality_factor=%u\n", rate->bits_per_second, rate->target_percentage,
+             rate->quality_factor);
+    } else if (given->type == VAEncMiscParameterTypeHRD)
+        tell("buffer size=%u\n", ((const VAEncMiscParameterHRD *)given->data)->buffer_size);
+}
+
+static void take_header(const uint8_t *data)
+{
+    for (int i = 0; i < header_bits; i++)
+        put_bit(&output, data[i / 8] >> (7 - i % 8) & 1);
+}
+
+static VAStatus render(VADriverContextP context, VAContextID id, VABufferID *ids, int count)
+{
+    for (int i = 0; i < count; i++) {
+        const struct thing *given = &things[ids[i]];
+        switch (given->number) {
+        case VAEncPictureParameterBufferType: picture = *(const VAEncPictureParameterBufferH264 *)given->data; break;
+        case VAEncSliceParameterBufferType: slice = *(const VAEncSliceParameterBufferH264 *)given->data; break;
+        case VAEncMiscParameterBufferType: take_setting((const void *)given->data); break;
+        case VAEncPackedHeaderParameterBufferType:
+            header = ((const VAEncPackedHeaderParameterBuffer *)given->data)->type;
+            header_bits = ((const VAEncPackedHeaderParameterBuffer *)given->data)->bit_length;
+            break;
+        case VAEncPackedHeaderDataBufferType: take_header(given->data); break;
+        case VAEncSequenceParameterBufferType: {
+            const VAEncSequenceParameterBufferH264 *sequence = (const void *)given->data;
+            tell("sequence intra_period=%u ip_period=%u refs=%u\n", sequence->intra_period, sequence->ip_period, sequence->max_num_ref_frames);
+        }
+        }
+    }
+    return VA_STATUS_SUCCESS;
+}
+
+/* Where the last header, that of the slice, begins: its bytes are written without those that keep start codes apart. */
+static size_t last_start(void)
+{
+    size_t found = 0;
+    for (size_t i = 0; i + 3 < output.size / 8; i++)
+        if (!output.data[i] && !output.data[i + 1] && output.data[i + 2] == 1)
+            found = i + 3;
+    return found;
+}
+
+static VAStatus end_picture(VADriverContextP context, VAContextID id)
+{
+    struct thing *surface = &things[target], *coded = &things[picture.coded_buf];
+    int number = ++pictures;
+    misbehave(faults.crash_at == number, faults.hang_at == number);
+    if (faults.fail_at && number >= faults.fail_at)
+        return VA_STATUS_ERROR_ENCODING_ERROR;
+    if (faults.green_at && number >= faults.green_at)
+        memset(surface->data, 0, surface->size);
+    if (faults.repeat_at && number < faults.repeat_at)
+        memcpy(held = realloc(held, surface->size), surface->data, surface->size);
+    if (faults.repeat_at && number >= faults.repeat_at && held)
+        memcpy(surface->data, held, surface->size);
+    tell("picture type=%d qp=%d\n", slice.slice_type, picture.pic_init_qp + slice.slice_qp_delta);
+    size_t start = last_start();
+    struct bits plain = {0};
+    int zeros = 0;
+    for (size_t i = 8 * start; i < output.size; i++) {
+        if (i % 8 == 0 && i + 8 <= output.size) {
+            int byte = output.data[i / 8];
+            if (zeros == 2 && byte == 3) {
+                zeros = 0;
+                i += 7;
+                continue;
+            }
+            zeros = byte ? 0 : zeros + 1;
+        }
+        put_bit(&plain, output.data[i / 8] >> (7 - i % 8) & 1);
+    }
+    put_samples(&plain, slice.slice_type % 5 == 2 ? SLICE_I : slice.slice_type % 5 ? SLICE_B : SLICE_P,
+                picture.pic_init_qp + slice.slice_qp_delta, picture.pic_fields.bits.entropy_coding_mode_flag, surface->data,
+                surface->data + (size_t)surface->stride * surface->lines, surface->stride, (surface->width + 15) / 16,
+                (surface->height + 15) / 16);
+    uint8_t *data = malloc(start + plain.size / 8 * 3 / 2 + 64);
+    size_t size = start;
+    memcpy(data, output.data, start);
+    zeros = 0;
+    for (size_t i = 0; i < plain.size / 8; i++) {
+        if (zeros == 2 && plain.data[i] <= 3) {
+            data[size++] = 3;
+            zeros = 0;
+        }
+        zeros = plain.data[i] ? 0 : zeros + 1;
+        data[size++] = plain.data[i];
+    }
+    free(plain.data);
+    if (faults.damaged_at && number >= faults.damaged_at)
+        memset(data + start + 1, 0xff, size - start - 1);
+    free(coded->data);
+    coded->data = data;
+    coded->coded = (VACodedBufferSegment){.size = size, .buf = data};
+    return VA_STATUS_SUCCESS;
+}
+
+static VAStatus sync_surface(VADriverContextP context, VASurfaceID id) { return VA_STATUS_SUCCESS; }
+
+static VAStatus surface_status(VADriverContextP context, VASurfaceID id, VASurfaceStatus *status)
+{
+    *status = VASurfaceReady;
+    return VA_STATUS_SUCCESS;
+}
+
+static const VAImageFormat NV12 = {.fourcc = VA_FOURCC_NV12, .byte_order = VA_LSB_FIRST, .bits_per_pixel = 12};
+
+static VAStatus image_formats(VADriverContextP context, VAImageFormat *list, int *count)
+{
+    list[0] = NV12;
+    *count = FORMATS;
+    return VA_STATUS_SUCCESS;
+}
+
+static VAStatus derive(VADriverContextP context, VASurfaceID id, VAImage *image)
+{
+    struct thing *surface = &things[id], *buffer = new_thing(BUFFER, &image->buf);
+    buffer->data = surface->data;
+    buffer->borrowed = 1;
+    buffer->number = VAImageBufferType;
+    image->image_id = image->buf;
+    image->format = NV12;
+    image->width = surface->width;
+    image->height = surface->height;
+    image->data_size = surface->size;
+    image->num_planes = 2;
+    image->pitches[0] = image->pitches[1] = surface->stride;
+    image->offsets[0] = 0;
+    image->offsets[1] = surface->stride * surface->lines;
+    return VA_STATUS_SUCCESS;
+}
+
+static VAStatus drop_image(VADriverContextP context, VAImageID id) { return drop(id); }
+
+static VAStatus not_built(void) { return VA_STATUS_ERROR_UNIMPLEMENTED; }
+
+VAStatus __vaDriverInit_1_0(VADriverContextP context)
+{
+    struct VADriverVTable *table = context->vtable;
+    void **all = (void **)table;
+    faults = read_faults();
+    misbehave(faults.crash_open, faults.hang_open);
+    if (faults.no_device)
+        return VA_STATUS_ERROR_OPERATION_FAILED;
+    for (void **entry = all; entry < (void **)&table->vaGetSurfaceAttributes; entry++)
+        *entry = (void *)not_built; /* libva wants them all */
+    table->vaTerminate = end;
+    table->vaQueryConfigProfiles = profiles;
+    table->vaQueryConfigEntrypoints = entrypoints;
+    table->vaGetConfigAttributes = attributes;
+    table->vaCreateConfig = new_config;
+    table->vaDestroyConfig = drop_config;
+    table->vaQueryConfigAttributes = config_attributes;
+    table->vaCreateSurfaces = new_old_surfaces;
+    table->vaCreateSurfaces2 = new_surfaces;
+    table->vaDestroySurfaces = drop_all;
+    table->vaQuerySurfaceAttributes = surface_attributes;
+    table->vaCreateContext = new_context;
+    table->vaDestroyContext = drop_context;
+    table->vaCreateBuffer = new_buffer;
+    table->vaBufferSetNumElements = resize;
+    table->vaMapBuffer = map;
+    table->vaUnmapBuffer = unmap;
+    table->vaDestroyBuffer = drop_buffer;
+    table->vaBeginPicture = begin_picture;
+    table->vaRenderPicture = render;
+    table->vaEndPicture = end_picture;
+    table->vaSyncSurface = sync_surface;
+    table->vaQuerySurfaceStatus = surface_status;
+    table->vaQueryImageFormats = image_formats;
+    table->vaDeriveImage = derive;
+    table->vaDestroyImage = drop_image;
+    context->version_major = 1;
+    context->version_minor = 0;
+    context->max_profiles = sizeof PROFILES / sizeof *PROFILES;
+    context->max_entrypoints = 2;
+    context->max_attributes = 16;
+    context->max_image_formats = FORMATS;
+    context->max_subpic_formats = 1;
+    context->max_display_attributes = 1;
+    context->str_vendor = "Driver for tests";
+    return VA_STATUS_SUCCESS;
+}
