@@ -344,6 +344,32 @@ def test_alerts_fire_when_they_should_and_only_then(tmp_path: Path) -> None:
     _run_promtool(tmp_path, "1m", [there, {"interval": "1m", "promql_expr_test": [nothing]}])
 
 
+COUNTED = {
+    "ChildrenCrash": ('reelmill_child_exit_total{namespace="a", reason="crashed"}', 3),
+    "TasksFail": ('reelmill_task_total{namespace="a", status="Failed", code="InternalError"}', 4),
+    "StopsCostWork": ('reelmill_failed_attempt_total{namespace="a", code="WorkerDraining"}', 10),
+    "WorkersFull": ('reelmill_admission_busy_total{namespace="a"}', 20),
+    "StorageFails": ('reelmill_storage_error_total{namespace="a", scheme="s3", code="OutputError"}', 5),
+    "EngineRestarts": ('reelmill_engine_restart_total{namespace="a"}', 1),
+    "CallsFail": ('reelmill_rpc_total{namespace="a", method="GetTask", code="INTERNAL"}', 5),
+}
+"""Alerts, and the most events that do not fire them."""
+
+
+@needs_promtool
+@pytest.mark.parametrize("alert", COUNTED)
+def test_as_many_events_as_are_allowed_fire_nothing(alert: str, tmp_path: Path) -> None:
+    """And one more does: scrapes come at other instants than windows begin, and Prometheus extrapolates to these."""
+    name, most = COUNTED[alert]
+    series = [{"series": name.replace('"a"', f'"{count}"'), "values": f"0+0x40 {count}+0x40"} for count in (most, most + 1)]
+    query = {
+        "expr": f'max_over_time(count by (namespace) (ALERTS{{alertname="Reelmill{alert}"}})[20m:1m])',
+        "eval_time": "20m",
+        "exp_samples": [{"labels": f'{{namespace="{most + 1}"}}', "value": 1}],
+    }
+    _run_promtool(tmp_path, "1m", [{"interval": "17s", "input_series": series, "promql_expr_test": [query]}])
+
+
 @pytest.mark.slow
 @needs_promtool
 def test_slow_burning_is_a_warning(tmp_path: Path) -> None:
