@@ -36,8 +36,12 @@ def keys(server: servers.Server) -> dict[str, str]:
 
 def call(server: servers.Server, path: str, token: str = "", body: Any = None) -> tuple[int, Any]:
     """Status and answer of a call."""
-    headers = {"Content-Type": "application/json"} | ({"Authorization": f"Bearer {token}"} if token else {})
-    request = urllib.request.Request(server.api + path, json.dumps(body or {}).encode(), headers)
+    headers = {"Authorization": f"Bearer {token}"} if token else {}
+    if "?Action=" in path:  # the vendor's protocol, all of whose parameters are in the query
+        headers["Content-Type"], sent = "application/x-www-form-urlencoded", b""
+    else:
+        headers["Content-Type"], sent = "application/json", json.dumps(body or {}).encode()
+    request = urllib.request.Request(server.api + path, sent, headers)
     try:
         with urllib.request.urlopen(request, timeout=30) as response:
             return response.status, json.load(response)

@@ -18,6 +18,7 @@ from reelmill_server.errors import (
     EncoderCrashed,
     HardwareUnavailable,
     InternalError,
+    InvalidArgument,
     MediaLimitExceeded,
     OutputError,
     OutputInvalid,
@@ -255,10 +256,10 @@ async def test_what_a_killed_attempt_has_placed_can_be_taken_away(bench: Bench) 
 
 async def test_an_output_that_may_not_be_written_fails_before_work(bench: Bench) -> None:
     """A template can lead anywhere: the expanded URI is checked."""
-    request = bench.request(bench.target("{tags.where}/out.mp4"))
-    escaping = ConvertRequest(**{**vars(request), "tags": {"where": "../../../../etc"}})
-    with pytest.raises(AccessDenied):
-        await bench.convert(escaping)
+    request = bench.request(replace(bench.target("out.mp4"), uri="file:///{tags.where}/out.mp4"))
+    for where, refusal in (("../../../../etc", InvalidArgument), ("etc", AccessDenied)):
+        with pytest.raises(refusal):
+            await bench.convert(replace(request, tags={"where": where}))
     assert not any(progress.phase is TaskPhase.CONVERTING for progress in bench.reported)
 
 

@@ -89,7 +89,7 @@ class Faulty:
 def _driver(fault: str, *arguments: Any) -> None:
     """The entry point of a child on a machine with such an encoder."""
     open_real = encoder._open
-    trials.try_video = lambda codec, device, name: Capability(name, codec, device, True)
+    trials.try_video = lambda codec, device, name, budget=None: Capability(name, codec, device, True)
     sessions = []
 
     def opened(plan: StreamPlan, *rest: Any) -> Any:

@@ -173,8 +173,9 @@ async def test_what_is_made_is_what_a_local_file_gives(bench: Bench, film: Path)
     text.write_text("1\n00:00:01,000 --> 00:00:02,000\nHello\n")
     made = []
     for storage in (RemoteStorage(bench.folder), RemoteStorage(bench.folder, local=True)):
-        bench.attempts._storage = storage
-        bench.attempts._scratch = Scratch(bench.folder / f"scratch-{storage.local}", cache_bytes=1 << 20)
+        scratch = Scratch(bench.folder / f"scratch-{storage.local}", cache_bytes=1 << 20)
+        for part in (bench.attempts, bench.attempts._opener):
+            part._storage, part._scratch = storage, scratch
         subtitles = (SubtitleFileSpec(storage.uri(text)),)
         target = bench.target(audio=AudioSpec("aac"))
         (artifact,), _ = await bench.convert(bench.request(film, target, duration_us=3_000_000, subtitles=subtitles))
@@ -272,7 +273,7 @@ async def test_a_storage_that_gives_drops_is_given_up(
 async def test_a_look_has_a_clock(bench: Bench, film: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Opening, and probing and planning; the rest of an attempt has another."""
     bench.attempts._bounds = replace(bench.attempts._bounds, look_seconds=0.2)
-    bench.attempts._supervisor._bounds = bench.attempts._bounds
+    bench.attempts._supervisor._bounds = bench.attempts._opener._bounds = bench.attempts._bounds
     bench.storage.seconds = 30.0
     with pytest.raises(Timeout, match="looking at the sources took longer"):
         await bench.attempts.inspect("probe", bench.request(film, bench.target()))

@@ -22,7 +22,7 @@ ORDER = ("nvenc", "vaapi", SOFTWARE)
 def _drivers(faults: dict[str, str], *arguments: Any) -> None:
     """The entry point of a child on a machine whose families fail like this."""
 
-    def tried(codec: str, device: str, encoder: str) -> Capability:
+    def tried(codec: str, device: str, encoder: str, budget: object = None) -> Capability:
         fault = faults.get(device)
         if fault == "crash":
             os.kill(os.getpid(), signal.SIGSEGV)
