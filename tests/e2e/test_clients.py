@@ -142,6 +142,7 @@ EXAMPLE = {
             *(("javac", "a JDK"), ("/usr/share/java/grpc-netty.jar", "Debian's libgrpc-java")),
             ("/usr/share/java/protobuf.jar", "Debian's libprotobuf-java"),
             ("/usr/share/java/netty-all.jar", "Debian's libnetty-java"),
+            ("/usr/share/java/perfmark-api.jar", "Debian's libperfmark-java"),
             ("/usr/share/java/geronimo-annotation-1.3-spec.jar", "Debian's libgeronimo-annotation-1.3-spec-java"),
         ),
         "java",
