@@ -14,8 +14,10 @@ _USUAL_SIDE = 256  # every accelerator takes it
 
 @dataclass(frozen=True)
 class Feature:
-    """What an accelerator was asked for beside plain video: a pixel format of the contract, `bf` (B-frames), `refs` (a choice
-    of references), `lossless`, or a size in pixels; `reason`: why it does not have it, in its driver's words; empty: it does.
+    """The answer of an accelerator's driver to whether it has one feature.
+
+    `name`: a value of `PixelFormat`, `bf` (B-frames), `refs` (a choice of reference frames), `lossless`, or a size of frames
+    such as `4096x2160`. `reason`: why it lacks the feature, in the driver's words; empty: it has it.
     """
 
     name: str
@@ -23,7 +25,7 @@ class Feature:
 
     @property
     def available(self) -> bool:
-        """Whether it has it."""
+        """Whether the accelerator has the feature."""
         return not self.reason
 
 

@@ -48,7 +48,7 @@ class _Sum:
 
 
 class _Measured:
-    """What samples gave, by the number of the size and the CRF."""
+    """Sum up the bytes and scores of all samples, for each size (by its number in the ladder) and CRF."""
 
     def __init__(self, given: OpenLadder) -> None:
         self._streams, self._metric = given.streams, given.ladder.metric
