@@ -78,18 +78,28 @@ def plan_of(
     path: Path, targets: Sequence[TargetSpec], source: SourceSpec, limits: Limits, group_uris: tuple[str, ...] = ()
 ) -> Plan:
     """The plan that a worker would make for the file at `path`; URIs of files of subtitles and watermarks are local paths."""
+    return plan_of_all(((path, source),), targets, limits, group_uris)
+
+
+def plan_of_all(
+    sources: Sequence[tuple[Path, SourceSpec]], targets: Sequence[TargetSpec], limits: Limits, group_uris: tuple[str, ...] = ()
+) -> Plan:
+    """As `plan_of`, for several files."""
     numbered = tuple(replace(spec, index=index) for index, spec in enumerate(targets))
-    request = ConvertRequest("task", "project", (source,), numbered, group_uris=group_uris)
-    files = tuple(probe_subtitles(file.uri, file.uri, limits, file.language) for file in source.subtitles)
+    paths, specs = [str(path) for path, _ in sources], tuple(spec for _, spec in sources)
+    request = ConvertRequest("task", "project", specs, numbered, group_uris=group_uris)
+    files = tuple(
+        tuple(probe_subtitles(file.uri, file.uri, limits, file.language) for file in spec.subtitles) for spec in specs
+    )
     measured = needs_bitrates(request), needs_length(request)
-    info = probe_file(str(path), limits, *measured, copied=request.copies_video)
+    infos = tuple(probe_file(path, limits, *measured, copied=request.copies_video) for path in paths)
     marks = {uri: probe_beside(uri, uri, limits) for uri in request.watermark_uris}
-    edges = edges_of(request, (info,), (str(path),), limits)
-    facts = PlanFacts((info,), capabilities(), subtitle_infos=(files,), watermark_infos=marks, cut_edges=edges)
+    edges = edges_of(request, infos, paths, limits)
+    facts = PlanFacts(infos, capabilities(), subtitle_infos=files, watermark_infos=marks, cut_edges=edges)
     plan = make_plan(request, facts)
-    foreign = foreign_uris(request, (0,), plan)
+    foreign = foreign_uris(request, (0,) * len(infos), plan)
     assert not foreign, foreign  # else a worker would refuse it
-    assert ffmpeg_command(request, plan, (info,)).groups and ffmpeg_command(request, plan).groups  # of every plan there is one
+    assert ffmpeg_command(request, plan, infos).groups and ffmpeg_command(request, plan).groups  # of every plan there is one
     return plan
 
 
@@ -131,7 +141,16 @@ class Converter:
     ) -> Converted:
         plan = plan_of(path, targets, source, limits, group_uris)
         folder = self._new_folder()
-        conversion, told = self._produce(plan, path, source, limits, folder)
+        return self._made(plan, folder, *self._produce(plan, path, source, limits, folder))
+
+    def concat(self, sources: Sequence[tuple[Clip | Path, SourceSpec]], *targets: TargetSpec) -> Converted:
+        """Converts several clips that follow each other."""
+        pairs = [(clip if isinstance(clip, Path) else self.shelf.get(clip), spec) for clip, spec in sources]
+        plan, folder = plan_of_all(pairs, targets, NO_LIMITS), self._new_folder()
+        paths = [str(path) for path, _ in pairs]
+        return self._made(plan, folder, Conversion(plan, paths, folder, limits=NO_LIMITS, stop=threading.Event()), ())
+
+    def _made(self, plan: Plan, folder: Path, conversion: Conversion, told: Sequence[str]) -> Converted:
         produced, warnings = conversion.run()
         results = [*make_results(plan, [verify(file) for file in produced], folder)]
         for slot, pictures in enumerate(conversion.images):

@@ -10,7 +10,7 @@ import pytest
 from reelmill_server.errors import ConditionNotMet, OutputInvalid
 from reelmill_server.media.track.edge_encoder import Edge
 from reelmill_server.model.plan import COPY
-from reelmill_server.model.request import SegmentFormat, SegmentSpec, VideoSpec
+from reelmill_server.model.request import SegmentFormat, SegmentSpec, SourceSpec, VideoSpec
 from reelmill_server.model.smart_cut import SmartCut
 from reelmill_server.model.task import ArtifactKind
 from tests import judge
@@ -171,6 +171,44 @@ def test_a_cut_goes_into_segments(convert: Converter, source: str, form: Segment
         copied = slice(edges.start_frames, len(places) - edges.end_frames)
         had = judge.frames(path)
         assert [frame.checksum for frame in judge.frames(listed)][copied] == [had[place].checksum for place in places[copied]]
+
+
+JOINED = {
+    "h264": ((0.513, 2.0), (1.7, 2.2)),
+    "h264 in ts": ((0.0, 1.53), (2.0, 2.0), (0.0, 0.0)),
+    "h265 open": ((2.0, 1.92), (2.0, 3.0)),  # between two keyframes nothing is encoded: the second must be told from a CRA
+    "vp9": ((0.3, 0.0), (0.0, 2.22)),
+}
+
+
+def _of(start: float, duration: float) -> SourceSpec:
+    return SourceSpec("file:///in/clip.mp4", start_us=round(start * 1e6), duration_us=round(duration * 1e6))
+
+
+@pytest.mark.sample(every=3)
+@pytest.mark.parametrize("name", JOINED)
+def test_alike_sources_are_cut_and_joined(convert: Converter, name: str) -> None:
+    """Each at the frame, one behind the other; what is copied of any is its source's."""
+    clip = SOURCES[name]
+    source, spec = convert.shelf.get(clip), target(CONTAINERS.get(clip.format, clip.format), REQUIRED)
+    made = convert.concat([(clip, _of(*cut)) for cut in JOINED[name]], spec)
+    (cut,) = [stream.smart_cut for stream in made.plan.targets[0].streams if stream.smart_cut]
+    places = [shown(source, *cut) for cut in JOINED[name]]
+    assert judge.numbers(made.path) == [judge.numbers(source)[place] for part in places for place in part]
+    got, had = iter(judge.frames(made.path)), judge.frames(source)
+    for part, edges in zip(places, cut.parts, strict=True):
+        same = [next(got).checksum == had[place].checksum for place in part]
+        assert all(same[edges.start_frames : len(part) - edges.end_frames])
+    assert not made.warnings
+
+
+def test_unlike_sources_are_not_joined_so(convert: Converter) -> None:
+    """They are encoded, or refused."""
+    sources = [(SOURCES["h264"], _of(0.5, 2.0)), (SOURCES["h264 pyramid"], _of(0.5, 2.0))]
+    with pytest.raises(ConditionNotMet, match=r"sources\[1\]: its decoder settings differ"):
+        convert.concat(sources, target("mp4", REQUIRED))
+    made = convert.concat(sources, target("mp4", PREFERRED))
+    assert made.plan.targets[0].streams[0].encoder != COPY and "sources[1]" in made.warnings[0]
 
 
 REFUSED = {

@@ -124,12 +124,25 @@ class PartPlan:
 
 @dataclass(frozen=True)
 class SmartCutPlan:
-    """How copied video is cut at the frame: the frames at its `edges` are encoded by `encoder` with `options`."""
+    """How copied video is cut at the frame: the frames at its `edges` are encoded by `encoder` with `options`. Of several parts
+    each has edges of its own, `joined` in their order; else it is empty.
+    """
 
     edges: CutEdges
     encoder: str
     options: Mapping[str, str]
     video: VideoOutput
+    joined: tuple[CutEdges, ...] = ()
+
+    @property
+    def parts(self) -> tuple[CutEdges, ...]:
+        """Return the edges of each part."""
+        return self.joined or (self.edges,)
+
+    @property
+    def encoded_frames(self) -> int:
+        """Return how many frames are encoded."""
+        return sum(edges.encoded_frames for edges in self.parts)
 
 
 @dataclass(frozen=True)

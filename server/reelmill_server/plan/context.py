@@ -17,8 +17,8 @@ class PlanFacts:
     `infos`, `modified_us` (time of last modification, microseconds since the epoch) and `subtitle_infos` (one member per
     subtitle file) are in the order of the request's sources. `watermark_infos` is by URI. `order`: encoder families, the
     preferred first. `excluded`: encoders not to use, to the reason; `refused`: those that only some targets, by index, may not
-    use, as they refused their settings. `cut_edges`: where copied video of the only source can be cut at the frame, by the
-    index of the stream in the file. `ladders`: those that were chosen, by the number of their group.
+    use, as they refused their settings. `cut_edges`: where copied video can be cut at the frame, by the number of the source
+    and the index of the stream in its file. `ladders`: those that were chosen, by the number of their group.
     """
 
     infos: Sequence[MediaInfo]
@@ -29,7 +29,7 @@ class PlanFacts:
     refused: Mapping[int, Mapping[str, str]] = field(default_factory=dict)
     subtitle_infos: Sequence[Sequence[SubtitleFileInfo]] = ()
     watermark_infos: Mapping[str, MediaInfo] = field(default_factory=dict)
-    cut_edges: Mapping[int, CutEdges] = field(default_factory=dict)
+    cut_edges: Mapping[tuple[int, int], CutEdges] = field(default_factory=dict)
     ladders: Mapping[int, Ladder] = field(default_factory=dict)
 
     def for_target(self, index: int) -> "PlanFacts":

@@ -51,14 +51,19 @@ class _Entry:
 
 def edges_of(
     request: ConvertRequest, infos: Sequence[MediaInfo], locations: Sequence[Location], limits: Limits
-) -> dict[int, CutEdges]:
-    """Return the edges of the cut that `request` asks for, by the index of each video stream of its only source; empty if there
-    are several, or no target asks for edges. Raises as `open_source` does.
+) -> dict[tuple[int, int], CutEdges]:
+    """Return the edges of the cuts that `request` asks for, by the number of the source and the index of each of its video
+    streams; empty if no target asks for edges. Raises as `open_source` does.
     """
-    if len(request.sources) > 1 or not edges_needed(request):
+    if not edges_needed(request):
         return {}
-    begin, end = span_of(Clock.of(request.sources[0], infos[0]))
-    return {stream.index: cut_edges(locations[0], stream.index, begin, end, limits) for stream in infos[0].pictures}
+    spans = [span_of(Clock.of(source, info)) for source, info in zip(request.sources, infos, strict=True)]
+    return {
+        (number, stream.index): cut_edges(locations[number], stream.index, *spans[number], limits)
+        for number, info in enumerate(infos)
+        if any(spans[number])
+        for stream in info.pictures
+    }
 
 
 def cut_edges(location: Location, index: int, begin: Fraction | None, end: Fraction | None, limits: Limits) -> CutEdges:

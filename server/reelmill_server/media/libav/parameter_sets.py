@@ -14,7 +14,7 @@ _TO_ESCAPE = re.compile(rb"\x00\x00(?=[\x00-\x03])")
 # ITU-T H.264 table 7-1, H.265 table 7-1
 _AVC_SPS, _AVC_PPS, _AVC_SEI, _AVC_SLICES = 7, 8, 6, range(1, 6)
 _HEVC_VPS, _HEVC_SPS, _HEVC_PPS, _HEVC_SLICES, _HEVC_IRAP = 32, 33, 34, range(32), range(16, 24)
-_HEVC_CRA, _HEVC_SEI, _HEVC_END = 21, 39, b"\x48\x01"
+_HEVC_BLA, _HEVC_CRA, _HEVC_SEI, _HEVC_END = 16, 21, 39, b"\x48\x01"
 _OWN_HEVC_SPS = 15
 """Of the numbers whose code has nine bits instead of the one of 0, the only one that a sequence parameter set may have."""
 _NOTE = 5  # user data that is not registered: what the encoder says of itself
@@ -59,8 +59,30 @@ class Splice:
         return self._joined([_HEVC_END]) if open_key else b""
 
     def _joined(self, units: Sequence[bytes]) -> bytes:
-        size = self.length_bytes
-        return b"".join((len(unit).to_bytes(size) if size else b"\0\0\0\1") + unit for unit in units)
+        return _united(units, self.length_bytes)
+
+
+def broken_link(codec: str, extradata: bytes, key: bytes) -> bytes:
+    """Return the keyframe in `key` as one that follows other frames than those it followed, where it must be told from one
+    that goes on counting them (CRA becomes BLA); empty: nothing is to be changed.
+    """
+    if codec != "hevc":
+        return b""
+    size = (extradata[_SYNTAX[codec].place_of_length] & 3) + 1 if extradata[:1] == b"\1" else 0
+    units = [*_parted(key, size)]
+    if not any(_SYNTAX[codec].kind(unit) == _HEVC_CRA for unit in units):
+        return b""
+    return _united(
+        [
+            bytes([unit[0] & 0x81 | _HEVC_BLA << 1]) + unit[1:] if _SYNTAX[codec].kind(unit) == _HEVC_CRA else unit
+            for unit in units
+        ],
+        size,
+    )
+
+
+def _united(units: Sequence[bytes], size: int) -> bytes:
+    return b"".join((len(unit).to_bytes(size) if size else b"\0\0\0\1") + unit for unit in units)
 
 
 def spare_number(codec: str, extradata: bytes) -> int:

@@ -41,13 +41,13 @@ class EdgeCodec:
         self._options = options
         self.splice: Splice = splice(plan.codec, self._extradata, bytes(self.encoder().extradata or b""))
 
-    def encoder(self) -> Any:
-        """Return an opened encoder whose parameter sets lie beside its packets."""
+    def encoder(self, base: Fraction | None = None) -> Any:
+        """Return an opened encoder whose parameter sets lie beside its packets, in ticks of `base`; None: those of the plan."""
         cut = self._cut
         try:
             with captured_log():
                 context: Any = av.CodecContext.create(cut.encoder, "w")
-                configure_video(context, cut.video, cut.encoder)
+                configure_video(context, replace(cut.video, time_base=base or cut.video.time_base), cut.encoder)
                 context.options = self._options
                 context.flags = int(context.flags) | int(Flags.global_header)
                 context.open(strict=False)
@@ -86,7 +86,8 @@ class Edge:
         lie before it, and it takes the first.
         """
         self._codec, self._wanted, self._opening = codec, wanted, opening
-        self._decoder, self._encoder = codec.decoder(), codec.encoder()
+        self._decoder = codec.decoder()
+        self._encoder: Any = None  # opened with the first packet, in its ticks
         self._base = Fraction(1)
         self._free: list[int] = []
         self._durations: dict[int, int] = {}
@@ -96,6 +97,8 @@ class Edge:
     def feed(self, packet: AnyPacket, base: Any, free: bool) -> None:
         """Decode a packet of the source, in ticks of `base`; `free`: it is not copied, and its decode timestamp free."""
         self._base = exact(base)
+        if self._encoder is None:
+            self._encoder = self._codec.encoder(self._base)
         if free and packet.dts is not None:
             self._free.append(packet.dts)
         if packet.pts is not None:
@@ -104,8 +107,9 @@ class Edge:
 
     def finish(self) -> Sequence[AnyPacket]:
         """Return the packets of the edge."""
-        self._decode(None)
-        self._encode(None)
+        if self._encoder is not None:  # it was given packets
+            self._decode(None)
+            self._encode(None)
         for packet, decoded in zip(self._made, self._decode_timestamps(), strict=True):
             assert packet.pts is not None  # those of its frame
             packet.dts = min(decoded, packet.pts)

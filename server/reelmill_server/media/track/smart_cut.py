@@ -10,7 +10,7 @@ from reelmill_server.errors import UnsupportedFormat
 from reelmill_server.media.input.bundle import Run
 from reelmill_server.media.input.part import Part, Span
 from reelmill_server.media.libav.packets import twin
-from reelmill_server.media.libav.parameter_sets import Unspliceable
+from reelmill_server.media.libav.parameter_sets import Unspliceable, broken_link
 from reelmill_server.media.libav.timestamps import exact
 from reelmill_server.media.libav.types import AnyPacket
 from reelmill_server.media.track.base import Track, template_of
@@ -32,12 +32,14 @@ class SmartCutTrack(CopyTrack):
         """Raises EncoderDown when the encoder does not open, UnsupportedFormat when its packets cannot go into the stream."""
         super().__init__(plan, output, sources, keep_metadata)
         assert plan.smart_cut is not None
-        self._edges = plan.smart_cut.edges
+        self._edges = plan.smart_cut.parts[0]
+        self._seam = False  # what is copied next follows another part
         self._opening: Edge | None = None
         self._closing: Edge | None = None
         self._key: AnyPacket | None = None  # the first packet that is copied, until the frames shown before it are encoded
         self._codec: EdgeCodec | None = None
-        if self._edges.encoded_frames:
+        self._extradata = bytes(template_of(plan, sources).codec_context.extradata or b"")
+        if plan.smart_cut.encoded_frames:
             try:
                 self._codec = EdgeCodec(plan, template_of(plan, sources))
             except Unspliceable as reason:
@@ -46,6 +48,9 @@ class SmartCutTrack(CopyTrack):
 
     def begin(self, part: Part, span: Span) -> None:
         super().begin(part, span)
+        assert self.plan.smart_cut
+        place = next(place for place, own in enumerate(self.plan.parts) if own.input == part.number)
+        self._edges, self._seam = self.plan.smart_cut.parts[place], self.frames > 0
         if self._codec is not None and self._edges.start_frames:
             self._opening = Edge(self._codec, lambda time: not span.before(time) and self._is_early(time), opening=True)
 
@@ -71,7 +76,7 @@ class SmartCutTrack(CopyTrack):
             yield from self._copied(part, stream, item)
 
     def feed_all(self, part: Part, run: Run) -> Sequence[Sequence[AnyPacket]]:
-        if self._opening is None and self._closing is None and run.timed and not self._is_edge(run):
+        if self._opening is None and self._closing is None and not self._seam and run.timed and not self._is_edge(run):
             return super().feed_all(part, run)
         return Track.feed_all(self, part, run)
 
@@ -111,11 +116,14 @@ class SmartCutTrack(CopyTrack):
 
     def _encoded(self, part: Part, stream: int, packets: Sequence[AnyPacket]) -> Iterator[AnyPacket]:
         self.written.encoded += len(packets)
+        self._seam = self._seam and not packets
         for packet in packets:
             yield from super().feed(part, stream, packet)
 
     def _copied(self, part: Part, stream: int, packet: AnyPacket) -> Iterator[AnyPacket]:
         base: Any = part.bases.of(packet, stream)
+        if self._seam and packet.is_keyframe:
+            packet, self._seam = self._begun_anew(packet), False
         begins = packet.is_keyframe and _us((packet.pts or 0) * exact(base)) == self._edges.decode_from_us
         if begins and self._codec is not None and self._edges.end_frames:
             span = self._span
@@ -123,6 +131,11 @@ class SmartCutTrack(CopyTrack):
         if self._closing is not None:
             self._closing.feed(packet, base, free=False)
         yield from super().feed(part, stream, packet)
+
+    def _begun_anew(self, key: AnyPacket) -> AnyPacket:
+        """Return a keyframe that follows another part, so that decoders take it for a beginning."""
+        changed = broken_link(self.plan.codec, self._extradata, bytes(key))
+        return twin(key, AnyPacket(changed)) if changed else key
 
 
 def _us(time: Fraction) -> int:

@@ -156,7 +156,7 @@ class _Estimate:
     def _edges(self, stream: StreamPlan) -> Work:
         """Return the work of decoding and encoding the frames at the edges of a cut."""
         cut = stream.smart_cut
-        if cut is None or not cut.edges.encoded_frames or not stream.parts:  # a child's plan may be any
+        if cut is None or not cut.encoded_frames or not stream.parts:  # a child's plan may be any
             return Work()
         source = self._source(stream.parts[0])
         if not isinstance(source, VideoStreamInfo):
@@ -164,7 +164,7 @@ class _Estimate:
         encoded = replace(stream, encoder=cut.encoder, options=cut.options)
         seconds = 2 * (source.key_seconds or tables.USUAL_KEY_SECONDS)
         decoding = self._decoding(stream.parts[0], source, seconds)
-        return in_turn((self._encoder(encoded, cut.video, cut.edges.encoded_frames), decoding))
+        return in_turn((self._encoder(encoded, cut.video, cut.encoded_frames), decoding))
 
     def _read_back(self, part: PartPlan) -> Work:
         """Return the work of decoding the beginning and end of a copied stream for verification."""

@@ -131,10 +131,11 @@ def _video(job: Job, spec: VideoSpec, number: int, like: Input, members: Sequenc
             hint = "set duration to show it for longer"
             job.warn(f".video: sources[{item.source_number}] is a still image, which is shown for one frame: {hint}")
     if spec.codec == COPY:
-        edges, reason = smart_cut.edges_of(job.target, spec, stream, members, job.speed("video"), job.facts)
+        streams = [(item, stream_at(item.video, number)) for item in members]
+        edges, reason = smart_cut.edges_of(job.target, spec, streams, job.speed("video"), job.facts)
         if not reason:
-            copied = _joined_copy(job, "video", [(item, stream_at(item.video, number)) for item in members], stream)
-            return copied if edges is None else smart_cut.with_edges(copied, stream, edges, job.facts)
+            copied = _joined_copy(job, "video", streams, stream)
+            return smart_cut.with_edges(copied, stream, edges, job.facts) if edges else copied
         _copied(job, "video", stream, ".video")  # the container holds the codec
         spec, told = smart_cut.encoded_instead(spec, stream, reason, path)
         job.warn(f".video: {told}")

@@ -5,7 +5,7 @@ from dataclasses import replace
 from fractions import Fraction
 
 from reelmill_server.errors import ConditionNotMet, UnsupportedFormat
-from reelmill_server.model.media_info import VideoStreamInfo
+from reelmill_server.model.media_info import StreamInfo, VideoStreamInfo
 from reelmill_server.model.plan import SmartCutPlan, StreamPlan, VideoOutput
 from reelmill_server.model.request import ConvertRequest, Hardware, TargetSpec, VideoSpec
 from reelmill_server.model.smart_cut import CutEdges, SmartCut
@@ -15,7 +15,7 @@ from reelmill_server.plan.codec import video_encoders
 from reelmill_server.plan.codec.video_encoders import LIBAV_CODEC
 from reelmill_server.plan.context import PlanFacts
 from reelmill_server.plan.inputs import Input
-from reelmill_server.plan.stream import hdr
+from reelmill_server.plan.stream import hdr, joining
 from reelmill_server.plan.stream.video import usual_rate
 
 CRF, _EDGE_CRF = 17.0, 14.0
@@ -64,21 +64,36 @@ def span_of(clock: Clock) -> tuple[Fraction | None, Fraction | None]:
 
 
 def edges_of(
-    target: TargetSpec, spec: VideoSpec, stream: VideoStreamInfo, members: Sequence[Input], speed: Fraction, facts: PlanFacts
-) -> tuple[CutEdges | None, str]:
-    """Return the edges of a copy of `stream` that is cut at the frame, None if it is not to be; and why it cannot be."""
-    if spec.smart_cut is SmartCut.NONE or not any(item.source.start_us or item.source.duration_us for item in members):
-        return None, ""
-    edges = facts.cut_edges.get(stream.index, CutEdges(objection="its keyframes are not known"))
-    return edges, _objection(target, stream, members, speed) or edges.objection
+    target: TargetSpec, spec: VideoSpec, members: Sequence[tuple[Input, StreamInfo | None]], speed: Fraction, facts: PlanFacts
+) -> tuple[tuple[CutEdges, ...], str]:
+    """Return the edges of a copy of streams that follow each other, each cut at the frame; empty if none is to be; and why they
+    cannot be.
+    """
+    if spec.smart_cut is SmartCut.NONE or not any(_is_cut(item) for item, _ in members):
+        return (), ""
+    edges, (_, first) = [], members[0]
+    for item, stream in members:
+        where = f"sources[{item.source_number}]: " if len(members) > 1 else ""
+        if first is None or not isinstance(stream, VideoStreamInfo) or (difference := joining.difference(first, stream)):
+            return (), f"{where}{difference}"
+        if objection := _objection(target, stream, speed):
+            return (), f"{where}{objection}"
+        unknown = CutEdges(objection="its keyframes are not known")
+        own = facts.cut_edges.get((item.source_number, stream.index), unknown) if _is_cut(item) else CutEdges()
+        if own.objection:
+            return (), f"{where}{own.objection}"
+        edges.append(own)
+    return tuple(edges), ""
 
 
-def _objection(target: TargetSpec, stream: VideoStreamInfo, members: Sequence[Input], speed: Fraction) -> str:
+def _is_cut(item: Input) -> bool:
+    return bool(item.source.start_us or item.source.duration_us)
+
+
+def _objection(target: TargetSpec, stream: VideoStreamInfo, speed: Fraction) -> str:
     """Return why video cannot be cut at the frame, wherever its keyframes are; empty if it can."""
     profile = _PROFILES.get(stream.codec, {}).get(stream.profile)
     objections = (
-        (len(members) > 1, "sources that are joined are not cut so"),
-        (any(item.source.attached for item in members), "attached sources are not cut so"),
         (speed != 1, "its speed is changed"),
         (stream.codec not in _PROFILES, f"{stream.codec} is not cut so"),
         (target.container not in _CONTAINERS, f"{target.container} does not take it"),
@@ -91,8 +106,8 @@ def _objection(target: TargetSpec, stream: VideoStreamInfo, members: Sequence[In
     return next((text for objects, text in objections if objects), "")
 
 
-def with_edges(copied: StreamPlan, stream: VideoStreamInfo, edges: CutEdges, facts: PlanFacts) -> StreamPlan:
-    """Return a stream copy that is cut at `edges`. Raises UnsupportedFormat when no encoder can run here."""
+def with_edges(copied: StreamPlan, stream: VideoStreamInfo, edges: Sequence[CutEdges], facts: PlanFacts) -> StreamPlan:
+    """Return a stream copy whose parts are cut at `edges`. Raises UnsupportedFormat when no encoder can run here."""
     spec = replace(_software(stream), crf=_EDGE_CRF)
     common = stream.pixel_format.replace("yuvj", "yuv")
     choice = video_encoders.choose(spec, common, facts.capabilities, facts.order, facts.excluded)
@@ -119,9 +134,11 @@ def with_edges(copied: StreamPlan, stream: VideoStreamInfo, edges: CutEdges, fac
         color_transfer=stream.color_transfer,
         color_primaries=stream.color_primaries,
     )
-    how = f"{edges.start_frames} frames at the start and {edges.end_frames} at the end are encoded by {choice.encoder}"
-    reason = f"{copied.reason}, cut at the frame: {how}" if edges.encoded_frames else f"{copied.reason}, cut at the frame"
-    return replace(copied, reason=reason, smart_cut=SmartCutPlan(edges, choice.encoder, options, video))
+    cut = SmartCutPlan(edges[0], choice.encoder, options, video, tuple(edges) if len(edges) > 1 else ())
+    at_start, at_end = sum(part.start_frames for part in edges), sum(part.end_frames for part in edges)
+    where = f"the start and {at_end} at the end" + (" of the sources" if cut.joined else "")
+    how = f": {at_start} frames at {where} are encoded by {choice.encoder}" if cut.encoded_frames else ""
+    return replace(copied, reason=f"{copied.reason}, cut at the frame{how}", smart_cut=cut)
 
 
 def encoded_instead(spec: VideoSpec, stream: VideoStreamInfo, reason: str, field: str) -> tuple[VideoSpec, str]:

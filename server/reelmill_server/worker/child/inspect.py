@@ -59,7 +59,7 @@ class ProbedSources:
     media: tuple[MediaInfo, ...]
     subtitles: tuple[tuple[SubtitleFileInfo, ...], ...]
     watermarks: dict[str, MediaInfo]
-    cut_edges: dict[int, CutEdges]
+    cut_edges: dict[tuple[int, int], CutEdges]
     ladders: Mapping[int, Ladder] = field(default_factory=dict)
 
     @classmethod
@@ -96,8 +96,8 @@ def _probe_subtitles(attempt: Attempt) -> tuple[tuple[SubtitleFileInfo, ...], ..
         )
 
 
-def _cut_edges(attempt: Attempt, media: Sequence[MediaInfo]) -> dict[int, CutEdges]:
-    """Return where copied video of the only source can be cut at the frame, if a target asks for that."""
+def _cut_edges(attempt: Attempt, media: Sequence[MediaInfo]) -> dict[tuple[int, int], CutEdges]:
+    """Return where copied video can be cut at the frame, if a target asks for that."""
     with attempt.stage("probe"):
         return edges_of(attempt.request, media, attempt.locations, attempt.assignment.limits)
 
