@@ -178,6 +178,34 @@ def test_a_bad_byte_costs_one_character_and_is_told(convert: Converter, tmp_path
     assert "sources[0].subtitles[0]: 1 character is broken in utf-8: replaced by U+FFFD" in made.warnings
 
 
+@pytest.mark.parametrize("form", ["srt", "vtt"])
+@pytest.mark.parametrize("charset", ["cp1251", "gb18030", "utf-16-le", "utf-8-sig"])
+def test_a_source_that_is_a_subtitle_file_is_read_in_its_charset(
+    convert: Converter, tmp_path: Path, form: str, charset: str
+) -> None:
+    """As a file beside a source is: nothing is copied unread."""
+    path = tmp_path / "lines"
+    lines = ((0.1, 0.5, TEXTS.get(charset, "Größe — 日本 ✓")), (0.6, 1.2, "plain"))
+    path.write_bytes(srt(lines).encode(charset))
+    made = convert(path, replace(EXTRACT, extract=ExtractSpec(form, "file:///out/a")))
+    assert judge.lines_of(made.path.read_text()) == near(lines)
+    assert any("sources[0]: the text is not UTF-8" in warning for warning in made.warnings) != charset.startswith("utf")
+
+
+def test_a_source_of_subtitles_says_what_it_loses(convert: Converter, tmp_path: Path) -> None:
+    """A bad byte, and styles of WebVTT."""
+    path = tmp_path / "lines"
+    path.write_bytes(
+        b"WEBVTT\n\nSTYLE\n::cue { color: red }\n\n00:00.100 --> 00:00.500\n" + "Größe 日本 caf".encode() + b"\xe9\n"
+    )
+    made = convert(path, replace(EXTRACT, extract=ExtractSpec("vtt", "file:///out/a")))
+    assert judge.lines_of(made.path.read_text()) == near([(0.1, 0.5, "Größe 日本 caf\ufffd")])
+    assert made.warnings == (
+        "sources[0]: 1 character is broken in utf-8: replaced by U+FFFD",
+        "sources[0]: styles and regions of WebVTT: left out",
+    )
+
+
 def test_files_come_behind_the_sources_own_streams_and_are_moved(convert: Converter, tmp_path: Path) -> None:
     """They count in the selection; a negative offset drops and shortens; a cut of the source cuts them."""
     path = tmp_path / "x.vtt"

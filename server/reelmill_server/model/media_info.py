@@ -181,6 +181,20 @@ class AttachmentInfo:
 
 
 @dataclass(frozen=True)
+class TextInfo:
+    """How the text of a subtitle file is encoded: Python's name of its charset (empty if it is not text).
+
+    `guessed`: nothing in the file says that it is in this encoding. `broken`: how many of its characters cannot be read.
+    `styled`: it is WebVTT with styles or regions.
+    """
+
+    charset: str = ""
+    guessed: bool = False
+    broken: int = 0
+    styled: bool = False
+
+
+@dataclass(frozen=True)
 class MediaInfo:
     """A media file. `format` is the name of libav's demuxer, `start_seconds` the earliest timestamp. `tags_left_out`: so many
     of the file and its streams are too long. `measured`: the duration was found by reading all of the file.
@@ -201,6 +215,7 @@ class MediaInfo:
     attachments: tuple[AttachmentInfo, ...] = ()
     tags_left_out: int = 0
     measured: bool = False
+    text: TextInfo = TextInfo()
 
     @property
     def still(self) -> bool:
@@ -216,18 +231,3 @@ class MediaInfo:
     def covers(self) -> tuple[VideoStreamInfo, ...]:
         """Cover art."""
         return tuple(stream for stream in self.video if stream.attached_picture)
-
-
-@dataclass(frozen=True)
-class SubtitleFileInfo:
-    """A subtitle file: its contents, and Python's name of its text encoding (empty if it is not text).
-
-    `guessed`: nothing in the file says that it is in this encoding. `broken`: how many of its characters cannot be read.
-    `styled`: it is WebVTT with styles or regions.
-    """
-
-    media: MediaInfo
-    charset: str = ""
-    guessed: bool = False
-    broken: int = 0
-    styled: bool = False

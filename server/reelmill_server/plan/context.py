@@ -5,7 +5,7 @@ from dataclasses import dataclass, field, replace
 
 from reelmill_server.model.capability import Capability
 from reelmill_server.model.ladder import Ladder
-from reelmill_server.model.media_info import MediaInfo, SubtitleFileInfo
+from reelmill_server.model.media_info import MediaInfo
 from reelmill_server.model.smart_cut import CutEdges
 from reelmill_server.plan.codec.video_encoders import DEFAULT_ORDER
 
@@ -27,7 +27,7 @@ class PlanFacts:
     order: Sequence[str] = DEFAULT_ORDER
     excluded: Mapping[str, str] = field(default_factory=dict)
     refused: Mapping[int, Mapping[str, str]] = field(default_factory=dict)
-    subtitle_infos: Sequence[Sequence[SubtitleFileInfo]] = ()
+    subtitle_infos: Sequence[Sequence[MediaInfo]] = ()
     watermark_infos: Mapping[str, MediaInfo] = field(default_factory=dict)
     cut_edges: Mapping[tuple[int, int], CutEdges] = field(default_factory=dict)
     ladders: Mapping[int, Ladder] = field(default_factory=dict)

@@ -82,6 +82,10 @@ _BROKEN_SHARE = 0.1  # of the lines that are not ASCII; where a charset cannot r
 _ACCENTED_SHARE = 0.5  # of the letters: languages in Latin letters have fewer that are not ASCII
 
 
+HEAD_BYTES = 4096
+"""The beginning of a file, which shows whether it is text of subtitles."""
+
+
 @dataclass(frozen=True)
 class TextEncoding:
     """Python's name of a text's charset; whether it was `guessed`; how many characters are `broken`, which become U+FFFD."""
@@ -95,6 +99,17 @@ def marked_charset(head: bytes) -> str:
     """Return the charset that a text's beginning gives away: by a byte order mark, or as UTF-16 without one; else nothing."""
     marked = next((name for mark, name in _MARKS if head.startswith(mark)), "")
     return marked or next((name for name in _WIDE if any(sign in head.decode(name, "ignore") for sign in _SIGNS)), "")
+
+
+def looks_like_subtitles(head: bytes) -> bool:
+    """Return whether a file that begins with `head` is text of subtitles."""
+    charset = marked_charset(head) or ("" if b"\0" in head else "latin-1")
+    return bool(charset) and any(sign in head.decode(charset, "ignore") for sign in _SIGNS)
+
+
+def in_utf8(data: bytes) -> bytes:
+    """Return a text in UTF-8, whatever charset it is in; bytes that are no text become U+FFFD."""
+    return data.decode(find_encoding(data, marked_charset(data[:HEAD_BYTES])).charset, "replace").encode()
 
 
 def find_encoding(data: bytes, marked: str = "", language: str = "") -> TextEncoding:

@@ -20,8 +20,8 @@ from reelmill_server.media.input.first_frames import FirstFrames, first_frames
 from reelmill_server.media.input.pieces import is_item
 from reelmill_server.media.input.restarts import begins_again
 from reelmill_server.media.input.seek import read
-from reelmill_server.media.input.source import Location, average_rate, open_source
-from reelmill_server.media.input.subtitle_file import encoding_of, has_styles, open_subtitles
+from reelmill_server.media.input.source import TEXT_FORMATS, Location, average_rate, open_source
+from reelmill_server.media.input.subtitle_file import open_subtitles, text_of
 from reelmill_server.media.input.timeline import continuous
 from reelmill_server.media.libav.demuxing import packets_of
 from reelmill_server.media.libav.dolby_vision import dolby_vision_of
@@ -37,7 +37,6 @@ from reelmill_server.model.media_info import (
     AudioStreamInfo,
     DataStreamInfo,
     MediaInfo,
-    SubtitleFileInfo,
     SubtitleStreamInfo,
     VideoStreamInfo,
 )
@@ -73,6 +72,8 @@ def probe_file(
         images = {stream.index for stream in container.streams.video if _is_image(stream)}
         misnamed = {stream.index for stream in container.streams.audio if _is_extended_ac3(stream)}
         restarts = begins_again(container)
+    if info.format in TEXT_FORMATS:
+        return replace(info, text=text_of(location))
     still = any(seen[index].count == 1 for index in images)
     if restarts or (measure_length and untold_length(info) and not still):
         with open_source(location, limits) as container:
@@ -164,19 +165,18 @@ def _measured_bitrates(container: InputContainer, wanted: Sequence[int]) -> dict
     return {index: round(bits[index] / (end[index] - begin[index])) for index in begin if end[index] > begin[index]}
 
 
-def probe_subtitles(location: Location, uri: str, limits: Limits, language: str = "") -> SubtitleFileInfo:
+def probe_subtitles(location: Location, uri: str, limits: Limits, language: str = "") -> MediaInfo:
     """Probe the subtitle file at `location`, which is said to be in `language` (ISO 639).
 
     Raises InvalidMedia, UnsupportedFormat or MediaLimitExceeded, naming `uri`, for a file that has no subtitles.
     """
     with _naming(uri):
-        encoding = encoding_of(location, language)
-        with open_subtitles(location, encoding.charset, limits) as container:
+        text = text_of(location, language)
+        with open_subtitles(location, text.charset, limits) as container:
             info = _from_headers(container)
     if not info.subtitles:
         raise InvalidMedia(f"{uri}: has no subtitles")
-    styled = has_styles(location, encoding.charset)
-    return SubtitleFileInfo(info, encoding.charset, encoding.guessed, encoding.broken, styled)
+    return replace(info, text=text)
 
 
 def _is_image(stream: Any) -> bool:

@@ -8,7 +8,7 @@ import re
 from collections.abc import Iterator, Sequence
 from contextlib import AbstractContextManager, contextmanager
 from fractions import Fraction
-from io import SEEK_END
+from io import SEEK_END, BytesIO
 from pathlib import Path
 from typing import Any, BinaryIO, NoReturn, Protocol
 
@@ -18,6 +18,7 @@ from av.container import InputContainer
 
 from reelmill_server.errors import InvalidMedia, MediaLimitExceeded, ReelmillError, UnsupportedFormat
 from reelmill_server.media.input.box_limits import check_boxes
+from reelmill_server.media.input.charset import HEAD_BYTES, in_utf8, looks_like_subtitles
 from reelmill_server.media.input.decoders import decoder_options, restrict
 from reelmill_server.media.input.pieces import composed, has_pieces
 from reelmill_server.media.libav.errors import LIBAV_ERRORS, meaning, memory_was_short
@@ -36,7 +37,7 @@ FORMATS = (
     "tiff_pipe dv srt webvtt ass sup"
 ).split()
 # These are read whole when they are opened.
-_TEXT_FORMATS = ("srt", "webvtt", "ass")
+TEXT_FORMATS = ("srt", "webvtt", "ass")
 MOST_TEXT_BYTES = 32 << 20  # those of the longest movies have some hundred kilobytes
 _READ_SIZE = 256 * 1024
 _TOO_MANY = "exceeds max_streams"
@@ -86,9 +87,17 @@ def open_source(location: Location, limits: Limits) -> Iterator[InputContainer]:
     with open_bytes(location) as file:
         size = file.seek(0, SEEK_END)
         check_boxes(file, size)
-        formats = FORMATS if size <= MOST_TEXT_BYTES else [name for name in FORMATS if name not in _TEXT_FORMATS]
-        with open_stream(file, limits, formats) as container:
+        formats = FORMATS if size <= MOST_TEXT_BYTES else [name for name in FORMATS if name not in TEXT_FORMATS]
+        with open_stream(_in_utf8(file) if size <= MOST_TEXT_BYTES else file, limits, formats) as container:
             yield container
+
+
+def _in_utf8(file: BinaryIO) -> BinaryIO:
+    """Return the file, or what it says in UTF-8 if it is text of subtitles: in other charsets libav copies bytes unread."""
+    file.seek(0)
+    text = looks_like_subtitles(file.read(HEAD_BYTES))
+    file.seek(0)
+    return BytesIO(in_utf8(file.read())) if text else file
 
 
 @contextmanager
@@ -145,7 +154,7 @@ def _reason(error: Exception, file: _Nameless, limits: Limits, formats: Sequence
     name, too_many = ("", False) if memory_was_short() else _recognized(file, limits, formats)
     if too_many:
         return MediaLimitExceeded(f"the file has more than {limits.max_streams} streams")
-    if name in _TEXT_FORMATS and (size := file.seek(0, SEEK_END)) > MOST_TEXT_BYTES:
+    if name in TEXT_FORMATS and (size := file.seek(0, SEEK_END)) > MOST_TEXT_BYTES:
         return MediaLimitExceeded(f"subtitles of {size} bytes are more than {MOST_TEXT_BYTES}")
     if name and not {*name.split(",")} & {*formats}:
         accepted = " ".join(dict.fromkeys(known.removesuffix("_pipe") for known in formats))

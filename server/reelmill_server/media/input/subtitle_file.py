@@ -11,14 +11,13 @@ from io import SEEK_END, BytesIO
 from av.container import InputContainer
 
 from reelmill_server.errors import InvalidMedia, MediaLimitExceeded, UnsupportedFormat
-from reelmill_server.media.input.charset import TextEncoding, find_encoding, marked_charset
-from reelmill_server.media.input.source import MOST_TEXT_BYTES, Location, open_bytes, open_stream
+from reelmill_server.media.input.charset import HEAD_BYTES, TextEncoding, find_encoding, marked_charset
+from reelmill_server.media.input.source import MOST_TEXT_BYTES, TEXT_FORMATS, Location, open_bytes, open_stream
 from reelmill_server.model.capability import Limits
+from reelmill_server.model.media_info import TextInfo
 
-_TEXT_FORMATS = ("srt", "webvtt", "ass")
 _OTHER_FORMATS = ("sup", "mov", "mp4", "matroska", "webm", "mpeg", "mpegts")
 _MAX_OTHER_BYTES = 512 << 20
-_HEAD_BYTES = 4096
 STYLES = re.compile(rb"^(?:STYLE|REGION)[ \t]*\r?$", re.MULTILINE)
 """Finds styles and regions in a WebVTT file."""
 
@@ -30,7 +29,7 @@ def encoding_of(location: Location, language: str = "") -> TextEncoding:
     a pair.
     """
     with open_bytes(location) as file:
-        head, size = file.read(_HEAD_BYTES), file.seek(0, SEEK_END)
+        head, size = file.read(HEAD_BYTES), file.seek(0, SEEK_END)
     if not head:
         raise InvalidMedia("the file is empty")
     if head.startswith(b"# VobSub index file"):
@@ -48,10 +47,14 @@ def _whole(location: Location) -> bytes:
         return file.read()
 
 
-def has_styles(location: Location, charset: str) -> bool:
-    """Return whether a subtitle file is WebVTT with styles or regions, which libav does not read."""
-    text = _whole(location).decode(charset, "replace").encode() if charset else b""
-    return text.startswith(b"WEBVTT") and bool(STYLES.search(text))
+def text_of(location: Location, language: str = "") -> TextInfo:
+    """Return what is known of the text of a subtitle file, as `encoding_of` finds it, and whether it is WebVTT with styles or
+    regions, which libav does not read.
+    """
+    encoding = encoding_of(location, language)
+    text = _whole(location).decode(encoding.charset, "replace").encode() if encoding.charset else b""
+    styled = text.startswith(b"WEBVTT") and bool(STYLES.search(text))
+    return TextInfo(encoding.charset, encoding.guessed, encoding.broken, styled)
 
 
 @contextmanager
@@ -65,5 +68,5 @@ def open_subtitles(location: Location, charset: str, limits: Limits) -> Iterator
             yield container
         return
     text = _whole(location).decode(charset, "replace")
-    with open_stream(BytesIO(text.encode()), limits, _TEXT_FORMATS) as container:
+    with open_stream(BytesIO(text.encode()), limits, TEXT_FORMATS) as container:
         yield container

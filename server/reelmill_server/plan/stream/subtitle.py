@@ -9,7 +9,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 from reelmill_server.errors import InvalidMedia, UnsupportedFormat
-from reelmill_server.model.media_info import MediaInfo, StreamInfo, SubtitleStreamInfo
+from reelmill_server.model.media_info import MediaInfo, StreamInfo, SubtitleStreamInfo, TextInfo
 from reelmill_server.model.package_plan import RenditionPlan
 from reelmill_server.model.plan import COPY, InputPlan, PartPlan, StreamPlan, StreamType, SubtitleFilePlan, TargetPlan
 from reelmill_server.model.request import ConvertRequest, SourceSpec, TargetSpec
@@ -49,8 +49,8 @@ class SubtitleInput:
         offered = [(stream, PartPlan(stream.index, input=number)) for stream in info.subtitles]
         files = facts.subtitle_infos[source_number] if source.subtitles else ()
         for place, (spec, file) in enumerate(zip(source.subtitles, files, strict=True)):
-            plan = SubtitleFilePlan(place, spec.offset_us, spec.language, file.charset)
-            offered += [(stream, PartPlan(stream.index, input=number, file=plan)) for stream in file.media.subtitles]
+            plan = SubtitleFilePlan(place, spec.offset_us, spec.language, file.text.charset)
+            offered += [(stream, PartPlan(stream.index, input=number, file=plan)) for stream in file.subtitles]
         return cls(tuple(offered))
 
 
@@ -112,19 +112,27 @@ def doubts(
     request: ConvertRequest, facts: PlanFacts, inputs: Sequence[InputPlan], targets: Sequence[TargetPlan]
 ) -> Iterator[str]:
     """Warnings of the text of the subtitle files that `targets` use: charsets that were guessed, and broken characters."""
-    parts = [part for target in targets for stream in target.streams for part in stream.parts]
-    used = {(inputs[part.input].source, part.file.number) for part in parts if part.file}
-    for source, number in sorted(used):
-        file, spec = facts.subtitle_infos[source][number], request.sources[source].subtitles[number]
-        field = f"sources[{source}].subtitles[{number}]"
-        if file.guessed:
-            hint = "if its letters are wrong, store it as UTF-8" + ("" if spec.language else ", or set language")
-            yield f"{field}: the text is not UTF-8 and was read as {file.charset}, which is a guess: {hint}"
-        if file.broken:
-            many = f"{file.broken} character{'s are' if file.broken > 1 else ' is'}"
-            yield f"{field}: {many} broken in {file.charset}: replaced by U+FFFD"
-        if file.styled:
-            yield f"{field}: styles and regions of WebVTT: left out"
+    subtitles = [stream for target in targets for stream in target.streams if stream.type is StreamType.SUBTITLE]
+    parts = [part for stream in subtitles for part in stream.parts]
+    # A source may be a subtitle file itself.
+    for source, number in sorted({(inputs[part.input].source, part.file.number if part.file else -1) for part in parts}):
+        if number < 0:
+            yield from _text_doubts(facts.infos[source].text, f"sources[{source}]", "")
+            continue
+        spec = request.sources[source].subtitles[number]
+        text = facts.subtitle_infos[source][number].text
+        yield from _text_doubts(text, f"sources[{source}].subtitles[{number}]", "" if spec.language else ", or set language")
+
+
+def _text_doubts(text: TextInfo, field: str, hint: str) -> Iterator[str]:
+    if text.guessed:
+        said = f"the text is not UTF-8 and was read as {text.charset}, which is a guess"
+        yield f"{field}: {said}: if its letters are wrong, store it as UTF-8{hint}"
+    if text.broken:
+        many = f"{text.broken} character{'s are' if text.broken > 1 else ' is'}"
+        yield f"{field}: {many} broken in {text.charset}: replaced by U+FFFD"
+    if text.styled:
+        yield f"{field}: styles and regions of WebVTT: left out"
 
 
 def extract_prefix(uri: str) -> str:

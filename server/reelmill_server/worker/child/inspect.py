@@ -10,7 +10,7 @@ from reelmill_server.media.input.cut_edges import edges_of
 from reelmill_server.media.input.keyframe_index import keyframe_times
 from reelmill_server.media.input.probe import probe_beside, probe_file, probe_subtitles
 from reelmill_server.model.ladder import Ladder
-from reelmill_server.model.media_info import MediaInfo, SubtitleFileInfo
+from reelmill_server.model.media_info import MediaInfo
 from reelmill_server.model.plan import Plan
 from reelmill_server.model.smart_cut import CutEdges
 from reelmill_server.model.units import Split
@@ -57,7 +57,7 @@ class ProbedSources:
     """
 
     media: tuple[MediaInfo, ...]
-    subtitles: tuple[tuple[SubtitleFileInfo, ...], ...]
+    subtitles: tuple[tuple[MediaInfo, ...], ...]
     watermarks: dict[str, MediaInfo]
     cut_edges: dict[tuple[int, int], CutEdges]
     ladders: Mapping[int, Ladder] = field(default_factory=dict)
@@ -83,7 +83,7 @@ def _probe_all(attempt: Attempt) -> tuple[MediaInfo, ...]:
         return tuple(probe_file(place, assignment.limits, *measured, copied) for place in attempt.locations)
 
 
-def _probe_subtitles(attempt: Attempt) -> tuple[tuple[SubtitleFileInfo, ...], ...]:
+def _probe_subtitles(attempt: Attempt) -> tuple[tuple[MediaInfo, ...], ...]:
     """Return the contents of the subtitle files of each source; errors name a file as the request does."""
     assignment = attempt.assignment
     with attempt.stage("probe"):

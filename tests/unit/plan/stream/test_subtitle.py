@@ -7,7 +7,7 @@ from fractions import Fraction
 import pytest
 
 from reelmill_server.errors import InvalidMedia, UnsupportedFormat
-from reelmill_server.model.media_info import AudioStreamInfo, MediaInfo, SubtitleFileInfo, SubtitleStreamInfo
+from reelmill_server.model.media_info import AudioStreamInfo, MediaInfo, SubtitleStreamInfo, TextInfo
 from reelmill_server.model.plan import Plan, SubtitleFilePlan
 from reelmill_server.model.request import AudioSpec, ConvertRequest, ExtractSpec, SourceSpec, SubtitleFileSpec, TargetSpec
 from reelmill_server.plan.codec.containers import CONTAINERS
@@ -28,7 +28,7 @@ def media(*codecs: str) -> MediaInfo:
 def plan(target: TargetSpec, *codecs: str, files: Sequence[str] = ()) -> Plan:
     """The plan for a source with such streams and such files beside it."""
     specs = tuple(SubtitleFileSpec(f"file:///in/{number}", 500_000 * number, "fra") for number in range(len(files)))
-    infos = tuple(SubtitleFileInfo(media(codec), "cp1251") for codec in files)
+    infos = tuple(replace(media(codec), text=TextInfo("cp1251")) for codec in files)
     request = ConvertRequest("task", "p", (SourceSpec("file:///in/film.mkv", subtitles=specs),), (target,), tags={"who": "me"})
     return make_plan(request, PlanFacts((media(*codecs),), {}, subtitle_infos=(infos,)))
 
