@@ -31,6 +31,8 @@ _FEATURES = {
     "yuv420p10le": "10 bit",
     "bf": "B-frames",
     "refs": "choice of references",
+    "bitrate": "mean bit rate",
+    "max_bitrate": "capped bit rate",
 }
 """Names of features in the table, where they are not those of the contract."""
 

@@ -98,3 +98,9 @@ def child_with(folder: str, *arguments: object) -> None:
     for name in _LIBRARIES:
         ctypes.CDLL(str(Path(folder, name)))
     main.main(*arguments)  # type: ignore[arg-type]
+
+
+def va_child(folder: str, *arguments: object) -> None:
+    """The entry point of a child on a machine with the driver of VA-API in `folder`."""
+    os.environ.update(LIBVA_DRIVERS_PATH=folder, LIBVA_DRIVER_NAME="test")
+    main.main(*arguments)  # type: ignore[arg-type]

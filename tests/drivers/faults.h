@@ -29,7 +29,8 @@
     X(min_width)     /* by default 145 of NVENC, 32 of VA-API */                                                               \
     X(low_power_only) /* of VA-API: there is no other entry point */                                                           \
     X(only_cqp)      /* of VA-API: no rate control but a constant quantizer */                                                 \
-    X(no_qvbr)       /* of VA-API */
+    X(no_qvbr)       /* of VA-API */                                                                                           \
+    X(bad_node)      /* of VA-API: the render node of this number has no driver */
 
 struct faults {
 #define FIELD(name) int name;

@@ -1,6 +1,7 @@
 /* test_drv_video.so: a driver of VA-API that encodes H.264 with FFmpeg's headers and plain samples: what goes in is what comes out.
 
    What it was told is written to the file "told" beside it, a line for each context and each setting of rate control. */
+#include <pthread.h>
 #include <signal.h>
 #include <stdarg.h>
 #include <stdio.h>
@@ -10,6 +11,7 @@
 
 #include <va/va.h>
 #include <va/va_backend.h>
+#include <va/va_drmcommon.h>
 #include <va/va_enc_h264.h>
 
 #include "cabac.h"
@@ -26,17 +28,22 @@ struct thing {
     uint8_t *data;
     VACodedBufferSegment coded;
     int borrowed; /* the data is a surface's */
+    struct session *session;
+};
+
+struct session { /* of a context: several may encode at once */
+    struct faults faults;
+    VASurfaceID target;
+    struct bits output;
+    VAEncPictureParameterBufferH264 picture;
+    VAEncSliceParameterBufferH264 slice;
+    int pictures, header_bits;
+    uint8_t *held;
 };
 
 static struct thing things[MOST];
-static struct faults faults;
-static VASurfaceID target;
-static struct bits output;
-static VAEncPictureParameterBufferH264 picture;
-static VAEncSliceParameterBufferH264 slice;
-static VAEncPackedHeaderType header;
-static int pictures, header_bits;
-static uint8_t *held;
+static pthread_mutex_t lock = PTHREAD_MUTEX_INITIALIZER;
+static struct faults faults; /* as they were when the driver was opened last */
 
 static const VAProfile PROFILES[] = {VAProfileH264ConstrainedBaseline, VAProfileH264Main, VAProfileH264High};
 
@@ -56,11 +63,13 @@ static void tell(const char *format, ...)
 
 static struct thing *new_thing(enum kind kind, VAGenericID *id)
 {
+    pthread_mutex_lock(&lock);
     for (int i = 1; i < MOST; i++)
         if (things[i].kind == NOTHING) {
             memset(&things[i], 0, sizeof things[i]);
             things[i].kind = kind;
             *id = i;
+            pthread_mutex_unlock(&lock);
             return &things[i];
         }
     abort();
@@ -188,17 +197,25 @@ static void misbehave(int crash, int hang)
 static VAStatus new_context(
     VADriverContextP context, VAConfigID config, int width, int height, int flag, VASurfaceID *targets, int count, VAContextID *id)
 {
-    faults = read_faults();
-    misbehave(faults.crash_open, faults.hang_open);
-    if (faults.fail_init)
+    struct session *own = calloc(1, sizeof *own);
+    own->faults = read_faults();
+    misbehave(own->faults.crash_open, own->faults.hang_open);
+    if (own->faults.fail_init) {
+        free(own);
         return VA_STATUS_ERROR_HW_BUSY;
-    new_thing(CONTEXT, id);
-    pictures = 0;
+    }
+    new_thing(CONTEXT, id)->session = own;
     tell("context %dx%d\n", width, height);
     return VA_STATUS_SUCCESS;
 }
 
-static VAStatus drop_context(VADriverContextP context, VAContextID id) { return drop(id); }
+static VAStatus drop_context(VADriverContextP context, VAContextID id)
+{
+    free(things[id].session->output.data);
+    free(things[id].session->held);
+    free(things[id].session);
+    return drop(id);
+}
 
 static VAStatus new_buffer(
     VADriverContextP context, VAContextID owner, VABufferType type, unsigned size, unsigned count, void *data, VABufferID *id)
@@ -226,8 +243,8 @@ static VAStatus drop_buffer(VADriverContextP context, VABufferID id) { return dr
 
 static VAStatus begin_picture(VADriverContextP context, VAContextID id, VASurfaceID surface)
 {
-    target = surface;
-    output.size = 0;
+    things[id].session->target = surface;
+    things[id].session->output.size = 0;
     return VA_STATUS_SUCCESS;
 }
 
@@ -241,25 +258,25 @@ static void take_setting(const VAEncMiscParameterBuffer *given)
         tell("buffer size=%u\n", ((const VAEncMiscParameterHRD *)given->data)->buffer_size);
 }
 
-static void take_header(const uint8_t *data)
+static void take_header(struct session *own, const uint8_t *data)
 {
-    for (int i = 0; i < header_bits; i++)
-        put_bit(&output, data[i / 8] >> (7 - i % 8) & 1);
+    for (int i = 0; i < own->header_bits; i++)
+        put_bit(&own->output, data[i / 8] >> (7 - i % 8) & 1);
 }
 
 static VAStatus render(VADriverContextP context, VAContextID id, VABufferID *ids, int count)
 {
+    struct session *own = things[id].session;
     for (int i = 0; i < count; i++) {
         const struct thing *given = &things[ids[i]];
         switch (given->number) {
-        case VAEncPictureParameterBufferType: picture = *(const VAEncPictureParameterBufferH264 *)given->data; break;
-        case VAEncSliceParameterBufferType: slice = *(const VAEncSliceParameterBufferH264 *)given->data; break;
+        case VAEncPictureParameterBufferType: own->picture = *(const VAEncPictureParameterBufferH264 *)given->data; break;
+        case VAEncSliceParameterBufferType: own->slice = *(const VAEncSliceParameterBufferH264 *)given->data; break;
         case VAEncMiscParameterBufferType: take_setting((const void *)given->data); break;
         case VAEncPackedHeaderParameterBufferType:
-            header = ((const VAEncPackedHeaderParameterBuffer *)given->data)->type;
-            header_bits = ((const VAEncPackedHeaderParameterBuffer *)given->data)->bit_length;
+            own->header_bits = ((const VAEncPackedHeaderParameterBuffer *)given->data)->bit_length;
             break;
-        case VAEncPackedHeaderDataBufferType: take_header(given->data); break;
+        case VAEncPackedHeaderDataBufferType: take_header(own, given->data); break;
         case VAEncSequenceParameterBufferType: {
             const VAEncSequenceParameterBufferH264 *sequence = (const void *)given->data;
             tell("sequence intra_period=%u ip_period=%u refs=%u\n", sequence->intra_period, sequence->ip_period, sequence->max_num_ref_frames);
@@ -270,35 +287,36 @@ static VAStatus render(VADriverContextP context, VAContextID id, VABufferID *ids
 }
 
 /* Where the last header, that of the slice, begins: its bytes are written without those that keep start codes apart. */
-static size_t last_start(void)
+static size_t last_start(const struct bits *written)
 {
     size_t found = 0;
-    for (size_t i = 0; i + 3 < output.size / 8; i++)
-        if (!output.data[i] && !output.data[i + 1] && output.data[i + 2] == 1)
+    for (size_t i = 0; i + 3 < written->size / 8; i++)
+        if (!written->data[i] && !written->data[i + 1] && written->data[i + 2] == 1)
             found = i + 3;
     return found;
 }
 
 static VAStatus end_picture(VADriverContextP context, VAContextID id)
 {
-    struct thing *surface = &things[target], *coded = &things[picture.coded_buf];
-    int number = ++pictures;
-    misbehave(faults.crash_at == number, faults.hang_at == number);
-    if (faults.fail_at && number >= faults.fail_at)
+    struct session *own = things[id].session;
+    struct thing *surface = &things[own->target], *coded = &things[own->picture.coded_buf];
+    int number = ++own->pictures, qp = own->picture.pic_init_qp + own->slice.slice_qp_delta;
+    misbehave(own->faults.crash_at == number, own->faults.hang_at == number);
+    if (own->faults.fail_at && number >= own->faults.fail_at)
         return VA_STATUS_ERROR_ENCODING_ERROR;
-    if (faults.green_at && number >= faults.green_at)
+    if (own->faults.green_at && number >= own->faults.green_at)
         memset(surface->data, 0, surface->size);
-    if (faults.repeat_at && number < faults.repeat_at)
-        memcpy(held = realloc(held, surface->size), surface->data, surface->size);
-    if (faults.repeat_at && number >= faults.repeat_at && held)
-        memcpy(surface->data, held, surface->size);
-    tell("picture type=%d qp=%d\n", slice.slice_type, picture.pic_init_qp + slice.slice_qp_delta);
-    size_t start = last_start();
+    if (own->faults.repeat_at && number < own->faults.repeat_at)
+        memcpy(own->held = realloc(own->held, surface->size), surface->data, surface->size);
+    if (own->faults.repeat_at && number >= own->faults.repeat_at && own->held)
+        memcpy(surface->data, own->held, surface->size);
+    tell("picture type=%d qp=%d\n", own->slice.slice_type, qp);
+    size_t start = last_start(&own->output);
     struct bits plain = {0};
     int zeros = 0;
-    for (size_t i = 8 * start; i < output.size; i++) {
-        if (i % 8 == 0 && i + 8 <= output.size) {
-            int byte = output.data[i / 8];
+    for (size_t i = 8 * start; i < own->output.size; i++) {
+        if (i % 8 == 0 && i + 8 <= own->output.size) {
+            int byte = own->output.data[i / 8];
             if (zeros == 2 && byte == 3) {
                 zeros = 0;
                 i += 7;
@@ -306,15 +324,15 @@ static VAStatus end_picture(VADriverContextP context, VAContextID id)
             }
             zeros = byte ? 0 : zeros + 1;
         }
-        put_bit(&plain, output.data[i / 8] >> (7 - i % 8) & 1);
+        put_bit(&plain, own->output.data[i / 8] >> (7 - i % 8) & 1);
     }
-    put_samples(&plain, slice.slice_type % 5 == 2 ? SLICE_I : slice.slice_type % 5 ? SLICE_B : SLICE_P,
-                picture.pic_init_qp + slice.slice_qp_delta, picture.pic_fields.bits.entropy_coding_mode_flag, surface->data,
+    put_samples(&plain, own->slice.slice_type % 5 == 2 ? SLICE_I : own->slice.slice_type % 5 ? SLICE_B : SLICE_P,
+                qp, own->picture.pic_fields.bits.entropy_coding_mode_flag, surface->data,
                 surface->data + (size_t)surface->stride * surface->lines, surface->stride, (surface->width + 15) / 16,
                 (surface->height + 15) / 16);
     uint8_t *data = malloc(start + plain.size / 8 * 3 / 2 + 64);
     size_t size = start;
-    memcpy(data, output.data, start);
+    memcpy(data, own->output.data, start);
     zeros = 0;
     for (size_t i = 0; i < plain.size / 8; i++) {
         if (zeros == 2 && plain.data[i] <= 3) {
@@ -325,7 +343,7 @@ static VAStatus end_picture(VADriverContextP context, VAContextID id)
         data[size++] = plain.data[i];
     }
     free(plain.data);
-    if (faults.damaged_at && number >= faults.damaged_at)
+    if (own->faults.damaged_at && number >= own->faults.damaged_at)
         memset(data + start + 1, 0xff, size - start - 1);
     free(coded->data);
     coded->data = data;
@@ -370,6 +388,15 @@ static VAStatus derive(VADriverContextP context, VASurfaceID id, VAImage *image)
 
 static VAStatus drop_image(VADriverContextP context, VAImageID id) { return drop(id); }
 
+/* Whether the device is the render node of this number. */
+static int is_node(VADriverContextP context, int number)
+{
+    char link[64], path[4096] = "", name[32];
+    snprintf(link, sizeof link, "/proc/self/fd/%d", ((const struct drm_state *)context->drm_state)->fd);
+    snprintf(name, sizeof name, "/renderD%d", number);
+    return number && readlink(link, path, sizeof path - 1) > 0 && strstr(path, name);
+}
+
 static VAStatus not_built(void) { return VA_STATUS_ERROR_UNIMPLEMENTED; }
 
 VAStatus __vaDriverInit_1_0(VADriverContextP context)
@@ -378,7 +405,7 @@ VAStatus __vaDriverInit_1_0(VADriverContextP context)
     void **all = (void **)table;
     faults = read_faults();
     misbehave(faults.crash_open, faults.hang_open);
-    if (faults.no_device)
+    if (faults.no_device || is_node(context, faults.bad_node))
         return VA_STATUS_ERROR_OPERATION_FAILED;
     for (void **entry = all; entry < (void **)&table->vaGetSurfaceAttributes; entry++)
         *entry = (void *)not_built; /* libva wants them all */

@@ -110,7 +110,7 @@ def _trial(encoder: str, device: str, codec: str, pixel_format: str, lacks: tupl
     output = VideoOutput(_SIZE, _SIZE, pixel_format, time_base=1 / FALLBACK_RATE, frame_rate=FALLBACK_RATE)
     with captured_log(av.logging.ERROR if device == SOFTWARE else av.logging.VERBOSE) as lines:
         try:
-            context: Any = av.CodecContext.create(encoder, "w", hwaccel=hardware_frames(device))
+            context: Any = av.CodecContext.create(encoder, "w", hwaccel=hardware_frames(device, encoder))
             configure_video(context, output, encoder)
             context.options = video_encoders.options(choice, VideoSpec(codec, preset="ultrafast"))
             context.open(strict=False)

@@ -24,6 +24,11 @@ _USUAL = (256, 256)
 _SIZES = ((128, 72), (4096, 2160), (7680, 4320))
 _USUAL_SETTINGS: Mapping[str, Any] = {}
 _LOSSLESS: Mapping[str, Any] = {"crf": 0.0}
+_RATES: Mapping[str, Mapping[str, Any]] = {
+    "bitrate": {"bitrate": 300_000},
+    "max_bitrate": {"max_bitrate": 300_000, "buffer_size": 600_000},
+}
+"""Ways to control the rate that not every driver of VAAPI has."""
 _CARD = re.compile(r"GPU #\d+ - < (?P<nvenc>.+?) >|VAAPI driver: (?P<vaapi>.+?)\.?$|Implementation: (?P<qsv>.+)$", re.MULTILINE)
 """Where FFmpeg's log names the card, or its driver."""
 _BEYOND = 16384
@@ -73,6 +78,8 @@ class FeatureTrials:
         asked: list[tuple[str, tuple[int, int], Mapping[str, Any]]] = [("x".join(map(str, size)), size, {}) for size in _SIZES]
         if self.device == "nvenc" and self.codec in video_encoders.LOSSLESS_NVENC:
             asked.insert(0, ("lossless", _USUAL, _LOSSLESS))
+        if self.device == "vaapi":
+            asked = [*((name, _USUAL, settings) for name, settings in _RATES.items()), *asked]
         for name, size, settings in asked:
             try:
                 yield Feature(name, self._refusal(size, settings))
@@ -119,7 +126,7 @@ class FeatureTrials:
         output = VideoOutput(*size, self.pixel_format, time_base=1 / FALLBACK_RATE, frame_rate=FALLBACK_RATE)
         with captured_log(av.logging.VERBOSE) as lines:
             try:
-                context: Any = av.CodecContext.create(self.encoder, "w", hwaccel=hardware_frames(self.device))
+                context: Any = av.CodecContext.create(self.encoder, "w", hwaccel=hardware_frames(self.device, self.encoder))
                 configure_video(context, output, self.encoder)
                 context.options = video_encoders.options(choice, VideoSpec(self.codec, preset="ultrafast", **settings))
                 context.open(strict=False)

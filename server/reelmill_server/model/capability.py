@@ -16,8 +16,9 @@ _USUAL_SIDE = 256  # every accelerator takes it
 class Feature:
     """The answer of an accelerator's driver to whether it has one feature.
 
-    `name`: a value of `PixelFormat`, `bf` (B-frames), `refs` (a choice of reference frames), `lossless`, or a size of frames
-    such as `4096x2160`. `reason`: why it lacks the feature, in the driver's words; empty: it has it.
+    `name`: a value of `PixelFormat`, `bf` (B-frames), `refs` (a choice of reference frames), `lossless`, `bitrate`,
+    `max_bitrate` (with a CRF), or a size of frames such as `4096x2160`. `reason`: why it lacks the feature, in the driver's
+    words; empty: it has it.
     """
 
     name: str

@@ -14,6 +14,7 @@ from av.container import OutputContainer
 from reelmill_server.errors import EncoderFailed, ReelmillError
 from reelmill_server.media.libav.errors import LIBAV_ERRORS, is_memory, memory_was_short, too_little_memory
 from reelmill_server.media.libav.log import captured_log, driver_words, error_text
+from reelmill_server.media.libav.render_nodes import device_of
 from reelmill_server.media.libav.types import AnyPacket
 from reelmill_server.model.capability import SOFTWARE
 from reelmill_server.model.plan import StreamPlan, VideoOutput
@@ -93,7 +94,7 @@ def _opened(plan: StreamPlan, output: OutputContainer, global_header: bool | Non
             plan.encoder,
             rate=plan.video.frame_rate,
             options=dict(plan.options),
-            hwaccel=hardware_frames(plan.device),
+            hwaccel=hardware_frames(plan.device, plan.encoder),
         )
         configure_video(stream.codec_context, plan.video, plan.encoder)
     else:
@@ -123,9 +124,9 @@ def failure_of_encoder(error: Exception, plan: StreamPlan, what: str, words: str
     return too_little_memory(down.message) if short else down
 
 
-def hardware_frames(device: str) -> HWAccel | None:
-    """Return the frames context of an encoder of the family `device`; None: it takes frames from memory."""
-    return HWAccel("vaapi") if device == "vaapi" else None
+def hardware_frames(device: str, encoder: str) -> HWAccel | None:
+    """Return where `encoder`, of the family `device`, takes its frames from; None: from memory."""
+    return device_of(encoder) if device == "vaapi" else None
 
 
 def configure_video(context: Any, video: VideoOutput, encoder: str) -> None:

@@ -31,6 +31,7 @@ class PictureCheck:
         self.given = GivenFrames()
         self._plan, self._encoder = plan, encoder
         self._waiting: dict[int, bytes] = {}
+        self._looked: dict[int | None, bytes] = {}
         self._since, self._left = _EVERY, 0
         self._decoder: Any = None
 
@@ -46,19 +47,25 @@ class PictureCheck:
             self._since, self._left = 0, _LOOKS
             self._decoder = av.CodecContext.create(self._plan.codec, "r")
             self._decoder.extradata, self._decoder.thread_count = self._encoder.extradata, 1
-            self._decoder.options = {"flags": "low_delay"}  # each packet gives its frame at once
         if not self._left or given is None:
             return
         self._left -= 1
+        self._looked[packet.pts] = given
         for shown in self._decoded(packet):
-            if text := self.given.mistaken_now(shown, given):
+            given = self._looked.pop(shown.pts, None)
+            if given and (text := self.given.mistaken_now(shown, given)):
                 raise EncoderDown(self._plan.encoder, self._plan.device, f"gives wrong pictures: {text}")
 
     def _decoded(self, packet: AnyPacket) -> list[VideoFrame]:
+        """Return the frames that are ready: after the last look, all. A decoder keeps some where the stream says that it is
+        reordered, whatever it contains.
+        """
         copy = av.Packet(bytes(packet))
-        copy.pts = copy.dts = None
+        copy.pts = packet.pts
         try:
             frames: list[VideoFrame] = self._decoder.decode(copy)
+            if not self._left:
+                frames += self._decoder.decode(None)
         except LIBAV_ERRORS as error:  # what does not decode is found when the output is read back
             check_memory(error)
             return []

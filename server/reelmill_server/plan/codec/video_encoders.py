@@ -4,7 +4,7 @@ Values of the contract are mapped to each family here and nowhere else. CRF is 0
 worse); families with another scale get it linearly (libvpx and SVT-AV1: 0 to 63).
 """
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 from reelmill_server.errors import HardwareUnavailable, UnsupportedFormat
@@ -250,22 +250,33 @@ def choose(
     raise error(f"no encoder for {spec.codec} in {pixel_format} can run here: {'; '.join(passed) or 'none is in the order'}")
 
 
+_RATES = {"bitrate": "a mean bit rate", "max_bitrate": "quality within a maximum bit rate"}
+"""What an accelerator may lack, by the name of its feature."""
+
+
 def _unsuited(spec: VideoSpec, device: str, known: Capability | None) -> str:
     """Return which of the settings of `spec` an encoder would not keep; empty: it keeps all."""
+    return next(_not_kept(spec, device, known or Capability("", spec.codec, device, True)), "")
+
+
+def _not_kept(spec: VideoSpec, device: str, known: Capability) -> Iterator[str]:
     if device == "nvenc" and spec.buffer_size and spec.max_bitrate:  # FFmpeg sets it to 0
-        return "keeps MaxBitrate with a CRF, but no BufferSize"
-    lacks = known.lacks if known else ()
-    if spec.b_frames and "bf" in lacks:
-        return "has no B-frames"
-    most = known.max_b_frames if known else 0
+        yield "keeps MaxBitrate with a CRF, but no BufferSize"
+    if spec.b_frames and "bf" in known.lacks:
+        yield "has no B-frames"
+    most = known.max_b_frames
     if spec.b_frames and most and min(spec.b_frames, spec.gop_size - 2) > most:
-        return f"has at most {most} B-frames in a row"
-    if spec.refs is not None and "refs" in lacks:
-        return "has no choice of reference frames"
-    lossless = device != SOFTWARE and spec.crf == 0 and spec.codec in LOSSLESS_NVENC
-    if lossless and device != "nvenc":
-        return "has no lossless encoding, which a CRF of 0 asks for"
-    return known.lack_of("lossless") if lossless and known else ""
+        yield f"has at most {most} B-frames in a row"
+    if spec.refs is not None and "refs" in known.lacks:
+        yield "has no choice of reference frames"
+    rate = "bitrate" if spec.bitrate else "max_bitrate" if spec.max_bitrate else ""
+    if lack := known.lack_of(rate):
+        yield f"does not control {_RATES[rate]}: {lack}"
+    if device != SOFTWARE and spec.crf == 0 and spec.codec in LOSSLESS_NVENC:
+        if device != "nvenc":
+            yield "has no lossless encoding, which a CRF of 0 asks for"
+        if lack := known.lack_of("lossless"):
+            yield lack
 
 
 def _policy(spec: VideoSpec, device: str) -> str:
