@@ -64,6 +64,7 @@ from reelmill_server.worker.parent.stall_watch import Bounds
 from reelmill_server.worker.parent.workspace import Scratch
 from tests.claims import Told
 from tests.clips import moving_picture
+from tests.integration.slow_child import enter_slowly
 from tests.integration.trials import discover
 from tests.waiting import eventually
 
@@ -315,13 +316,12 @@ async def test_a_condition_that_is_not_met_publishes_nothing(bench: Bench) -> No
     assert bench.left() == []
 
 
-async def test_frames_of_a_running_encode_are_shown(tmp_path: Path, clip: Path) -> None:
+async def test_frames_of_a_running_encode_are_shown(tmp_path: Path, clip: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Made in the sandbox, while it runs."""
+    monkeypatch.setattr(child_process, "enter", enter_slowly)
     bench = Bench(tmp_path, clip, previews=True)
     await discover(bench.capabilities)
-    slow = VideoSpec("h264", width=1920, height=1080, preset="veryslow")
-    request = bench.request(TargetSpec(0, (bench.folder / "out.mp4").as_uri(), "mp4", slow, None))
-    work = asyncio.create_task(bench.convert(request))
+    work = asyncio.create_task(bench.convert(bench.request(bench.target("out.mp4"))))
     await eventually(lambda: bench.shown or work.done(), "a frame", 60)
     work.cancel()
     with pytest.raises(asyncio.CancelledError):
@@ -329,12 +329,10 @@ async def test_frames_of_a_running_encode_are_shown(tmp_path: Path, clip: Path) 
     assert all(jpeg_of(preview.jpeg) and 0 <= preview.seconds <= 2 for preview in bench.shown)
 
 
-async def test_canceling_ends_the_child(bench: Bench) -> None:
+async def test_canceling_ends_the_child(bench: Bench, monkeypatch: pytest.MonkeyPatch) -> None:
     """The task that awaits is canceled: when it is over, the process is gone and nothing is left."""
-    slow = TargetSpec(
-        0, (bench.folder / "out.mp4").as_uri(), "mp4", VideoSpec("h264", width=1920, height=1080, preset="veryslow"), None
-    )
-    work = asyncio.create_task(bench.convert(bench.request(slow)))
+    monkeypatch.setattr(child_process, "enter", enter_slowly)
+    work = asyncio.create_task(bench.convert(bench.request(bench.target("out.mp4"))))
     await eventually(lambda: any(progress.phase is TaskPhase.CONVERTING for progress in bench.reported), "the encode", 60)
     work.cancel()
     with pytest.raises(asyncio.CancelledError):

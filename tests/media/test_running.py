@@ -38,7 +38,7 @@ pytestmark = pytest.mark.media
 
 SOURCE = SourceSpec("file:///in/clip.mp4")
 LONG = Clip("mp4", (Video(pattern="noise", size=(160, 120), seconds=4, options=(("crf", "10"),)),))
-SLOW = target("mp4", encoded("h264", preset="veryslow", width=1280, height=720), AudioSpec("aac"))
+ENCODED = target("mp4", encoded(b_frames=0), AudioSpec("aac"))
 
 
 def conversion(shelf: Shelf, clip: Clip, folder: Path, *targets: TargetSpec) -> tuple[Conversion, threading.Event]:
@@ -52,10 +52,17 @@ def targets_threads() -> list[threading.Thread]:
     return [thread for thread in threading.enumerate() if thread.name.startswith("target-")]
 
 
-def test_a_stop_ends_a_conversion_soon_and_whole(shelf: Shelf, tmp_path: Path) -> None:
+def test_a_stop_ends_a_conversion_soon_and_whole(shelf: Shelf, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Long before the work would be done all threads are gone."""
-    running, stop = conversion(shelf, LONG, tmp_path, SLOW, SLOW)
+    running, stop = conversion(shelf, LONG, tmp_path, ENCODED, ENCODED)
     ended: list[BaseException] = []
+    real = frame_encoder.FrameEncoder.encode
+
+    def encode(self: frame_encoder.FrameEncoder, frame: VideoFrame | None) -> Iterator[AnyPacket]:
+        stop.wait(0.1)  # so that it takes ten seconds on any machine
+        return real(self, frame)
+
+    monkeypatch.setattr(frame_encoder.FrameEncoder, "encode", encode)
 
     def run() -> None:
         try:
@@ -78,7 +85,7 @@ def test_a_stop_ends_a_conversion_soon_and_whole(shelf: Shelf, tmp_path: Path) -
 
 def test_a_stop_before_the_start_ends_it_at_once(shelf: Shelf, tmp_path: Path) -> None:
     """Nothing is read."""
-    running, stop = conversion(shelf, LONG, tmp_path, SLOW)
+    running, stop = conversion(shelf, LONG, tmp_path, ENCODED)
     stop.set()
     with pytest.raises(Stopped):
         running.run()
