@@ -21,7 +21,8 @@ from statistics import median
 from typing import Any
 
 from bench.records import cpu_seconds
-from bench.tasks import CASES, clip_of, filled
+from bench.task_cases import CASES
+from bench.tasks import clip_of, filled
 from examples.local_cluster.postgres import PrivatePostgres
 from reelmill.v1.task_pb2 import TASK_PHASE_QUEUED, TASK_PHASE_UNSPECIFIED, Task
 from reelmill_client import Client

@@ -1,8 +1,6 @@
 """Probe media and subtitle files."""
 
-import hashlib
-import io
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
 from fractions import Fraction
@@ -11,39 +9,27 @@ from typing import Any
 
 import av
 from av.container import InputContainer
-from av.stream import Disposition, Stream
 
 from reelmill_server.errors import InvalidMedia, MediaLimitExceeded, UnsupportedFormat
-from reelmill_server.media.input.cropping import cropped
-from reelmill_server.media.input.decoders import may_decode
 from reelmill_server.media.input.first_frames import FirstFrames, first_frames
+from reelmill_server.media.input.headers import in_seconds, is_cover, media_info_of
 from reelmill_server.media.input.pieces import is_item
 from reelmill_server.media.input.restarts import begins_again
 from reelmill_server.media.input.seek import read
-from reelmill_server.media.input.source import TEXT_FORMATS, Location, average_rate, open_source
+from reelmill_server.media.input.source import TEXT_FORMATS, Location, open_source
 from reelmill_server.media.input.subtitle_file import open_subtitles, text_of
 from reelmill_server.media.input.timeline import continuous
 from reelmill_server.media.libav.demuxing import packets_of
-from reelmill_server.media.libav.dolby_vision import dolby_vision_of
-from reelmill_server.media.libav.errors import LIBAV_ERRORS, check_memory
-from reelmill_server.media.libav.layouts import layout_of
-from reelmill_server.media.libav.side_data import codec_tag
-from reelmill_server.media.libav.timestamps import exact
-from reelmill_server.model import tags
+from reelmill_server.media.libav.errors import check_memory
 from reelmill_server.model.capability import Limits
 from reelmill_server.model.colour import Matrix
 from reelmill_server.model.media_info import (
-    AttachmentInfo,
-    AudioStreamInfo,
-    DataStreamInfo,
     MediaInfo,
-    SubtitleStreamInfo,
     VideoStreamInfo,
 )
 from reelmill_server.plan.clock import DECODING_FORMATS, TELLING_B_FRAMES, untold_length
 
 _IMAGE_FORMATS = ("gif", "apng", "webp_anim")  # besides those that libav calls pipes
-_TRIAL_BYTES = bytes(8)
 # The version of the bit stream is in the first five bits of the sixth byte (ETSI TS 102 366, annex E).
 _AC3_HEADER, _LAST_AC3 = 6, 10
 # AVFieldOrder
@@ -64,11 +50,11 @@ def probe_file(
     `open_source` does.
     """
     with open_source(location, limits) as container:
-        info = _from_headers(container)
+        info = media_info_of(container)
         seen = first_frames(container, _told_by_one(container) if copied else ())
         orders = {index: _field_order(container.streams[index], frames) for index, frames in seen.items()}
         unordered = {index for index, frames in seen.items() if _decoding_times(container.streams[index], frames)}
-        hidden = {index: _seconds(frames.hidden, container.streams[index].time_base) or 0.0 for index, frames in seen.items()}
+        hidden = {index: in_seconds(frames.hidden, container.streams[index].time_base) or 0.0 for index, frames in seen.items()}
         images = {stream.index for stream in container.streams.video if _is_image(stream)}
         misnamed = {stream.index for stream in container.streams.audio if _is_extended_ac3(stream)}
         restarts = begins_again(container)
@@ -173,7 +159,7 @@ def probe_subtitles(location: Location, uri: str, limits: Limits, language: str 
     with _naming(uri):
         text = text_of(location, language)
         with open_subtitles(location, text.charset, limits) as container:
-            info = _from_headers(container)
+            info = media_info_of(container)
     if not info.subtitles:
         raise InvalidMedia(f"{uri}: has no subtitles")
     return replace(info, text=text)
@@ -182,7 +168,7 @@ def probe_subtitles(location: Location, uri: str, limits: Limits, language: str 
 def _is_image(stream: Any) -> bool:
     """Return whether a video stream that has one frame only says nothing of its duration."""
     name = stream.container.format.name
-    return (name in _IMAGE_FORMATS or name.endswith("_pipe") or is_item(stream)) and not _is_cover(stream)
+    return (name in _IMAGE_FORMATS or name.endswith("_pipe") or is_item(stream)) and not is_cover(stream)
 
 
 def _told_by_one(container: InputContainer) -> set[int]:
@@ -191,10 +177,6 @@ def _told_by_one(container: InputContainer) -> set[int]:
     """
     timed = container.format.name not in DECODING_FORMATS
     return {stream.index for stream in container.streams.video if timed and not _is_image(stream)}
-
-
-def _is_cover(stream: Any) -> bool:
-    return bool(stream.disposition & Disposition.attached_pic)
 
 
 def _decoding_times(stream: Any, frames: FirstFrames) -> bool:
@@ -240,142 +222,3 @@ def _with_frames(stream: VideoStreamInfo, frames: FirstFrames, field_order: str)
 def _from_frame(of_picture: int, of_header: int) -> int:
     """Return what the frame says, or else the header."""
     return of_header if int(of_picture) == Matrix.UNSPECIFIED else int(of_picture)
-
-
-def _from_headers(container: InputContainer) -> MediaInfo:
-    return MediaInfo(
-        format=container.format.name,
-        format_long=container.format.long_name,
-        size_bytes=max(container.size, 0),
-        bitrate=container.bit_rate or 0,
-        start_seconds=_seconds(container.start_time, Fraction(1, av.time_base)) or 0.0,
-        duration_seconds=_seconds(container.duration, Fraction(1, av.time_base)) or 0.0,
-        stream_count=len(container.streams),
-        metadata=tags.bounded(container.metadata),
-        tags_left_out=sum(len(item.metadata) - len(tags.bounded(item.metadata)) for item in (container, *container.streams)),
-        video=tuple(cropped(_video(stream), stream) for stream in _shown(container)),
-        audio=tuple(_audio(stream) for stream in container.streams.audio),
-        subtitles=tuple(_subtitle(stream) for stream in container.streams.subtitles),
-        data=tuple(_data(stream) for stream in container.streams.data),
-        attachments=tuple(
-            AttachmentInfo(stream.index, stream.name or "", stream.mimetype or "", len(stream.data))
-            for stream in container.streams.attachments
-        ),
-    )
-
-
-def _shown(container: InputContainer) -> Sequence[Any]:
-    """Return the video streams of a file, without the still images that stand for the video of animated HEIF."""
-    tracks = [stream for stream in container.streams.video if not is_item(stream)]
-    return tracks if any(not _is_cover(stream) for stream in tracks) else container.streams.video
-
-
-def _seconds(ticks: int | None, time_base: Fraction | None) -> float | None:
-    return float(ticks * time_base) if ticks is not None and time_base else None
-
-
-def _common(stream: Stream) -> Mapping[str, Any]:
-    context = stream.codec_context
-    return {
-        "index": stream.index,
-        "codec": context.codec.canonical_name if context else "",
-        "codec_long": context.codec.long_name if context else "",
-        "codec_tag": codec_tag(context),
-        "language": tags.language(stream.metadata),
-        "time_base": exact(stream.time_base or 0),
-        "start_seconds": _seconds(stream.start_time, stream.time_base),
-        "duration_seconds": _seconds(stream.duration, stream.time_base),
-        "bitrate": (context.bit_rate or 0) if context else 0,
-        "frame_count": stream.frames,
-        "metadata": tags.bounded(stream.metadata),
-        "decodable": may_decode(stream),
-        "barred": context is not None and not may_decode(stream),
-        "configuration": hashlib.sha256(context.extradata or b"").hexdigest()[:16] if context else "",
-    }
-
-
-def _video(stream: Any) -> VideoStreamInfo:
-    context = stream.codec_context
-    if context is None:
-        return VideoStreamInfo(**_common(stream))
-    return VideoStreamInfo(
-        **_common(stream),
-        width=context.width,
-        height=context.height,
-        pixel_format=context.pix_fmt or "",
-        bit_depth=context.format.components[0].bits if context.format else 0,
-        profile=context.profile or "",
-        level=context.level,
-        has_b_frames=int(context.has_b_frames),
-        sample_aspect_ratio=exact(stream.sample_aspect_ratio or context.sample_aspect_ratio or 0),
-        frame_rate=exact(stream.base_rate or stream.guessed_rate or 0),
-        average_rate=exact(average_rate(stream) or 0),
-        color_space=int(context.colorspace),
-        color_range=int(context.color_range),
-        color_transfer=int(context.color_trc),
-        color_primaries=int(context.color_primaries),
-        attached_picture=_is_cover(stream),
-        key_seconds=_key_seconds(stream),
-        header_aspect=(stream.sample_aspect_ratio or 0) not in (0, context.sample_aspect_ratio or 0),
-        dolby_vision=dolby_vision_of(stream),
-    )
-
-
-def _key_seconds(stream: Any) -> float:
-    """Return the mean distance of keyframes, as far as the container has an index of them."""
-    keys = [entry.timestamp for entry in stream.index_entries if entry.is_keyframe]
-    if not keys or not stream.time_base:
-        return 0.0
-    if stream.duration:
-        return float(max(stream.duration, keys[-1] - keys[0]) * stream.time_base / len(keys))
-    return float((keys[-1] - keys[0]) * stream.time_base / (len(keys) - 1)) if len(keys) > 1 else 0.0
-
-
-def _audio(stream: Any) -> AudioStreamInfo:
-    context = stream.codec_context
-    if context is None:
-        return AudioStreamInfo(**_common(stream))
-    layout, channels = layout_of(context)
-    return AudioStreamInfo(
-        **_common(stream),
-        sample_format=context.format.name if context.format else "",
-        sample_rate=context.sample_rate or 0,
-        channels=channels,
-        layout=layout,
-    )
-
-
-def _subtitle(stream: Any) -> SubtitleStreamInfo:
-    context = stream.codec_context
-    size: dict[str, Any] = (
-        {"width": getattr(context, "width", 0) or 0, "height": getattr(context, "height", 0) or 0} if context else {}
-    )
-    return SubtitleStreamInfo(
-        **_common(stream),
-        **size,
-        default=bool(stream.disposition & Disposition.default),
-        forced=bool(stream.disposition & Disposition.forced),
-    )
-
-
-def _data(stream: Any) -> DataStreamInfo:
-    return DataStreamInfo(**{**_common(stream), "codec": stream.name or "", "fits_mp4": _fits_mp4(stream)})
-
-
-def _fits_mp4(stream: Any) -> bool:
-    """Return whether a data stream can be written to MP4 and read back. Only a trial tells: the muxer accepts some streams that
-    no demuxer finds again.
-    """
-    file = io.BytesIO()
-    try:
-        with av.open(file, "w", format="mp4") as trial:
-            packet = av.Packet(_TRIAL_BYTES)
-            packet.stream = trial.add_stream_from_template(stream)
-            packet.pts, packet.dts, packet.duration, packet.time_base = 0, 0, 1, Fraction(1, 1000)
-            trial.mux(packet)
-        file.seek(0)
-        with av.open(file, "r", format="mp4") as written:
-            return [found.name for found in written.streams.data] == [stream.name]
-    except LIBAV_ERRORS as error:
-        check_memory(error)
-        return False
