@@ -6,7 +6,7 @@ from reelmill_server.model.engine_view import Standing
 from reelmill_server.model.publication import PendingFile
 
 
-class Told:
+class FakeClaim:
     """A claim whose standing is what `answer` gives; keeps what was announced, and counts the questions."""
 
     def __init__(self, answer: Callable[[], Standing] = lambda: Standing.OURS) -> None:

@@ -25,7 +25,7 @@ from reelmill_server.worker.parent.attempt import Attempts
 from reelmill_server.worker.parent.capabilities import Capabilities
 from reelmill_server.worker.parent.stall_watch import Bounds
 from reelmill_server.worker.parent.workspace import Scratch
-from tests.claims import Told
+from tests.claims import FakeClaim
 
 ACTIONS = ("probe", "plan", "snapshot", "encode")
 LIMITS = Limits(max_pixels=4_000_000, max_streams=16, max_output_frames=2_000, max_memory_bytes=2 << 30)
@@ -85,7 +85,7 @@ class Reader:
             await self._attempts.inspect(action, request)
             return
         try:
-            await self._attempts.convert(request, lambda progress: None, Told())
+            await self._attempts.convert(request, lambda progress: None, FakeClaim())
         finally:
             for made in self._folder.glob(f"{out.name}*"):
                 made.unlink()

@@ -62,7 +62,7 @@ from reelmill_server.worker.parent.child_usage import ChildUsage, usage_of
 from reelmill_server.worker.parent.early_upload import uploads_of
 from reelmill_server.worker.parent.stall_watch import Bounds
 from reelmill_server.worker.parent.workspace import Scratch
-from tests.claims import Told
+from tests.claims import FakeClaim
 from tests.clips import moving_picture
 from tests.integration.slow_child import enter_slowly
 from tests.integration.trials import discover
@@ -129,7 +129,7 @@ class Bench:
 
     async def convert(self, request: ConvertRequest, standing: Standing = Standing.OURS, keeps: bool = False) -> Any:
         """Runs the attempt."""
-        claim = Told(lambda: standing)
+        claim = FakeClaim(lambda: standing)
         needs = Needs(Cost(), keeps=keeps)
         made = await self.attempts.convert(
             request, self.reported.append, claim, lane=SOFTWARE, needs=needs, show=self.shown.append
@@ -455,7 +455,7 @@ async def test_a_retry_takes_over_chunks_that_are_kept(bench: Bench) -> None:
     """In its own scratch, with nothing encoded again; what is gone, it encodes."""
     (bench.folder / "shared").mkdir()
     first = replace(bench.request(bench.target("out.mp4")), parallelism=2)
-    claim = Told(lambda: Standing.OURS)
+    claim = FakeClaim(lambda: Standing.OURS)
 
     async def chunk(request: ConvertRequest, number: int) -> tuple[list[tuple[str, bytes]], bool]:
         """The files of a chunk, and whether it was encoded."""
@@ -488,7 +488,7 @@ async def test_what_was_made_is_kept_though_the_engine_is_away(bench: Bench, mon
     (bench.folder / "shared").mkdir()
     request, needs = bench.request(bench.target("out.mp4")), Needs(Cost(), keeps=True)
     with pytest.raises(ServiceUnavailable):
-        await bench.attempts.convert(request, bench.reported.append, Told(away), lane=SOFTWARE, needs=needs)
+        await bench.attempts.convert(request, bench.reported.append, FakeClaim(away), lane=SOFTWARE, needs=needs)
     assert "manifest.json" in kept(bench) and bench.left() == []
     bench.reported.clear()
     await bench.convert(request, keeps=True)
@@ -531,7 +531,7 @@ async def test_what_children_took_and_what_was_expected_is_counted(bench: Bench)
     samples = bench.metrics.registry.get_sample_value
     request = bench.request(bench.target("counted.mp4"))
     needs = Needs(Cost(core_seconds=7.5))
-    await bench.attempts.convert(request, bench.reported.append, Told(), lane=SOFTWARE, needs=needs)
+    await bench.attempts.convert(request, bench.reported.append, FakeClaim(), lane=SOFTWARE, needs=needs)
     part = {"part": "whole"}
     assert samples("reelmill_estimated_core_seconds_total", part) == 7.5
     cpu_seconds = samples("reelmill_child_cpu_seconds_total", {"lane": SOFTWARE, **part})
@@ -539,7 +539,7 @@ async def test_what_children_took_and_what_was_expected_is_counted(bench: Bench)
     assert (samples("reelmill_child_memory_bytes_sum", part) or 0) > 10 << 20
     assert samples("reelmill_admission_seconds_count", {"lane": SOFTWARE}) == 1
     with pytest.raises(WorkerBusy):
-        await bench.attempts.convert(request, bench.reported.append, Told(), lane="nvenc", needs=needs)
+        await bench.attempts.convert(request, bench.reported.append, FakeClaim(), lane="nvenc", needs=needs)
     assert samples("reelmill_admission_busy_total", {"lane": "nvenc"}) == 1
 
 

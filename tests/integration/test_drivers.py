@@ -25,7 +25,7 @@ from reelmill_server.model.request import Hardware, SegmentFormat, SegmentSpec, 
 from reelmill_server.worker.child import main
 from reelmill_server.worker.parent import child_process
 from tests.clips import moving_picture
-from tests.integration.test_attempt import Bench, Told
+from tests.integration.test_attempt import Bench, FakeClaim
 from tests.integration.trials import discover
 
 _FAULTY_FROM = 30  # frames
@@ -122,7 +122,7 @@ async def bench(tmp_path: Path, clip: Path) -> AsyncIterator[Bench]:
 
 async def attempt(bench: Bench, *targets: TargetSpec, avoided: tuple[str, ...] = ()) -> Any:
     """An attempt at these targets."""
-    claim = Told(lambda: Standing.OURS)
+    claim = FakeClaim(lambda: Standing.OURS)
     work = bench.attempts.convert(
         bench.request(*targets), bench.reported.append, claim, lane=SOFTWARE, needs=Needs(Cost()), avoided=avoided
     )

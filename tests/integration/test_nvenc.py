@@ -21,7 +21,7 @@ from reelmill_server.worker.parent.capabilities import try_family
 from tests import judge
 from tests.clips import moving_picture
 from tests.drivers import Driver, build, child_with
-from tests.integration.test_attempt import Bench, Told
+from tests.integration.test_attempt import Bench, FakeClaim
 from tests.integration.trials import discover
 from tests.media.test_right_by_default import PQ, hdr_clip
 from tests.sources import write
@@ -67,7 +67,7 @@ async def look(bench: Bench) -> None:
 
 async def attempt(bench: Bench, *targets: TargetSpec, start_us: int = 0) -> Any:
     """An attempt at these targets, of the clip from `start_us` on."""
-    claim, request = Told(lambda: Standing.OURS), bench.request(*targets)
+    claim, request = FakeClaim(lambda: Standing.OURS), bench.request(*targets)
     request = replace(request, sources=tuple(replace(source, start_us=start_us) for source in request.sources))
     return await bench.attempts.convert(request, bench.reported.append, claim, lane=SOFTWARE, needs=Needs(Cost()))
 

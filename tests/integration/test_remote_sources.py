@@ -39,7 +39,7 @@ from reelmill_server.worker.parent.attempt import Attempts
 from reelmill_server.worker.parent.capabilities import Capabilities
 from reelmill_server.worker.parent.stall_watch import Bounds
 from reelmill_server.worker.parent.workspace import Scratch
-from tests.claims import Told
+from tests.claims import FakeClaim
 from tests.integration.trials import discover
 from tests.remote import RemoteStorage
 from tests.waiting import eventually
@@ -118,7 +118,7 @@ class Bench:
 
     async def convert(self, request: ConvertRequest) -> Any:
         """Runs the attempt."""
-        return await self.attempts.convert(request, self.reported.append, Told())
+        return await self.attempts.convert(request, self.reported.append, FakeClaim())
 
 
 @pytest.fixture
@@ -305,7 +305,7 @@ async def test_segments_are_sent_while_others_are_made(bench: Bench, film: Path,
         assert progress.phase is TaskPhase.PUBLISHING or not (bench.folder / "film").exists()
 
     request = bench.request(film, packaged(bench, form), duration_us=20_000_000)
-    (artifact,), _ = await bench.attempts.convert(request, report, Told())
+    (artifact,), _ = await bench.attempts.convert(request, report, FakeClaim())
     assert sent_early[-1] > 0 and artifact.segment_count == 20
     names = [staged.uri for staged in bench.storage.staged]
     assert len(names) == len(set(names)) and not any(staged.undone for staged in bench.storage.staged)

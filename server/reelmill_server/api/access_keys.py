@@ -10,12 +10,12 @@ from hmac import compare_digest
 from reelmill_server.api.signature import Signed, as_bytes
 from reelmill_server.errors import NotAuthenticated, Throttled
 from reelmill_server.model.access import Grant, Principal
+from reelmill_server.model.time import MICROSECONDS
 from reelmill_server.settings.callers import AccessKey
 
 _WINDOW = timedelta(minutes=15)
 _MOST_NONCES = 500_000
 _REPLAYED = "a request with this nonce was made already"
-_MICROSECONDS = 1_000_000
 _NOBODY = AccessKey("", "a secret that nobody has", "")
 UseNonce = Callable[[str, int], Awaitable[bool]]
 
@@ -60,5 +60,5 @@ class AccessKeys:
         # In the order of arrival, so that one look at the oldest is enough: no request counts longer than this.
         self._until.append((forgotten, mark))
         self._seen.add(mark)
-        if not await self._use(mark.hex(), round(forgotten * _MICROSECONDS)):
+        if not await self._use(mark.hex(), round(forgotten * MICROSECONDS)):
             raise NotAuthenticated(_REPLAYED)

@@ -26,6 +26,7 @@ from reelmill_server.errors import (
     Throttled,
     Violation,
 )
+from reelmill_server.model.time import MICROSECONDS
 from reelmill_server.telemetry import tracing
 from reelmill_server.telemetry.metrics import Metrics
 
@@ -72,7 +73,7 @@ def status_of(error: ReelmillError, call_id: str) -> status_pb2.Status:
     seconds = _retry_seconds(error)
     if seconds:
         retry = error_details_pb2.RetryInfo()
-        retry.retry_delay.FromMicroseconds(round(seconds * 1_000_000))
+        retry.retry_delay.FromMicroseconds(round(seconds * MICROSECONDS))
         _add_detail(status, retry)
     return status
 

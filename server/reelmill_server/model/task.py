@@ -78,7 +78,7 @@ class Progress:
 
 
 @dataclass(frozen=True)
-class Told:
+class ReportedProgress:
     """The progress of an unfinished task as workers told it; `working`: a worker has the task; `lane`: in whose queue it waits,
     empty if unknown.
     """
@@ -88,7 +88,7 @@ class Told:
     lane: str = ""
 
 
-UNTOLD = Told()
+UNREPORTED = ReportedProgress()
 """Of a task that no worker had yet."""
 
 
@@ -226,7 +226,7 @@ class TaskRecord:
     outcome: Outcome | None = None
     created_by: str = ""
     retry_of: str = ""
-    told: Told = UNTOLD
+    told: ReportedProgress = UNREPORTED
 
 
 @dataclass(frozen=True)

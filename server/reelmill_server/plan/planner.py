@@ -23,7 +23,7 @@ from reelmill_server.plan.output.naming import Naming, OutputName, expand, fill,
 from reelmill_server.plan.stream import ladder
 from reelmill_server.plan.stream.extras import attached_files, cover_pictures, data_streams, lost_fonts
 from reelmill_server.plan.stream.languages import dropped_languages
-from reelmill_server.plan.stream.selection import Job, audio_streams, stream_number, video_streams
+from reelmill_server.plan.stream.selection import TargetJob, audio_streams, stream_number, video_streams
 from reelmill_server.plan.stream.subtitle import (
     SubtitleInput,
     doubts,
@@ -154,7 +154,7 @@ def _plan_files(
     """Yield the media files of a target: one, or one per audio stream if the container holds only one."""
     rules.check(rules.target_problems(target, target.field))
     container = CONTAINERS[target.container]
-    streams = _streams(Job(target, inputs, container, facts, warnings), offers)
+    streams = _streams(TargetJob(target, inputs, container, facts, warnings), offers)
     files = [(stream,) for stream in streams] if container.single else [streams]
     for count, held in enumerate(files):
         number = stream_number(inputs, held[0]) if container.single else 0
@@ -193,7 +193,7 @@ def _muxer_options(
     return {**options, **_UNOFFICIAL} if boxed else options
 
 
-def _streams(job: Job, offers: Sequence[SubtitleInput]) -> tuple[StreamPlan, ...]:
+def _streams(job: TargetJob, offers: Sequence[SubtitleInput]) -> tuple[StreamPlan, ...]:
     """Return all streams of a target. Raises InvalidMedia if there is neither video nor audio."""
     streams = (*video_streams(job), *audio_streams(job), *_subtitles(job, offers), *data_streams(job), *cover_pictures(job))
     if not any(stream.type in (StreamType.VIDEO, StreamType.AUDIO) for stream in streams):
@@ -203,7 +203,7 @@ def _streams(job: Job, offers: Sequence[SubtitleInput]) -> tuple[StreamPlan, ...
     return streams
 
 
-def _subtitles(job: Job, offers: Sequence[SubtitleInput]) -> tuple[StreamPlan, ...]:
+def _subtitles(job: TargetJob, offers: Sequence[SubtitleInput]) -> tuple[StreamPlan, ...]:
     """Return the subtitle streams of a file; segments have none."""
     if packaging.segment_of(job.target) is None:
         return plan_subtitles(job.target, job.container, offers, job.warnings)

@@ -14,7 +14,7 @@ from dataclasses import replace
 import structlog
 
 from reelmill_server.model.preview import Preview
-from reelmill_server.model.task import Progress, TaskPhase, Told
+from reelmill_server.model.task import Progress, ReportedProgress, TaskPhase
 from reelmill_server.model.time import MICROSECONDS
 from reelmill_server.model.worker_state import AttemptState, TaskPart, WorkerState
 from reelmill_server.tasks.leases import Lease
@@ -51,7 +51,7 @@ class Collector:
         self.local: Callable[[], WorkerState] | None = None
         """Returns the state of the worker in this process, if there is one."""
         self._wake = asyncio.Event()
-        self._last: dict[str, Told] | None = None
+        self._last: dict[str, ReportedProgress] | None = None
         self._missing: set[str] = set()
         self._chunked: dict[str, tuple[float, int]] = {}
         self._shown: dict[str, int] = {}
@@ -119,19 +119,19 @@ class Collector:
             self._seen = tuple(await self._workers()) if busy else ()
         return [*local, *self._seen]
 
-    async def _told(self, task_id: str, attempts: Sequence[AttemptState]) -> Told:
+    async def _told(self, task_id: str, attempts: Sequence[AttemptState]) -> ReportedProgress:
         """Return what the attempts of a task tell of it."""
         last = attempts[-1]
         if last.part is not TaskPart.CHUNK:
-            return Told(replace(last.progress, percent=last.whole_percent, attempt=last.attempt), working=True)
+            return ReportedProgress(replace(last.progress, percent=last.whole_percent, attempt=last.attempt), working=True)
         asked, percent = self._chunked.get(task_id, (0.0, 0))
         if time.monotonic() - asked >= _LOOK_SECONDS:
             percent = await self._chunked_percent(task_id)
             self._chunked[task_id] = time.monotonic(), percent
         begun = percent or any(attempt.progress.phase is not TaskPhase.QUEUED for attempt in attempts)
-        return Told(Progress(TaskPhase.CONVERTING if begun else TaskPhase.QUEUED, percent, attempt=1), working=True)
+        return ReportedProgress(Progress(TaskPhase.CONVERTING if begun else TaskPhase.QUEUED, percent, attempt=1), working=True)
 
-    async def _returned(self, now: Mapping[str, Told]) -> Mapping[str, Told]:
+    async def _returned(self, now: Mapping[str, ReportedProgress]) -> Mapping[str, ReportedProgress]:
         """Return what is to be told of unfinished tasks that no worker has any more: they wait again.
 
         Most that workers do not have any more have ended, and are recorded so before the next look.
@@ -141,7 +141,7 @@ class Collector:
         known = await self._store.of(missing & self._missing) if missing & self._missing else {}
         self._missing = missing - self._missing
         return {
-            task_id: Told(
+            task_id: ReportedProgress(
                 Progress(percent=told.progress.percent, attempt=told.progress.attempt),
                 lane=await self._waiting_in(task_id),
             )

@@ -9,7 +9,7 @@ from dataclasses import replace
 import structlog
 
 from reelmill_server.errors import ReelmillError, ServiceUnavailable
-from reelmill_server.model.task import UNTOLD, Progress, TaskPhase, TaskQuery, TaskRecord
+from reelmill_server.model.task import UNREPORTED, Progress, TaskPhase, TaskQuery, TaskRecord
 from reelmill_server.tasks.changes import BATCH, ChangeStore
 from reelmill_server.tasks.follower import Entry, Follower, Reader, Snapshot
 from reelmill_server.tasks.progress import ProgressStore
@@ -189,7 +189,7 @@ class Feeds:
             while page := await self._changes.running(follower.project_name, last):
                 for change in page:
                     entry = follower.keep(change)
-                    entry.told = told.get(change.task_id, UNTOLD)
+                    entry.told = told.get(change.task_id, UNREPORTED)
                     entry.progress = entry.told.progress
                 last = page[-1].task_id
         except KeyError:

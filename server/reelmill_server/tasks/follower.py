@@ -8,7 +8,7 @@ from dataclasses import dataclass, field, replace
 from typing import Any
 
 from reelmill_server.errors import ReelmillError, ServiceUnavailable
-from reelmill_server.model.task import UNTOLD, Progress, TaskPhase, TaskQuery, TaskRecord, TaskStatus, Told
+from reelmill_server.model.task import UNREPORTED, Progress, ReportedProgress, TaskPhase, TaskQuery, TaskRecord, TaskStatus
 from reelmill_server.tasks.changes import Change
 from reelmill_server.tasks.selector import tag_digest
 
@@ -45,7 +45,7 @@ class Entry:
     progress: Progress = _NEW
     tags: frozenset[str] = frozenset()
     watchers: int = 0
-    told: Told = UNTOLD
+    told: ReportedProgress = UNREPORTED
     started: bool = True
     heard: float = 0.0
 
@@ -96,7 +96,7 @@ class Follower:
         entry.number, entry.status, entry.admitted = change.number, change.status, change.admitted
         entry.tags |= tags
         if entry.status.final:
-            entry.told = UNTOLD
+            entry.told = UNREPORTED
             entry.progress = replace(_ENDED_PROGRESS, percent=entry.progress.percent)
         self.shown.drop(change.task_id)
         self._append(change.task_id, entry)

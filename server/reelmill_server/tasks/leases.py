@@ -8,6 +8,7 @@ from sqlalchemy import ColumnElement, or_, select, text, update
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from reelmill_server.errors import ServiceUnavailable
+from reelmill_server.model.time import MICROSECONDS
 from reelmill_server.tasks.database import Database
 from reelmill_server.tasks.tables import leases
 
@@ -17,7 +18,6 @@ HOUSEKEEPING = "housekeeping"
 _SECONDS = 10.0
 RENEW_SECONDS = 3.0
 """Seconds between renewals of a lease: several of them fit into it."""
-_MICROSECONDS = 1_000_000
 
 
 class Lease:
@@ -48,7 +48,7 @@ class Lease:
             free: ColumnElement[bool] = or_(leases.c.holder == self._holder, leases.c.expire_time < now)
             taken = update(leases).where(leases.c.name == self._name)
             taken = taken if self._alone else taken.where(free)
-            values = {"holder": self._holder, "expire_time": now + int(_SECONDS * _MICROSECONDS)}
+            values = {"holder": self._holder, "expire_time": now + int(_SECONDS * MICROSECONDS)}
             held = (await connection.execute(taken.values(values))).rowcount == 1
         self._until = math.inf if held and self._alone else asked + _SECONDS if held else 0.0
 

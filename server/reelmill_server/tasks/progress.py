@@ -8,7 +8,7 @@ from sqlalchemy import ColumnElement, case, delete, select, update
 from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from reelmill_server.model.task import UNTOLD, Told
+from reelmill_server.model.task import UNREPORTED, ReportedProgress
 from reelmill_server.tasks.database import Database
 from reelmill_server.tasks.leases import HOUSEKEEPING, Lease
 from reelmill_server.tasks.rows import encode_progress, told_columns, told_of
@@ -24,7 +24,7 @@ class ProgressStore:
         """Write as long as `lease` is held."""
         self._database, self._lease, self._lanes = database, lease, ""
 
-    async def tell(self, told: Mapping[str, Told]) -> None:
+    async def tell(self, told: Mapping[str, ReportedProgress]) -> None:
         """Write what is told of tasks, as far as they are unfinished; percentages never decrease. Raises ServiceUnavailable."""
         ids = sorted(told)
         async with self._database.write() as connection:
@@ -46,25 +46,25 @@ class ProgressStore:
             number = await self._lease.advance(connection)
             if number:
                 have = await _known(connection, changed)
-                missing = {name: UNTOLD for name in changed if name not in have}
+                missing = {name: UNREPORTED for name in changed if name not in have}
                 await self._write(connection, number, missing)
                 for name, problem in changed.items():
                     row = update(task_progress).where(task_progress.c.task_id == name)
                     await connection.execute(row.values(problem=problem, round=number))
 
-    async def since(self, number: int) -> tuple[int, Mapping[str, Told]]:
+    async def since(self, number: int) -> tuple[int, Mapping[str, ReportedProgress]]:
         """Return the last round, and what was told after the round `number`."""
         last = select(leases.c.round).where(leases.c.name == HOUSEKEEPING)
         async with self._database.read() as connection:
             head = int((await connection.execute(last)).scalar_one())
             return head, await _select(connection, task_progress.c.round > number) if head > number else {}
 
-    async def of(self, task_ids: Collection[str]) -> Mapping[str, Told]:
+    async def of(self, task_ids: Collection[str]) -> Mapping[str, ReportedProgress]:
         """Return what is told of these tasks."""
         async with self._database.read() as connection:
             return await _select(connection, task_progress.c.task_id.in_(task_ids))
 
-    async def working(self) -> Mapping[str, Told]:
+    async def working(self) -> Mapping[str, ReportedProgress]:
         """Return what is told of the tasks that workers have."""
         async with self._database.read() as connection:
             return await _select(connection, task_progress.c.working.is_(True))
@@ -95,7 +95,7 @@ class ProgressStore:
             async with self._database.write() as connection:
                 await connection.execute(delete(task_progress).where(task_progress.c.task_id.in_(ids)))
 
-    async def _write(self, connection: AsyncConnection, number: int, told: Mapping[str, Told]) -> None:
+    async def _write(self, connection: AsyncConnection, number: int, told: Mapping[str, ReportedProgress]) -> None:
         unfinished = select(tasks.c.task_id).where(tasks.c.task_id.in_(told), IS_RUNNING)
         rows = [
             {
@@ -118,7 +118,7 @@ class ProgressStore:
         await connection.execute(insert.on_conflict_do_update(index_elements=["task_id"], set_=values))
 
 
-async def _select(connection: AsyncConnection, condition: ColumnElement[bool]) -> dict[str, Told]:
+async def _select(connection: AsyncConnection, condition: ColumnElement[bool]) -> dict[str, ReportedProgress]:
     rows = await connection.execute(select(task_progress.c.task_id, *told_columns()).where(condition))
     return {row["task_id"]: told_of(row) for row in rows.mappings()}
 

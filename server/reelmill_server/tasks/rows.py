@@ -11,7 +11,7 @@ from sqlalchemy import ColumnElement, RowMapping, Select, select
 
 from reelmill_server.model.plain import adapter, plain, to_json
 from reelmill_server.model.project import Project, Quotas
-from reelmill_server.model.task import UNTOLD, Outcome, Progress, TaskRecord, TaskStatus, Told
+from reelmill_server.model.task import UNREPORTED, Outcome, Progress, ReportedProgress, TaskRecord, TaskStatus
 from reelmill_server.tasks.tables import NOT_ENDED, task_progress, tasks
 
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
@@ -83,13 +83,13 @@ def told_columns() -> Sequence[ColumnElement[Any]]:
     return [task_progress.c[name].label(f"told_{name}") for name in names]
 
 
-def told_of(row: RowMapping) -> Told:
+def told_of(row: RowMapping) -> ReportedProgress:
     """Return what is known of a task from a row with `told_columns`, or without any."""
     text = row.get("told_progress")
     if text is None:
-        return UNTOLD
+        return UNREPORTED
     progress = adapter(Progress).validate_json(text)  # of any version, like outcomes
-    return Told(
+    return ReportedProgress(
         replace(progress, percent=row["told_percent"], problem=row["told_problem"]), row["told_working"], row["told_lane"]
     )
 

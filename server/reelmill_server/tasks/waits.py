@@ -6,7 +6,7 @@ from dataclasses import dataclass, field, replace
 
 from reelmill_server.model.capability import SOFTWARE
 from reelmill_server.model.needs import FAST
-from reelmill_server.model.task import Progress, TaskPhase, TaskRecord, Told
+from reelmill_server.model.task import Progress, ReportedProgress, TaskPhase, TaskRecord
 from reelmill_server.model.waiting import Wait, WaitReason
 from reelmill_server.tasks.progress import ProgressStore
 from reelmill_server.tasks.store import TaskStore
@@ -41,7 +41,7 @@ class Waits:
         wait = await self.of(record.project_name, record.task_id, record.admitted, record.engine_started, record.told)
         return replace(record.told.progress, wait=wait)
 
-    async def of(self, project_name: str, task_id: str, admitted: bool, started: bool, told: Told) -> Wait | None:
+    async def of(self, project_name: str, task_id: str, admitted: bool, started: bool, told: ReportedProgress) -> Wait | None:
         """Return what a task waits for; None if it does not."""
         if told.progress.phase is not TaskPhase.QUEUED:
             return None
@@ -81,7 +81,7 @@ class Waits:
         return line
 
 
-def reason(admitted: bool, started: bool, told: Told, lanes: Mapping[str, int]) -> Wait:
+def reason(admitted: bool, started: bool, told: ReportedProgress, lanes: Mapping[str, int]) -> Wait:
     """Return what a waiting task waits for; `lanes`: how many workers serve each, empty if nobody has looked yet."""
     lane = told.lane or FAST
     if not admitted:

@@ -20,8 +20,8 @@ from reelmill_client import formatting
 from reelmill_server.api.console import documents, live, pages, session, streams, text
 from reelmill_server.api.console.console import Console
 from reelmill_server.api.console.links import Links, end_of, key_of
-from reelmill_server.api.console.made import path_of
 from reelmill_server.api.console.media import Media
+from reelmill_server.api.console.task_files import path_of
 from reelmill_server.api.gate import Gate
 from reelmill_server.api.http.front import Front
 from reelmill_server.api.http.guard import Guard

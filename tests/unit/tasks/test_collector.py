@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from reelmill_server.model.preview import Preview
-from reelmill_server.model.task import Outcome, Progress, TaskPhase, TaskRecord, TaskStatus, Told
+from reelmill_server.model.task import Outcome, Progress, ReportedProgress, TaskPhase, TaskRecord, TaskStatus
 from reelmill_server.model.worker_state import AttemptState, LaneState, TaskPart, WorkerState
 from reelmill_server.tasks.collector import Collector, lanes_of
 from reelmill_server.tasks.database import Database
@@ -76,7 +76,7 @@ class World:
         replica._chunked.clear()
         await replica._collect()
 
-    async def told(self, task_id: str) -> Told:
+    async def told(self, task_id: str) -> ReportedProgress:
         """What is kept beside the row."""
         return (await self.store.get("default", task_id)).told
 
@@ -111,7 +111,7 @@ async def test_progress_is_written_once_for_each_change(world: World) -> None:
     await world.add("task")
     world.attempts = [attempt("task", 30)]
     await world.collect()
-    assert await world.told("task") == Told(Progress(TaskPhase.CONVERTING, 30, 2), working=True)
+    assert await world.told("task") == ReportedProgress(Progress(TaskPhase.CONVERTING, 30, 2), working=True)
     written = await world.round()
     await world.collect()
     assert await world.round() == written
@@ -139,7 +139,7 @@ async def test_a_task_that_workers_have_no_more_waits_again(world: World) -> Non
     await world.store.finish("ends", Outcome(TaskStatus.FAILED), datetime.now(UTC))
     for _ in range(3):
         await world.collect()
-    assert await world.told("returns") == Told(Progress(TaskPhase.QUEUED, 60, 2), lane="software")
+    assert await world.told("returns") == ReportedProgress(Progress(TaskPhase.QUEUED, 60, 2), lane="software")
     assert world.asked == ["returns"]
     ended = await world.store.get("default", "ends")
     assert ended.outcome is not None and ended.outcome.percent == 90

@@ -11,7 +11,7 @@ import pytest
 from sqlalchemy import delete
 
 from reelmill_server.errors import ResourceNotFound, ServiceUnavailable
-from reelmill_server.model.task import Outcome, Progress, TaskPhase, TaskQuery, TaskRecord, TaskStatus, Told
+from reelmill_server.model.task import Outcome, Progress, ReportedProgress, TaskPhase, TaskQuery, TaskRecord, TaskStatus
 from reelmill_server.model.waiting import Wait, WaitReason
 from reelmill_server.tasks import feed, waits
 from reelmill_server.tasks.changes import Change, ChangeStore
@@ -64,7 +64,7 @@ class CountingProgress(ProgressStore):
     looks = 0
     broken: Exception | None = None
 
-    async def since(self, number: int) -> tuple[int, Mapping[str, Told]]:
+    async def since(self, number: int) -> tuple[int, Mapping[str, ReportedProgress]]:
         """Once per round that has progress."""
         self.looks += 1
         if self.broken is not None:
@@ -77,7 +77,7 @@ class CountingWaits(Waits):
 
     tasks = projects = 0
 
-    async def of(self, project_name: str, task_id: str, admitted: bool, started: bool, told: Told) -> Wait | None:
+    async def of(self, project_name: str, task_id: str, admitted: bool, started: bool, told: ReportedProgress) -> Wait | None:
         """Once per task."""
         self.tasks += 1
         return await super().of(project_name, task_id, admitted, started, told)
@@ -101,7 +101,7 @@ class World:
 
     async def tell(self, task_id: str, percent: int, phase: TaskPhase = TaskPhase.CONVERTING) -> None:
         """What a worker tells."""
-        await self.progress.tell({task_id: Told(Progress(phase, percent, 1), working=True)})
+        await self.progress.tell({task_id: ReportedProgress(Progress(phase, percent, 1), working=True)})
 
     async def add(self, task_id: str, **tags: str) -> None:
         """A running task, which the engine does not have yet."""

@@ -18,10 +18,10 @@ from reelmill_server.api.console.changes import Changes
 from reelmill_server.api.console.links import Links, end_of
 from reelmill_server.api.console.listing import STATUSES, Listing, list_request
 from reelmill_server.api.console.login import Login
-from reelmill_server.api.console.made import path_of, player_of
 from reelmill_server.api.console.media import Media
 from reelmill_server.api.console.streams import Streams
 from reelmill_server.api.console.strip import Strip
+from reelmill_server.api.console.task_files import path_of, player_of
 from reelmill_server.api.http.codes import CODES
 from reelmill_server.api.http.context import CallFailed
 from reelmill_server.api.http.front import Front

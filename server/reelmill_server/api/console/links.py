@@ -15,7 +15,7 @@ from hashlib import sha256
 from pathlib import Path
 
 from reelmill.v1 import task_pb2
-from reelmill_server.api.console.made import Made, made_by
+from reelmill_server.api.console.task_files import TaskFiles, files_of
 
 SECONDS = 3600
 """How long a link holds, besides the time that its file plays."""
@@ -33,14 +33,14 @@ class Links:
     def __init__(self, key: bytes, load: Load, clock: Callable[[], float] = time.time) -> None:
         """Sign with `key`; `load` returns a task by its id, whoever may see it."""
         self._key, self._load, self._clock = key, load, clock
-        self._made: OrderedDict[str, Made] = OrderedDict()
+        self._made: OrderedDict[str, TaskFiles] = OrderedDict()
 
     def make(self, task_id: str, media_seconds: float = 0) -> str:
         """Return the part of links that signs them; they hold for an hour more than `media_seconds`, of which a day counts."""
         until = int(self._clock() + SECONDS + min(max(0, media_seconds), _MOST_MEDIA_SECONDS))
         return f"{until}.{task_id}.{self._signature(until, task_id)}"
 
-    async def find(self, link: str) -> Made | None:
+    async def find(self, link: str) -> TaskFiles | None:
         """Return the files that a link is about; None: it holds no more, or never did."""
         until, _, rest = link.partition(".")
         task_id, _, signature = rest.rpartition(".")
@@ -53,7 +53,7 @@ class Links:
             task = await self._load(task_id)
             if task is None:
                 return None
-            made = self._made.setdefault(link, made_by(task))
+            made = self._made.setdefault(link, files_of(task))
             while len(self._made) > _KEPT:
                 self._made.popitem(last=False)
         return made

@@ -7,7 +7,7 @@ import re
 from aiohttp import web
 
 from reelmill_server.api.console.links import Links
-from reelmill_server.api.console.made import TYPES, Made, named_in, resource_of, type_of, uri_of
+from reelmill_server.api.console.task_files import TYPES, TaskFiles, named_in, resource_of, type_of, uri_of
 from reelmill_server.errors import ReelmillError, ResourceNotFound
 from reelmill_server.storage.base import ObjectReader, Storage
 
@@ -66,7 +66,7 @@ class Media:
         except ReelmillError:
             raise web.HTTPForbidden(text="this server may not read the file") from None
 
-    async def _read_lists(self, made: Made) -> None:
+    async def _read_lists(self, made: TaskFiles) -> None:
         """Learn which segments belong to the task."""
         async with made.reading:
             if made.named is not None:

@@ -9,7 +9,7 @@ from aiohttp import web
 from jinja2 import Environment, PackageLoader, StrictUndefined
 
 from reelmill_server.api.console import text
-from reelmill_server.api.console.made import player_of
+from reelmill_server.api.console.task_files import player_of
 
 POLICY = (
     "default-src 'self'; media-src 'self' blob:; object-src 'none'; base-uri 'none'; form-action 'self'; frame-ancestors 'none'"

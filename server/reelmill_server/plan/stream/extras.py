@@ -8,12 +8,12 @@ from reelmill_server.model.plan import COPY, AttachmentPlan, PartPlan, StreamPla
 from reelmill_server.model.request import TargetSpec
 from reelmill_server.plan.codec.containers import Container, fitting
 from reelmill_server.plan.inputs import Inputs
-from reelmill_server.plan.stream.selection import Job
+from reelmill_server.plan.stream.selection import TargetJob
 
 _ALL = -1  # the contract's convention for all streams of these kinds
 
 
-def data_streams(job: Job) -> Iterator[StreamPlan]:
+def data_streams(job: TargetJob) -> Iterator[StreamPlan]:
     """Yield the data streams of the output. Those that MP4 cannot contain are left out with a warning."""
     primary = job.inputs.primary
     # Empty parts shift the data by the duration of the inputs before.
@@ -27,13 +27,13 @@ def data_streams(job: Job) -> Iterator[StreamPlan]:
             job.warn(f".data: data stream {number} ({stream.codec or 'codec not known'}) cannot be copied: left out")
 
 
-def _kept_as_tag(job: Job, stream: DataStreamInfo) -> bool:
+def _kept_as_tag(job: TargetJob, stream: DataStreamInfo) -> bool:
     """Return whether a timecode survives as a tag of the video, from which the muxer makes a track."""
     filmed = bool(job.inputs.primary.video) and job.target.video is not None
     return "timecode" in stream.metadata and filmed and not job.target.strip_metadata
 
 
-def cover_pictures(job: Job) -> Iterator[StreamPlan]:
+def cover_pictures(job: TargetJob) -> Iterator[StreamPlan]:
     """Yield the cover art of the output. Raises UnsupportedFormat if the container cannot contain one of them."""
     primary, container = job.inputs.primary, job.container
     for number in _selected(len(primary.info.covers), job.target.picture_streams):

@@ -29,7 +29,7 @@ _FIRST = (0,)
 
 
 @dataclass(frozen=True)
-class Job:
+class TargetJob:
     """A target being planned and all that its streams depend on; `warnings` collects messages for the user."""
 
     target: TargetSpec
@@ -48,7 +48,7 @@ class Job:
         return own if self.target.speed == 1 else self.target.speed
 
 
-def video_streams(job: Job) -> Iterator[StreamPlan]:
+def video_streams(job: TargetJob) -> Iterator[StreamPlan]:
     """Yield the video streams of the output."""
     spec = job.target.video
     if spec is None or (job.container.audio_only and not job.target.video_asked):
@@ -64,7 +64,7 @@ def video_streams(job: Job) -> Iterator[StreamPlan]:
         yield _video(job, spec, 0, item, (item,))
 
 
-def audio_streams(job: Job) -> Iterator[StreamPlan]:
+def audio_streams(job: TargetJob) -> Iterator[StreamPlan]:
     """Yield the audio streams of the output."""
     spec = job.target.audio
     if spec is None:
@@ -87,7 +87,7 @@ def audio_streams(job: Job) -> Iterator[StreamPlan]:
         yield _audio(job, spec, number, like, members)
 
 
-def _usable_audio(job: Job, spec: AudioSpec, streams: Sequence[AudioStreamInfo]) -> list[int]:
+def _usable_audio(job: TargetJob, spec: AudioSpec, streams: Sequence[AudioStreamInfo]) -> list[int]:
     """Return the numbers of the audio streams that are taken. What cannot be decoded, or copied, is left out with a warning, if
     anything is left; where nothing was asked for, the first that can takes the place of the first.
     """
@@ -124,7 +124,7 @@ def _reference(inputs: Inputs, streams: Callable[[Input], Sequence[StreamInfo]])
     return next((item for item in (inputs.primary, *inputs.main) if streams(item)), None)
 
 
-def _video(job: Job, spec: VideoSpec, number: int, like: Input, members: Sequence[Input]) -> StreamPlan:
+def _video(job: TargetJob, spec: VideoSpec, number: int, like: Input, members: Sequence[Input]) -> StreamPlan:
     stream, path = like.video[number], f"{job.target.field}.video.transcode_video"
     for item in members:
         if item.info.still and not item.held:
@@ -142,7 +142,7 @@ def _video(job: Job, spec: VideoSpec, number: int, like: Input, members: Sequenc
     return _encoded_video(job, spec, number, like, members)
 
 
-def _encoded_video(job: Job, spec: VideoSpec, number: int, like: Input, members: Sequence[Input]) -> StreamPlan:
+def _encoded_video(job: TargetJob, spec: VideoSpec, number: int, like: Input, members: Sequence[Input]) -> StreamPlan:
     stream, path = like.video[number], f"{job.target.field}.video.transcode_video"
     counted = len(members) > 1 or like.aligned or like.held
     spec, remarks = container_fit.fit_video(quality.bounded(spec), stream, job.container, path)
@@ -176,7 +176,7 @@ def _lost(members: Sequence[Input], number: int) -> Mapping[str, None]:
     return dict.fromkeys(note for stream in streams for kind in kinds for note in kind(stream))
 
 
-def _overlays(job: Job, spec: VideoSpec, planned: StreamPlan) -> tuple[OverlayPlan, ...]:
+def _overlays(job: TargetJob, spec: VideoSpec, planned: StreamPlan) -> tuple[OverlayPlan, ...]:
     assert planned.video
     field = f"{job.target.field}.video.filter_video"
     detectors = job.facts.capabilities.get(PRIVACY)
@@ -185,7 +185,9 @@ def _overlays(job: Job, spec: VideoSpec, planned: StreamPlan) -> tuple[OverlayPl
     return plan_overlays(spec, planned.video, job.facts.watermark_infos, field, job.warnings.append)
 
 
-def _video_part(job: Job, spec: VideoSpec, like: StreamPlan, item: Input, stream: StreamInfo | None, path: str) -> PartPlan:
+def _video_part(
+    job: TargetJob, spec: VideoSpec, like: StreamPlan, item: Input, stream: StreamInfo | None, path: str
+) -> PartPlan:
     if not isinstance(stream, VideoStreamInfo):
         return PartPlan(-1, (), item.number)
     planned, notes = video.plan_video(joining.alike(spec, like), stream, item.clock, job.facts, path)
@@ -194,7 +196,7 @@ def _video_part(job: Job, spec: VideoSpec, like: StreamPlan, item: Input, stream
     return replace(planned.parts[0], filters=joining.matched(planned, like), input=item.number)
 
 
-def _audio(job: Job, spec: AudioSpec, number: int, like: Input, members: Sequence[Input]) -> StreamPlan:
+def _audio(job: TargetJob, spec: AudioSpec, number: int, like: Input, members: Sequence[Input]) -> StreamPlan:
     stream = like.audio[number]
     counted = len(members) > 1 or like.aligned
     if spec.codec == COPY:
@@ -205,7 +207,7 @@ def _audio(job: Job, spec: AudioSpec, number: int, like: Input, members: Sequenc
     return joining.with_speed(replace(planned, parts=tuple(parts), counted=counted), job.speed("audio"))
 
 
-def _mixed(job: Job, spec: AudioSpec, slots: Sequence[tuple[int, Input, Sequence[Input]]], voices: int) -> StreamPlan:
+def _mixed(job: TargetJob, spec: AudioSpec, slots: Sequence[tuple[int, Input, Sequence[Input]]], voices: int) -> StreamPlan:
     """Return all selected audio mixed into one stream; the first provides the defaults. Lines from `voices` on are attached."""
     number, like, _ = slots[0]
     planned = _encoded_audio(job, spec, like.audio[number], like)
@@ -220,7 +222,7 @@ def _mixed(job: Job, spec: AudioSpec, slots: Sequence[tuple[int, Input, Sequence
     return joining.with_speed(replace(planned, parts=parts, counted=True), job.speed("audio"))
 
 
-def _encoded_audio(job: Job, spec: AudioSpec, stream: AudioStreamInfo, like: Input) -> StreamPlan:
+def _encoded_audio(job: TargetJob, spec: AudioSpec, stream: AudioStreamInfo, like: Input) -> StreamPlan:
     field = f"{job.target.field}.audio"
     if not _is_decodable(stream):
         codec = stream.codec or "a codec that is not known here"
@@ -243,7 +245,7 @@ def _audio_part(planned: StreamPlan, item: Input, stream: StreamInfo | None) -> 
     return PartPlan(stream.index, audio.conforming(stream, planned.working), item.number)
 
 
-def _joined_copy(job: Job, kind: str, members: Sequence[tuple[Input, StreamInfo | None]], like: StreamInfo) -> StreamPlan:
+def _joined_copy(job: TargetJob, kind: str, members: Sequence[tuple[Input, StreamInfo | None]], like: StreamInfo) -> StreamPlan:
     """Return a stream copy of one input, or of several that match. Raises UnsupportedFormat if they do not."""
     field = f"{job.target.field}.{kind}"
     first, _ = members[0]
@@ -275,7 +277,7 @@ def _joined_copy(job: Job, kind: str, members: Sequence[tuple[Input, StreamInfo 
     return replace(planned, parts=parts, expected_us=round(expected_us / speed), slack_us=round(slack_us / speed), speed=speed)
 
 
-def _copied(job: Job, kind: str, stream: StreamInfo, where: str) -> StreamPlan:
+def _copied(job: TargetJob, kind: str, stream: StreamInfo, where: str) -> StreamPlan:
     """Return a stream copy. Raises UnsupportedFormat if the codec is unknown or the container cannot contain it."""
     container, field = job.container, f"{job.target.field}{where}"
     if not stream.codec:
@@ -312,6 +314,6 @@ def _encodable(kind: str, container: Container) -> bool:
     return any(container.holds(kind, codec) for codec in codecs)
 
 
-def _tagged(job: Job, stream: StreamPlan) -> StreamPlan:
+def _tagged(job: TargetJob, stream: StreamPlan) -> StreamPlan:
     """Return `stream` with the codec tag that players expect."""
     return replace(stream, codec_tag=COPY_TAGS.get((job.container.muxer, stream.codec), ""))

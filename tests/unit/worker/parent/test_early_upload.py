@@ -12,7 +12,7 @@ from reelmill_server.model.publication import PendingFile
 from reelmill_server.storage.base import Upload
 from reelmill_server.worker.parent.early_upload import inside, uploading_early
 from reelmill_server.worker.parent.publish_guard import PublishGuard
-from tests.claims import Told
+from tests.claims import FakeClaim
 from tests.remote import RemoteStorage
 
 
@@ -94,7 +94,7 @@ async def test_a_publish_guard_asks_again_after_a_while(monkeypatch: pytest.Monk
     """Once for many files in a row; an attempt that stood still finds out before it places anything."""
     now, standing = 100.0, Standing.OURS
     monkeypatch.setattr("reelmill_server.worker.parent.publish_guard.time.monotonic", lambda: now)
-    told = Told(lambda: standing)
+    told = FakeClaim(lambda: standing)
     guard = PublishGuard(told)
     await asyncio.gather(*(guard.check() for _ in range(8)))
     assert told.asked == 1
@@ -112,7 +112,7 @@ async def test_what_was_placed_is_removed_only_if_nobody_else_has_the_task(stand
             raise ServiceUnavailable("the engine is away")
         return standing
 
-    assert await PublishGuard(Told(ask)).may_remove() == (standing in (Standing.OURS, Standing.ENDED))
+    assert await PublishGuard(FakeClaim(ask)).may_remove() == (standing in (Standing.OURS, Standing.ENDED))
 
 
 async def test_what_was_brought_is_only_placed(tmp_path: Path) -> None:

@@ -10,12 +10,12 @@ from reelmill_server.model.engine_view import Standing
 from reelmill_server.model.publication import PendingFile
 from reelmill_server.worker.parent import publish_guard
 from reelmill_server.worker.parent.publish_guard import PublishGuard
-from tests.claims import Told
+from tests.claims import FakeClaim
 
 AWAY = 10**9
 
 
-class Away(Told):
+class Away(FakeClaim):
     """An engine that is away for so many questions of each kind."""
 
     def __init__(self, questions: int, standing: Standing = Standing.OURS) -> None:

@@ -1,4 +1,4 @@
-"""What a task made, as far as pages may show it: its artifacts, and what its playlists and manifests name."""
+"""List the files of a task that pages may show: its artifacts, and those that its playlists and manifests name."""
 
 import asyncio
 import re
@@ -76,7 +76,7 @@ def player_of(artifact: task_pb2.Artifact) -> str:
 
 
 @dataclass
-class Made:
+class TaskFiles:
     """The files of one task, with the artifact that each is. `named`: those that its lists name, None before they are read;
     `patterns` of those that manifests number.
     """
@@ -94,11 +94,11 @@ class Made:
         return any(replace(resource, path="") == at and pattern.fullmatch(resource.path) for at, pattern in self.patterns)
 
 
-def made_by(task: task_pb2.Task) -> Made:
+def files_of(task: task_pb2.Task) -> TaskFiles:
     """Return the files of a task."""
     artifacts = {Resource.of(artifact.uri): artifact for artifact in task.artifacts}
     lists = tuple(Resource.of(artifact.uri) for artifact in task.artifacts if artifact.kind in _LISTS)
-    return Made(artifacts, lists)
+    return TaskFiles(artifacts, lists)
 
 
 def named_in(lists: Iterable[tuple[Resource, str]]) -> tuple[set[Resource], list[tuple[Resource, re.Pattern[str]]]]:
