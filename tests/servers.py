@@ -2,6 +2,7 @@
 
 import contextlib
 import os
+import random
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -9,7 +10,10 @@ from examples.local_cluster.processes import Server, processes, program, wait_fo
 from reelmill_client import Client
 from reelmill_server.engine.ports import ReservedPort
 
-__all__ = ["ReservedPort", "Server", "at_work", "client", "processes", "program", "serve", "wait_for"]
+__all__ = ["ENDLESS", "ReservedPort", "Server", "at_work", "client", "one_core", "processes", "program", "serve", "wait_for"]
+
+# Arguments of `Client.submit` for an encode that lasts until it is canceled: minutes for a clip of 40 seconds, on any machine.
+ENDLESS = {"video": "h264", "preset": "veryslow", "size": "1920x1080"}
 
 
 @contextlib.contextmanager
@@ -39,3 +43,14 @@ def at_work(server: Server) -> set[int]:
             if "/scratch/" in os.readlink(f"/proc/{pid}/cwd"):
                 found.add(pid)
     return found
+
+
+@contextlib.contextmanager
+def one_core() -> Iterator[None]:
+    """Have processes that start during the block run on one core: an encode of theirs lasts as long on a machine with many."""
+    cores = os.sched_getaffinity(0)
+    os.sched_setaffinity(0, {random.choice(sorted(cores))})
+    try:
+        yield
+    finally:
+        os.sched_setaffinity(0, cores)

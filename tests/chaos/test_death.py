@@ -17,8 +17,8 @@ from tests import servers
 from tests.clips import moving_picture
 
 pytestmark = [pytest.mark.cluster, pytest.mark.xdist_group("chaos")]
-# Slow enough to be killed in the middle, quick enough to be done twice.
-SLOW = {"video": "h264", "preset": "veryslow", "size": "960x540"}
+# On one core, slow enough to be killed in the middle, and quick enough to be done twice.
+SLOW = {"video": "h264", "preset": "veryslow", "size": "480x270"}
 QUICK_ENGINE = ("--heartbeat-timeout-seconds", "3", "--reconcile-seconds", "1")
 
 
@@ -46,7 +46,8 @@ class Roles:
         number = len(self.workers)
         folder = self.folder / f"worker{number}"
         engine = ("--temporal-address", self.api.engine, "--data-dir", str(folder), "--worker-slots", "1")
-        self.workers.append(servers.Server("worker", folder, *engine, *self.common, *arguments))
+        with servers.one_core():
+            self.workers.append(servers.Server("worker", folder, *engine, *self.common, *arguments))
         return self.workers[-1]
 
     def at_work(self) -> servers.Server | None:
@@ -189,13 +190,22 @@ def test_a_draining_worker_hands_its_task_on(roles: Roles) -> None:
     assert_whole(output)
 
 
+@contextlib.contextmanager
+def on_one_core(folder: Path, *arguments: str) -> Iterator[servers.Server]:
+    """A whole service with one slot."""
+    with contextlib.ExitStack() as stack:
+        with servers.one_core():
+            server = stack.enter_context(servers.serve(folder, "--worker-slots", "1", *arguments))
+        yield server
+
+
 def test_a_service_killed_as_a_whole_loses_no_task(tmp_path: Path, clip: Path) -> None:
     """kill -9 of everything, with one task at work and others queued: after a restart all finish."""
     files = tmp_path / "files"
     files.mkdir()
     source = files / "clip.mp4"
     source.write_bytes(clip.read_bytes())
-    with servers.serve(tmp_path, "--worker-slots", "1", *QUICK_ENGINE) as server, servers.client(server) as client:
+    with on_one_core(tmp_path, *QUICK_ENGINE) as server, servers.client(server) as client:
         ids = [client.submit(source=source, destination=files / "0.mp4", **SLOW).task_id]
         ids += [client.submit(source=source, destination=files / f"{number}.mkv").task_id for number in (1, 2, 3)]
         servers.wait_for(lambda: converting(client, ids[0]), "the encode")
@@ -204,7 +214,7 @@ def test_a_service_killed_as_a_whole_loses_no_task(tmp_path: Path, clip: Path) -
         for pid in everything:
             with contextlib.suppress(OSError):
                 os.kill(pid, signal.SIGKILL)
-    with servers.serve(tmp_path, "--worker-slots", "1", *QUICK_ENGINE) as server, servers.client(server) as client:
+    with on_one_core(tmp_path, *QUICK_ENGINE) as server, servers.client(server) as client:
         for task_id in ids:
             assert client.wait(task_id).status == task_pb2.TASK_STATUS_SUCCEEDED
         scratch = list((tmp_path / "data" / "scratch").iterdir())
@@ -218,7 +228,7 @@ def test_a_killed_engine_is_started_again_and_the_work_goes_on(tmp_path: Path, c
     files = tmp_path / "files"
     files.mkdir()
     (files / "clip.mp4").write_bytes(clip.read_bytes())
-    with servers.serve(tmp_path, "--worker-slots", "1", "--reconcile-seconds", "1") as server, servers.client(server) as client:
+    with on_one_core(tmp_path, "--reconcile-seconds", "1") as server, servers.client(server) as client:
         task_id = client.submit(source=files / "clip.mp4", destination=files / "out.mp4", **SLOW).task_id
         servers.wait_for(lambda: converting(client, task_id), "the encode")
         engine = next(pid for pid, command in servers.processes(server.process.pid).items() if "start-dev" in command)
