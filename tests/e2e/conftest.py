@@ -68,5 +68,5 @@ def clip(folder: Path) -> Path:
 
 @pytest.fixture(scope="session")
 def long_clip(folder: Path) -> Path:
-    """Forty seconds, which take a slow encoder long enough to be interrupted."""
-    return moving_picture(folder / "files" / "long.mp4", 40, "640x360")
+    """Forty seconds, to be encoded as `servers.ENDLESS` says."""
+    return moving_picture(folder / "files" / "long.mp4", 40)

@@ -29,7 +29,6 @@ from tests import judge, servers
 from tests.sources import Audio, Clip, Data, cover, write
 
 pytestmark = pytest.mark.xdist_group("service")
-SLOW = {"video": "h264", "preset": "veryslow", "size": "1280x720"}
 
 
 def judged(path: Path) -> tuple[int, float]:
@@ -311,7 +310,7 @@ def test_a_bitrate_above_the_source_is_lowered_or_fails_the_task(client: Client,
 def test_cancel_ends_the_child_and_leaves_nothing(client: Client, server: servers.Server, long_clip: Path, files: Path) -> None:
     """A canceled task is CANCELED, its process is gone, no file appears; a second cancel is the same, a late one refused."""
     before = servers.at_work(server)
-    task_id = client.submit(source=long_clip, destination=files / "canceled.mp4", **SLOW).task_id
+    task_id = client.submit(source=long_clip, destination=files / "canceled.mp4", **servers.ENDLESS).task_id
     servers.wait_for(lambda: client.get(task_id).phase == task_pb2.TASK_PHASE_CONVERTING, "the encode")
     children = servers.at_work(server) - before
     assert children
@@ -581,7 +580,7 @@ def test_a_task_that_ended_is_retried_with_the_same_request(client: Client, file
         definition.pop("RequestId")
     assert definitions[0] == definitions[1]
     assert [listed.retry_of for listed in client.list(tags={"show": "retry"}, sort="StartTime")] == ["", failed.task_id]
-    running = client.submit(source=long_clip, destination=out, video="h264", preset="veryslow").task_id
+    running = client.submit(source=long_clip, destination=out, **servers.ENDLESS).task_id
     with pytest.raises(FailedPrecondition, match="has not ended"):
         client.retry(running)
     client.cancel(running)
@@ -594,7 +593,7 @@ def test_a_task_that_ended_is_retried_with_the_same_request(client: Client, file
 @pytest.mark.slow
 def test_workers_show_what_they_run(client: Client, files: Path, long_clip: Path) -> None:
     """Their room, their lanes, the running task with its encoders, and why an encoder is missing."""
-    task_id = client.submit(source=long_clip, destination=files / "shown.mp4", video="h264", preset="veryslow").task_id
+    task_id = client.submit(source=long_clip, destination=files / "shown.mp4", **servers.ENDLESS).task_id
 
     converting = task_pb2.TASK_PHASE_CONVERTING
 

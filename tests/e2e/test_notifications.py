@@ -169,9 +169,9 @@ def test_redelivery_sends_the_same_message_again(client: Client, folder: Path, w
 @pytest.mark.slow
 def test_a_canceled_task_is_told_and_a_running_one_is_not(client: Client, folder: Path, webhook: Receiver) -> None:
     """Before its end nothing is due, and nothing can be sent again."""
-    moving_picture(folder / "files" / "long.mp4", 40, "640x360")
+    moving_picture(folder / "files" / "long.mp4", 40)
     asked = request(folder, {"Webhook": {"URL": webhook.url}}, "long.mp4")
-    asked["Targets"][0]["Video"] = {"TranscodeVideo": {"Codec": "h264", "Preset": "veryslow"}}  # type: ignore[index]
+    asked["Targets"][0]["Video"] = {"TranscodeVideo": {"Codec": "h264", "Preset": "veryslow", "Resolution": "1920x1080"}}  # type: ignore[index]
     task_id = client.submit(asked).task_id
     assert states(client, task_id) == {"Webhook.100": "WAITING"}
     with pytest.raises(FailedPrecondition, match="Waiting"):
@@ -188,7 +188,7 @@ def test_a_canceled_task_is_told_and_a_running_one_is_not(client: Client, folder
 )
 def test_progress_is_told_in_order(client: Client, folder: Path, webhook: Receiver, parallelism: int, seconds: int) -> None:
     """Rising, in whole steps, and the end last; each message once, as nothing failed."""
-    moving_picture(folder / "files" / "medium.mp4", seconds, "640x360")
+    moving_picture(folder / "files" / "medium.mp4", seconds, "480x270")
     asked = request(folder, {"Webhook": {"URL": webhook.url}, "NotifyProgressPercentStep": 10}, "medium.mp4")
     asked["Targets"][0]["Video"] = {"TranscodeVideo": {"Codec": "h264", "Preset": "slower"}}  # type: ignore[index]
     task_id = client.submit(asked | {"Parallelism": parallelism}).task_id

@@ -13,6 +13,8 @@ from reelmill.v1 import task_pb2
 from reelmill_client import Client, ResourceExhausted
 from tests import servers
 
+pytestmark = pytest.mark.xdist_group("service")
+
 
 @pytest.fixture
 def project(client: Client) -> str:
@@ -32,8 +34,7 @@ def test_a_project_works_within_its_quotas(
             source=long_clip,
             destination=files / f"tight{number}.mp4",
             project=project,
-            video="h264",
-            preset="veryslow",
+            **servers.ENDLESS,
             **more,  # type: ignore[arg-type]
         ).task_id
 
@@ -64,7 +65,7 @@ def test_the_refusal_tells_what_google_rpc_has_words_for(
 ) -> None:
     """QuotaFailure names the project and the quota, RetryInfo when to come again."""
     client.projects.create("none", engine_concurrency=1, max_queued_tasks=1)
-    slow = {"source": long_clip, "project": "none", "video": "h264", "preset": "veryslow"}
+    slow = {"source": long_clip, "project": "none", **servers.ENDLESS}
     made = [client.submit(destination=files / f"none{number}.mp4", **slow).task_id for number in range(2)]  # type: ignore[arg-type]
     request = pb.CreateMediaConvertTaskRequest(project_name="none")
     request.sources.add(uri=long_clip.as_uri())

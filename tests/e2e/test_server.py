@@ -71,7 +71,7 @@ def test_what_quotas_refuse_is_counted(server: servers.Server, client: Client, l
 
     before = refusals()
     client.projects.create("counted", engine_concurrency=1, max_queued_tasks=1)
-    slow = {"source": long_clip, "video": "h264", "preset": "veryslow", "project": "counted"}
+    slow = {"source": long_clip, "project": "counted", **servers.ENDLESS}
     made = [client.submit(destination=files / f"counted{number}.mp4", **slow).task_id for number in range(2)]  # type: ignore[arg-type]
     with pytest.raises(ResourceExhausted):
         client.submit(destination=files / "counted2.mp4", **slow)  # type: ignore[arg-type]
@@ -98,7 +98,7 @@ def test_a_deadline_ends_a_watch_and_frees_its_place(
     server: servers.Server, client: Client, long_clip: Path, files: Path
 ) -> None:
     """The caller gets DEADLINE_EXCEEDED, and the server counts no watcher for it any more."""
-    task_id = client.submit(source=long_clip, destination=files / "deadline.mp4", video="h264", preset="veryslow").task_id
+    task_id = client.submit(source=long_clip, destination=files / "deadline.mp4", **servers.ENDLESS).task_id
     with grpc.insecure_channel(server.grpc) as channel:
         stub = media_convert_service_pb2_grpc.MediaConvertServiceStub(channel)  # type: ignore[no-untyped-call]
         watch = stub.WatchTask(pb.WatchTaskRequest(project_name="default", task_id=task_id), timeout=1)
@@ -113,7 +113,7 @@ def test_a_deadline_ends_a_watch_and_frees_its_place(
 @pytest.mark.slow
 def test_progress_is_fresh(server: servers.Server, client: Client, long_clip: Path, files: Path) -> None:
     """While an encode runs its watcher is told something new again and again."""
-    task_id = client.submit(source=long_clip, destination=files / "fresh.mp4", video="h264", preset="veryslow").task_id
+    task_id = client.submit(source=long_clip, destination=files / "fresh.mp4", **servers.ENDLESS).task_id
     seen: list[float] = []
     for task in client.watch(task_id):
         if task.phase == task_pb2.TASK_PHASE_CONVERTING:
@@ -186,7 +186,7 @@ def test_cancels_are_quick(client: Client, long_clip: Path, files: Path) -> None
     """Half of the cancels of running encodes are over within some heartbeats (the time is printed, not judged)."""
     took = []
     for number in range(3):
-        task_id = client.submit(source=long_clip, destination=files / f"c{number}.mp4", video="h264", preset="veryslow").task_id
+        task_id = client.submit(source=long_clip, destination=files / f"c{number}.mp4", **servers.ENDLESS).task_id
         servers.wait_for(lambda task_id=task_id: client.get(task_id).progress >= 1, "the encode")
         begun = time.monotonic()
         client.cancel(task_id)
