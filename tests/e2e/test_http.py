@@ -10,6 +10,8 @@ import pytest
 
 from tests import servers
 
+pytestmark = pytest.mark.xdist_group("service")
+
 
 def post(server: servers.Server, method: str, body: object, **headers: str) -> tuple[int, Any]:
     """Return status and JSON of a call."""

@@ -13,7 +13,6 @@ from tests import judge, servers
 from tests.clips import moving_picture
 
 pytestmark = [pytest.mark.cluster, pytest.mark.xdist_group("units")]
-SLOW = {"Codec": "h264", "Preset": "slower", "CRF": 20}
 
 
 class Cluster:
@@ -63,10 +62,11 @@ def cluster(tmp_path: Path, clip: Path, request: pytest.FixtureRequest) -> Itera
         running.stop()
 
 
-def request(cluster: Cluster, name: str, parallelism: int, **more: object) -> dict[str, object]:
-    """A slow encode of the clip with its sound, in so many chunks."""
+def request(cluster: Cluster, name: str, parallelism: int, preset: str = "slower", **more: object) -> dict[str, object]:
+    """An encode of the clip with its sound, slow unless `preset` says otherwise, in so many chunks."""
     uri = (cluster.files / name).as_uri()
-    target = {"URI": uri, "Container": "mp4", "Video": {"TranscodeVideo": SLOW}, "Audio": {"TranscodeAudio": {"Codec": "aac"}}}
+    video = {"TranscodeVideo": {"Codec": "h264", "Preset": preset, "CRF": 20}}
+    target = {"URI": uri, "Container": "mp4", "Video": video, "Audio": {"TranscodeAudio": {"Codec": "aac"}}}
     return {
         "Sources": [{"URI": (cluster.files / "clip.mp4").as_uri()}],
         "Targets": [target],
@@ -86,8 +86,8 @@ def test_what_units_make_is_what_is_made_in_one_go(cluster: Cluster) -> None:
     cluster.add_worker()
     cluster.add_worker()
     with servers.client(cluster.api) as client:
-        cut = client.wait(client.submit(request(cluster, "cut.mp4", 3)).task_id)
-        whole = client.wait(client.submit(request(cluster, "whole.mp4", 1)).task_id)
+        cut = client.wait(client.submit(request(cluster, "cut.mp4", 3, "veryfast")).task_id)
+        whole = client.wait(client.submit(request(cluster, "whole.mp4", 1, "veryfast")).task_id)
         assert cluster.units() == [0, 1, 2, 3]
         servers.wait_for(lambda: not left_in_scratch(cluster), "the removal of scratch")
     assert cut.attempt == 1 and not cut.failed_attempts

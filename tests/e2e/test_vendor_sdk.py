@@ -14,6 +14,7 @@ client_module = pytest.importorskip("alibabacloud_imm20200930.client")
 exceptions = pytest.importorskip("alibabacloud_tea_openapi.exceptions")
 settings = pytest.importorskip("alibabacloud_tea_openapi.models")
 
+pytestmark = pytest.mark.xdist_group("service")
 KEYS = "LTAI-submitter:planted-secret-0001,LTAI-temporary:planted-secret-0002:planted-token,LTAI-viewer:planted-secret-0003"
 GRANTS = "; ".join(
     f"access-key:LTAI-{name}" for name in ("submitter=submitter@default", "temporary=viewer@default", "viewer=viewer@default")

@@ -10,7 +10,7 @@ import av
 import pytest
 
 from reelmill_server.errors import DriverFailed, HardwareUnavailable
-from reelmill_server.model.capability import SOFTWARE, FrameSizes, Limits
+from reelmill_server.model.capability import SOFTWARE, Capability, FrameSizes, Limits
 from reelmill_server.model.cost import Cost
 from reelmill_server.model.engine_view import Standing
 from reelmill_server.model.needs import Needs
@@ -51,12 +51,19 @@ def driver(built: Driver, monkeypatch: pytest.MonkeyPatch) -> Driver:
     return built
 
 
+@pytest.fixture(scope="module")
+def tried() -> list[Capability]:
+    """What a trial of the card without faults gave, once there was one."""
+    return []
+
+
 @pytest.fixture
-async def bench(tmp_path: Path, clip: Path, driver: Driver) -> AsyncIterator[Bench]:
+async def bench(tmp_path: Path, clip: Path, driver: Driver, tried: list[Capability]) -> AsyncIterator[Bench]:
     """A worker with software and the card, as it was when the worker started."""
     made = Bench(tmp_path, clip)
     await discover(made.capabilities)
-    await look(made)
+    tried[:] = tried or await try_family(Limits(), "nvenc", ENCODERS)
+    made.capabilities._update(tried)
     yield made
 
 
