@@ -222,7 +222,6 @@ def percents_by_bytes(
     return told
 
 
-@pytest.mark.sample(every=15)
 @pytest.mark.sample(every=5)
 @pytest.mark.parametrize(
     ("names", "asked"),
