@@ -18,8 +18,8 @@ from tests.sweep.worker import convert_in_all_modes
 
 _PROCESSES = multiprocessing.get_context("forkserver")
 _SECONDS = 120  # for one clip
-_SHORT_SECONDS = 100
-_SHORT_SHARE = 12  # of the clips, one in so many is in the short form
+_SHORT_SECONDS = 40
+_SHORT_SHARE = 40  # of the clips, one in so many is in the short form
 
 
 @dataclass(frozen=True)
@@ -62,7 +62,7 @@ def _chosen(short: bool) -> list[Case]:
 def main() -> int:
     """Run; 1 when something is wrong that the list of known faults does not have."""
     parser = argparse.ArgumentParser(prog="python -m tests.sweep", description=__doc__)
-    parser.add_argument("--short", action="store_true", help="a part of the clips, in at most two minutes")
+    parser.add_argument("--short", action="store_true", help="a part of the clips, in at most a minute")
     parser.add_argument("--seconds", type=float, default=3600, help="begin no clip after so long")
     parser.add_argument("--only", default="", help="only clips whose name has this in it")
     parser.add_argument("--out", type=Path, help="write the tables to this file")
