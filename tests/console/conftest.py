@@ -68,7 +68,7 @@ def clip(service: Service) -> Path:
 @pytest.fixture(scope="module")
 def long_clip(service: Service) -> Path:
     """A minute, which takes long enough to be looked at."""
-    return moving_picture(service.files / "long.mp4", 60, "640x360")
+    return moving_picture(service.files / "long.mp4", 60)
 
 
 @pytest.fixture(scope="module")

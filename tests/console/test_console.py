@@ -14,7 +14,7 @@ import pytest
 from tests import servers
 from tests.console.conftest import AXE, Service
 
-pytestmark = pytest.mark.console
+pytestmark = [pytest.mark.console, pytest.mark.xdist_group("console")]
 Open = Callable[..., Any]
 
 # Every value that a bar has had, in order.
@@ -50,7 +50,7 @@ def test_bars_rise_and_never_fall(service: Service, long_clip: Path, page: Open)
 
 def test_cancel_and_retry(service: Service, long_clip: Path, page: Open) -> None:
     """Cancel ends a running task, as its page shows by itself; retry leads to a new task, which names the old one."""
-    at = submitted(service, service.request(long_clip, "canceled.mp4", Codec="h265", Resolution="640x360"))
+    at = submitted(service, service.request(long_clip, "canceled.mp4", Preset="veryslow", Resolution="1920x1080"))
     shown = page(at)
     shown.wait_for_selector("#state .chip.converting")
     shown.click("#cancel")

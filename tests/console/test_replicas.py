@@ -22,10 +22,10 @@ from tests.console.proxy import Proxy
 from tests.console.test_console import until
 from tests.stores import KEYS, Front, Moto, as_s3, forward
 
-pytestmark = [pytest.mark.console, pytest.mark.cluster]
+pytestmark = [pytest.mark.console, pytest.mark.cluster, pytest.mark.xdist_group("console replicas")]
 Open = Callable[..., Any]
 ADMIN, SECRET = "an administrator's token", "a-secret-of-sixteen"
-LARGE, SMALL = {"Codec": "h264", "Resolution": "1280x720", "Preset": "veryslow"}, {"Codec": "h264", "Resolution": "320x180"}
+LARGE, SMALL = {"Codec": "h264", "Resolution": "1920x1080", "Preset": "veryslow"}, {"Codec": "h264", "Resolution": "320x180"}
 
 
 class World:
@@ -34,7 +34,7 @@ class World:
     def __init__(self, folder: Path, moto: Moto) -> None:
         store = Front(forward(moto.url, as_s3)).start()
         moto.bucket("films")
-        clip = moving_picture(folder / "clip.mp4", 8, "640x360")
+        clip = moving_picture(folder / "clip.mp4", 8)
         moto.client.put_object(Bucket="films", Key="in/clip.mp4", Body=clip.read_bytes())
         replica = "--http-api-proxy 127.0.0.0/8 --console yes".split()
         secrets = {
@@ -124,9 +124,9 @@ def test_outputs_in_a_bucket_are_played(world: World, page: Open, scheme: str) -
     for request in (world.request(f"{scheme}/file.mp4", SMALL), hls):
         task = world.done(request)
         assert task.status == task_pb2.TASK_STATUS_SUCCEEDED, task.message
+        shown = logged_in(world, page, f"/console/tasks/default/{task.task_id}/play/0")
+        shown.emulate_media(color_scheme=scheme)
         for width in (1200, 390):
-            shown = logged_in(world, page, f"/console/tasks/default/{task.task_id}/play/0")
-            shown.emulate_media(color_scheme=scheme)
             shown.set_viewport_size({"width": width, "height": 800})
             plays(shown)
             axe(shown)

@@ -26,7 +26,7 @@ from tests.k8s.manifests import IMAGE, REPOSITORY, Manifest, Workload, render, w
 from tests.stores import KEYS, Moto
 
 pytestmark = [pytest.mark.cluster, pytest.mark.xdist_group("roles")]
-SLOW = {"video": "h264", "preset": "veryslow", "size": "640x360"}
+SLOW = {"video": "h264", "preset": "veryslow", "size": "480x270"}
 
 
 @pytest.fixture(scope="module", autouse=True)
@@ -228,7 +228,7 @@ def _assert_held(pod: Pod) -> None:
 def test_the_roles_of_the_example_convert_a_file(cluster: Cluster, tmp_path: Path) -> None:
     """From an empty database to a file in the store; a worker that is told to stop finishes what it has."""
     manifests = render("example")
-    clip = moving_picture(tmp_path / "clip.mp4", 12, "640x360")
+    clip = moving_picture(tmp_path / "clip.mp4", 12)
     cluster.store.client.put_object(Bucket="media", Key="in.mp4", Body=clip.read_bytes())
 
     early = cluster.run(workload(manifests, "reelmill-api"))
