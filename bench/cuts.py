@@ -1,4 +1,4 @@
-"""Judge cuts at the frame: 50 of 20 kinds of sources at random instants, or one of ten minutes against its alternatives.
+"""Judge cuts at the frame: 50 of 29 kinds of sources at random instants, or one of ten minutes against its alternatives.
 
 `make bench-cuts ARGS=sweep` and `make bench-cuts ARGS=long` print tables in Markdown; the instants are the same each time. The
 judge is the FFmpeg of imageio-ffmpeg. CPU seconds are those of this process and its children.
@@ -41,6 +41,8 @@ def _x265(keyint: int, is_open: bool) -> tuple[str, ...]:
 
 
 _X264 = ("-c:v", "libx264", "-preset", "fast")
+_VP9 = ("-c:v", "libvpx-vp9", "-deadline", "realtime", "-cpu-used", "8", "-g", "60", "-b:v", "1M")
+_AV1 = ("-c:v", "libsvtav1", "-preset", "10", "-g", "60")
 SOURCES: dict[str, tuple[str, tuple[str, ...]]] = {
     "H.264, GOP 50": ("mp4", (*_X264, "-g", "50")),
     "H.264, GOP 250": ("mp4", (*_X264, "-g", "250")),
@@ -57,11 +59,20 @@ SOURCES: dict[str, tuple[str, tuple[str, ...]]] = {
     "H.264, variable rate": ("mp4", (*_X264, "-g", "60", "-vf", "select='not(eq(mod(n,5),3))+gt(n,400)'", "-fps_mode", "vfr")),
     "H.264, edit list": ("mp4", (*_X264, "-g", "60", "-output_ts_offset", "1.5", "-avoid_negative_ts", "disabled")),
     "H.264, slices": ("mp4", (*_X264, "-g", "60", "-x264-params", "slices=4")),
+    "H.264, open GOP": ("mp4", (*_X264, "-x264-params", "open-gop=1:keyint=60:min-keyint=60")),
+    "H.264, open, pyramid": ("mov", (*_X264, "-x264-params", "open-gop=1:keyint=48:min-keyint=48:bframes=7:b-adapt=0:ref=5")),
+    "H.264, ts": ("ts", (*_X264, "-g", "60")),
+    "H.264, open GOP, ts": ("ts", (*_X264, "-x264-params", "open-gop=1:keyint=60:min-keyint=60")),
     "H.265, closed": ("mp4", _x265(60, False)),
     "H.265, open (CRA)": ("mp4", _x265(60, True)),
     "H.265 10 bit, open": ("mp4", (*_x265(60, True), "-pix_fmt", "yuv420p10le")),
     "H.265, mkv": ("mkv", _x265(60, True)),
     "H.265, pyramid of 8": ("mp4", (*_x265(96, True)[:-1], "log-level=none:keyint=96:bframes=8")),
+    "H.265, open (CRA), ts": ("ts", _x265(60, True)),
+    "VP9": ("mp4", _VP9),
+    "VP9 10 bit, webm": ("webm", (*_VP9, "-pix_fmt", "yuv420p10le")),
+    "AV1": ("mp4", _AV1),
+    "AV1 10 bit, mkv": ("mkv", (*_AV1, "-pix_fmt", "yuv420p10le")),
 }
 """Sources: container, and the options of the encoder."""
 
@@ -133,7 +144,9 @@ def _judged(made: Converted, source: Path, start: Fraction, length: Fraction) ->
 
 def _ssim(made: Path, source: Path, places: Sequence[int]) -> list[float]:
     """The likeness of each frame to the one of the source that it should be."""
-    graph = f"[1:v]select='between(n,{places[0]},{places[-1]})',setpts=N[b];[0:v]setpts=N[a];[a][b]ssim=f=-:shortest=1"
+    count = "settb=1/1000,setpts=N"
+    chosen = f"select='between(n,{places[0]},{places[-1]})'"
+    graph = f"[1:v]{chosen},{count}[b];[0:v]{count}[a];[a][b]ssim=f=-:shortest=1"
     command = [_FFMPEG, "-v", "error", "-i", str(made), "-i", str(source), "-filter_complex", graph, "-f", "null", "-"]
     told = subprocess.run(command, capture_output=True, check=True, text=True).stdout
     return [float(score) for _, score in _SSIM.findall(told)]

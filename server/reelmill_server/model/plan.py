@@ -140,6 +140,11 @@ class SmartCutPlan:
         return self.joined or (self.edges,)
 
     @property
+    def continues(self) -> bool:
+        """Return whether encoded frames lead into recovery points, in any part."""
+        return any(edges.continues for edges in self.parts)
+
+    @property
     def encoded_frames(self) -> int:
         """Return how many frames are encoded."""
         return sum(edges.encoded_frames for edges in self.parts)

@@ -18,7 +18,9 @@ class CutEdges:
 
     Copied are the frames from `copy_from_us` on (None: from the first) and before `copy_until_us` (None: to the last). The
     `start_frames` before and the `end_frames` after them are encoded; decoding those at the end begins with the keyframe at
-    `decode_from_us`. `objection`: why the cut cannot be made so; then nothing else is set.
+    `decode_from_us`. `continues`: the first copied frame is no beginning for decoders, but a recovery point (H.264), into which
+    the encoded frames before it must lead; `held`: by how much the numbers of frames before it are less than its own that are
+    dropped by number later. `objection`: why the cut cannot be made so; then nothing else is set.
     """
 
     copy_from_us: int | None = None
@@ -27,6 +29,8 @@ class CutEdges:
     start_frames: int = 0
     end_frames: int = 0
     objection: str = ""
+    continues: bool = False
+    held: tuple[int, ...] = ()
 
     @property
     def encoded_frames(self) -> int:

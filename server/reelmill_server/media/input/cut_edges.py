@@ -15,7 +15,9 @@ from reelmill_server.media.input.part import TOLERANCE
 from reelmill_server.media.input.restarts import begins_again
 from reelmill_server.media.input.seek import packets_from, read
 from reelmill_server.media.input.source import Location, open_source
-from reelmill_server.media.libav.random_access import starts_decoding
+from reelmill_server.media.libav.avc_bridge import RecoveryPoint
+from reelmill_server.media.libav.parameter_sets import Unspliceable
+from reelmill_server.media.libav.random_access import recovers_at, starts_decoding
 from reelmill_server.media.libav.timestamps import exact
 from reelmill_server.media.libav.types import AnyPacket
 from reelmill_server.model.capability import Limits
@@ -38,11 +40,14 @@ class _Objection(Exception):
 
 @dataclass(frozen=True)
 class _Entry:
-    """A packet near a cut's edge: when it is shown and decoded (None: unknown), in seconds; `clean`: decoding can begin."""
+    """A packet near a cut's edge: when it is shown and decoded (None: unknown), in seconds; `clean`: decoding can begin;
+    `continues`: so it can, but the packet is a recovery point, which counts on from what is before it.
+    """
 
     shown: Fraction
     decoded: Fraction | None
     clean: bool
+    continues: bool
 
     def after(self, time: Fraction) -> bool:
         """Return whether this and all that follows is decoded, and so shown, at or after `time`."""
@@ -75,13 +80,15 @@ def cut_edges(location: Location, index: int, begin: Fraction | None, end: Fract
         try:
             if begins_again(container):
                 raise _Objection("its timestamps begin again")
-            first, start_frames = (None, 0) if begin is None else _start(container, index, begin, end)
+            key, start_frames, held = (None, 0, ()) if begin is None else _start(container, index, begin, end)
             until, decode_from, end_frames = (None, None, 0) if end is None else _end(container, index, end)
         except _Objection as objection:
             return CutEdges(objection=str(objection))
+    first = key.shown if key else None
     if until is not None and first is not None and until <= first:
         return CutEdges(objection=_NOTHING)
-    return CutEdges(_us(first), _us(until), _us(decode_from), start_frames, end_frames)
+    continues = key is not None and key.continues
+    return CutEdges(_us(first), _us(until), _us(decode_from), start_frames, end_frames, continues=continues, held=held)
 
 
 def microseconds(shown: int, base: Any) -> int:
@@ -93,25 +100,57 @@ def _us(time: Fraction | None) -> int | None:
     return None if time is None else round(time * MICROSECONDS)
 
 
-def _start(container: InputContainer, index: int, begin: Fraction, end: Fraction | None) -> tuple[Fraction, int]:
-    """Return when the first frame is shown that is copied, and how many frames before it are encoded."""
+def _start(container: InputContainer, index: int, begin: Fraction, end: Fraction | None) -> tuple[_Entry, int, tuple[int, ...]]:
+    """Return the first frame that is copied, how many frames before it are encoded, and `CutEdges.held`."""
+    least = 1
+    while True:
+        key, frames = _first_key(container, index, begin, end, least)
+        if not key.continues:
+            return key, frames, ()
+        try:
+            point = _recovery_point(container, index, key.shown)
+            if frames >= point.least_frames:
+                return key, frames, point.held
+        except Unspliceable as reason:
+            raise _Objection(str(reason)) from None
+        least = frames + 1
+
+
+def _first_key(container: InputContainer, index: int, begin: Fraction, end: Fraction | None, least: int) -> tuple[_Entry, int]:
+    """Return the first keyframe at or after `begin`, a recovery point only behind so many frames at `least`, and how many are
+    shown before it.
+    """
     entries = _entries(container, index, begin)
     first = next(entries, None)
     if first is None or not first.clean:
         raise _Objection("decoding cannot begin with the keyframe before its start")
     shown: list[Fraction] = []
-    key: Fraction | None = None
+    key: _Entry | None = None
     for entry in chain((first,), entries):
-        if key is not None and entry.shown > key:
+        if key is not None and entry.shown > key.shown:
             break
-        if key is None and entry.clean and entry.shown >= begin - TOLERANCE:
-            key = entry.shown
+        taken = entry.clean and entry.shown >= begin - TOLERANCE
+        if key is None and taken and (not entry.continues or sum(time >= begin - TOLERANCE for time in shown) >= least):
+            key = entry
         elif entry.after(begin + _FARTHEST if end is None else min(end, begin + _FARTHEST)):
             break
         shown.append(entry.shown)
-    if key is None or (end is not None and key >= end - TOLERANCE):
+    if key is None or (end is not None and key.shown >= end - TOLERANCE):
         raise _Objection(_NOTHING)
-    return key, sum(begin - TOLERANCE <= time < key for time in shown)
+    return key, sum(begin - TOLERANCE <= time < key.shown for time in shown)
+
+
+def _recovery_point(container: InputContainer, index: int, shown: Fraction) -> RecoveryPoint:
+    """Return what must be known to lead into the recovery point that is `shown` then. Raises Unspliceable."""
+    stream: Any = container.streams[index]
+    point = RecoveryPoint(bytes(stream.codec_context.extradata or b""))
+    packets, begun = packets_from(container, [stream], [], shown).packets, False
+    while not point.is_known and (packet := read(packets)[0]) is not None:
+        if packet.stream_index == index and packet.size and packet.pts is not None and packet.time_base:
+            begun = begun or packet.pts * exact(packet.time_base) == shown
+            if begun:
+                point.see(bytes(packet))
+    return point
 
 
 def _end(container: InputContainer, index: int, end: Fraction) -> tuple[Fraction | None, Fraction | None, int]:
@@ -180,4 +219,6 @@ def _entry(packet: AnyPacket, codec: str) -> _Entry:
         raise _Objection(_UNTIMED)
     base = exact(packet.time_base)
     decoded = None if packet.dts is None else packet.dts * base
-    return _Entry(packet.pts * base, decoded, packet.is_keyframe and starts_decoding(packet, codec))
+    closed = packet.is_keyframe and starts_decoding(packet, codec)
+    recovers = packet.is_keyframe and not closed and recovers_at(packet, codec)
+    return _Entry(packet.pts * base, decoded, closed or recovers, recovers)

@@ -4,13 +4,12 @@ Decoders find all of them where the container describes the stream, and choose b
 sent again where one encoder's packets end and the other's begin.
 """
 
-import re
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
-_START_CODE = re.compile(rb"\x00\x00\x01")
-_ESCAPED = re.compile(rb"\x00\x00\x03")
-_TO_ESCAPE = re.compile(rb"\x00\x00(?=[\x00-\x03])")
+from reelmill_server.media.libav.bits import Bits, golomb
+from reelmill_server.media.libav.nal_units import escaped, length_bytes, parted, plain, split, united
+
 # ITU-T H.264 table 7-1, H.265 table 7-1
 _AVC_SPS, _AVC_PPS, _AVC_SEI, _AVC_SLICES = 7, 8, 6, range(1, 6)
 _HEVC_VPS, _HEVC_SPS, _HEVC_PPS, _HEVC_SLICES, _HEVC_IRAP = 32, 33, 34, range(32), range(16, 24)
@@ -40,54 +39,52 @@ class Splice:
     length_bytes: int
     sets: tuple[bytes, ...]
 
-    def packet(self, encoded: bytes, key: bool) -> bytes:
-        """Return an encoded packet, which has start codes, as the stream has packets."""
-        if self.codec in _BEGIN_ANEW:
-            return encoded
-        syntax = _SYNTAX[self.codec]
-        units = [syntax.renumbered(unit) for unit in _split(encoded) if syntax.is_kept(unit)]
-        return self._joined([*(self.sets if key and not self.length_bytes else ()), *units])
-
-    def end_before(self, key: bytes) -> bytes:
-        """Return what ends an encoded stretch before the keyframe in `key`: where that counts its frames on from those before
-        it although it needs none of them (CRA), decoders must be told to begin anew.
+    def packets(self, encoded: Sequence[tuple[bytes, bool]], key: bytes | None) -> list[bytes]:
+        """Return encoded packets, which have start codes, as the stream has packets; of each, whether it is a keyframe. `key`:
+        the keyframe of the source that follows them, None: none does.
         """
         if self.codec in _BEGIN_ANEW:
-            return b""
-        kinds = (_SYNTAX[self.codec].kind(unit) for unit in _parted(key, self.length_bytes))
-        open_key = self.codec == "hevc" and next((kind for kind in kinds if kind in _HEVC_SLICES), None) == _HEVC_CRA
-        return self._joined([_HEVC_END]) if open_key else b""
+            return [data for data, _ in encoded]
+        made = [self._packet(data, is_key) for data, is_key in encoded]
+        if made and key is not None and _is_open(self.codec, key, self.length_bytes):
+            # It counts on from what is before it although it needs none of that: decoders must be told to begin anew.
+            made[-1] += united([_HEVC_END], self.length_bytes)
+        return made
 
-    def _joined(self, units: Sequence[bytes]) -> bytes:
-        return _united(units, self.length_bytes)
+    def copied(self, packet: bytes) -> bytes:
+        """Return a keyframe of the source as it must be beside encoded packets; empty: as it is."""
+        return b""
+
+    def _packet(self, encoded: bytes, key: bool) -> bytes:
+        syntax = _SYNTAX[self.codec]
+        units = [syntax.renumbered(unit) for unit in split(encoded) if syntax.is_kept(unit)]
+        return united([*(self.sets if key and not self.length_bytes else ()), *units], self.length_bytes)
+
+
+def _is_open(codec: str, key: bytes, length: int) -> bool:
+    """Return whether a keyframe is one of H.265 that goes on counting (CRA)."""
+    syntax = _SYNTAX[codec]
+    kinds = (syntax.kind(unit) for unit in parted(key, length))
+    return codec == "hevc" and next((kind for kind in kinds if kind in _HEVC_SLICES), None) == _HEVC_CRA
 
 
 def broken_link(codec: str, extradata: bytes, key: bytes) -> bytes:
     """Return the keyframe in `key` as one that follows other frames than those it followed, where it must be told from one
     that goes on counting them (CRA becomes BLA); empty: nothing is to be changed.
     """
-    if codec != "hevc":
+    size = length_bytes(codec, extradata) if codec in _SYNTAX else 0
+    if codec not in _SYNTAX or not _is_open(codec, key, size):
         return b""
-    size = (extradata[_SYNTAX[codec].place_of_length] & 3) + 1 if extradata[:1] == b"\1" else 0
-    units = [*_parted(key, size)]
-    if not any(_SYNTAX[codec].kind(unit) == _HEVC_CRA for unit in units):
-        return b""
-    return _united(
-        [
-            bytes([unit[0] & 0x81 | _HEVC_BLA << 1]) + unit[1:] if _SYNTAX[codec].kind(unit) == _HEVC_CRA else unit
-            for unit in units
-        ],
-        size,
-    )
-
-
-def _united(units: Sequence[bytes], size: int) -> bytes:
-    return b"".join((len(unit).to_bytes(size) if size else b"\0\0\0\1") + unit for unit in units)
+    cra = _SYNTAX[codec].kind
+    units = [
+        bytes([unit[0] & 0x81 | _HEVC_BLA << 1]) + unit[1:] if cra(unit) == _HEVC_CRA else unit for unit in parted(key, size)
+    ]
+    return united(units, size)
 
 
 def spare_number(codec: str, extradata: bytes) -> int:
     """Return the number that an H.264 encoder gives its parameter sets, as the stream has others. Raises Unspliceable."""
-    used = _used(codec, _own_sets(codec, extradata))
+    used = _used(codec, own_sets(codec, extradata))
     free = [number for number in range(_SYNTAX[codec].last, 0, -1) if number not in used]
     if not free:
         raise Unspliceable("its parameter sets leave no number for others")
@@ -102,15 +99,15 @@ def splice(codec: str, extradata: bytes, encoder_extradata: bytes) -> Splice:
     if codec in _BEGIN_ANEW:
         return Splice(codec, extradata, 0, ())
     syntax = _SYNTAX[codec]
-    own = _own_sets(codec, extradata)
+    own = own_sets(codec, extradata)
     if codec == "hevc" and _OWN_HEVC_SPS in _used(codec, own):
         raise Unspliceable("its parameter sets leave no number for others")
-    added = tuple(syntax.renumbered(unit) for unit in _split(encoder_extradata) if syntax.kind(unit) in syntax.sets)
+    added = tuple(syntax.renumbered(unit) for unit in split(encoder_extradata) if syntax.kind(unit) in syntax.sets)
     if not own or not added:
         raise Unspliceable("its parameter sets are not known")
     if extradata[:1] != b"\1":
         return Splice(codec, b"".join(b"\0\0\0\1" + unit for unit in (*own, *added)), 0, added)
-    return Splice(codec, syntax.described(extradata, added), (extradata[syntax.place_of_length] & 3) + 1, added)
+    return Splice(codec, syntax.described(extradata, added), length_bytes(codec, extradata), added)
 
 
 def _used(codec: str, sets: Sequence[bytes]) -> set[int]:
@@ -121,53 +118,22 @@ def _used(codec: str, sets: Sequence[bytes]) -> set[int]:
         raise Unspliceable(_BROKEN) from None
 
 
-def _split(data: bytes) -> list[bytes]:
-    """Return the units of data with start codes."""
-    places = [(found.start(), found.end()) for found in _START_CODE.finditer(data)]
-    ends = [*(begin for begin, _ in places[1:]), len(data)][: len(places)]
-    return [data[begin:end].rstrip(b"\0") for (_, begin), end in zip(places, ends, strict=True)]
-
-
-def _parted(data: bytes, length_bytes: int) -> Iterator[bytes]:
-    if not length_bytes:
-        yield from _split(data)
-        return
-    place = 0
-    while place + length_bytes < len(data):
-        size = int.from_bytes(data[place : place + length_bytes])
-        yield data[place + length_bytes : place + length_bytes + size]
-        place += length_bytes + size
-
-
-def _own_sets(codec: str, extradata: bytes) -> list[bytes]:
+def own_sets(codec: str, extradata: bytes) -> list[bytes]:
+    """Return the parameter sets that describe a stream of H.264 or H.265. Raises Unspliceable."""
     syntax = _SYNTAX[codec]
     if extradata[:1] != b"\1":
-        return [unit for unit in _split(extradata) if syntax.kind(unit) in syntax.sets]
+        return [unit for unit in split(extradata) if syntax.kind(unit) in syntax.sets]
     try:
         return list(syntax.listed(extradata))
     except IndexError:
         raise Unspliceable(_BROKEN) from None
 
 
-def _plain(unit: bytes) -> bytes:
-    return _ESCAPED.sub(b"\0\0", unit)
-
-
-def _escaped(unit: bytes) -> bytes:
-    return _TO_ESCAPE.sub(b"\0\0\3", unit)
-
-
-def _code(number: int) -> str:
-    """Return an unsigned number in the exponential code of Golomb, as text of bits."""
-    bits = f"{number + 1:b}"
-    return "0" * (len(bits) - 1) + bits
-
-
 def _number_at(unit: bytes, bit: int) -> int:
-    """Return the number in that code at a bit of a unit without escapes."""
-    bits = f"{int.from_bytes(unit):0{len(unit) * 8}b}"[bit:]
-    zeros = len(bits) - len(bits.lstrip("0"))
-    return int(bits[zeros : 2 * zeros + 1] or "1", 2) - 1
+    """Return the number in the code of Golomb at a bit of a unit without escapes."""
+    bits = Bits(unit)
+    bits.skip(bit)
+    return bits.golomb()
 
 
 def _replaced(unit: bytes, bit: int, old: int, new: str) -> bytes:
@@ -180,7 +146,7 @@ def _replaced(unit: bytes, bit: int, old: int, new: str) -> bytes:
 class _Avc:
     """H.264, whose encoder takes the number of its parameter sets as an option."""
 
-    sets, last, place_of_length = (_AVC_SPS, _AVC_PPS), 31, 4
+    sets, last = (_AVC_SPS, _AVC_PPS), 31
 
     def kind(self, unit: bytes) -> int:
         return unit[0] & 0x1F if unit else -1
@@ -190,7 +156,7 @@ class _Avc:
         return kind in _AVC_SLICES or (kind == _AVC_SEI and unit[1:2] != bytes([_NOTE]))
 
     def numbers(self, unit: bytes) -> Iterator[int]:
-        yield _number_at(_plain(unit[:24]), 32 if self.kind(unit) == _AVC_SPS else 8)
+        yield _number_at(plain(unit[:24]), 32 if self.kind(unit) == _AVC_SPS else 8)
 
     def renumbered(self, unit: bytes) -> bytes:
         return unit
@@ -211,8 +177,12 @@ class _Avc:
 
     def described(self, extradata: bytes, added: Sequence[bytes]) -> bytes:
         entries = [*self._entries(extradata)]
-        rest = extradata[entries[-1][0] :]
-        units = [*(unit for _, unit in entries), *added]
+        return self.of(extradata, [*(unit for _, unit in entries), *added])
+
+    def of(self, extradata: bytes, units: Sequence[bytes]) -> bytes:
+        """Return a description with other sets."""
+        *_, (end, _) = self._entries(extradata)
+        rest = extradata[end:]
         made = extradata[:5]
         for kind, mask in ((_AVC_SPS, 0xE0), (_AVC_PPS, 0)):
             held = [unit for unit in units if self.kind(unit) == kind]
@@ -227,7 +197,7 @@ class _Hevc:
     aligned to bytes, as the data of slices must be.
     """
 
-    sets, last, place_of_length = (_HEVC_VPS, _HEVC_SPS, _HEVC_PPS), 15, 21
+    sets, last = (_HEVC_VPS, _HEVC_SPS, _HEVC_PPS), 15
 
     def kind(self, unit: bytes) -> int:
         return unit[0] >> 1 & 0x3F if unit else -1
@@ -237,37 +207,37 @@ class _Hevc:
         return kind in _HEVC_SLICES or (kind == _HEVC_SEI and unit[2:3] != bytes([_NOTE]))
 
     def numbers(self, unit: bytes) -> Iterator[int]:
-        plain = _plain(unit)
+        bare = plain(unit)
         if self.kind(unit) == _HEVC_VPS:
-            yield plain[2] >> 4
+            yield bare[2] >> 4
         elif self.kind(unit) == _HEVC_PPS:
-            yield _number_at(plain[:16], 16)
+            yield _number_at(bare[:16], 16)
         else:
-            yield _number_at(plain[:64], self._place_in_sps(plain))
+            yield _number_at(bare[:64], self._place_in_sps(bare))
 
-    def _place_in_sps(self, plain: bytes) -> int:
+    def _place_in_sps(self, bare: bytes) -> int:
         """Return the bit at which a sequence parameter set says its number: behind its profile and level (7.3.2.2)."""
-        layers = plain[2] >> 1 & 7
+        layers = bare[2] >> 1 & 7
         bits, place = 0, 24 + 96  # the general profile and level
         if layers:
-            flags = int.from_bytes(plain[place // 8 : place // 8 + 2])
+            flags = int.from_bytes(bare[place // 8 : place // 8 + 2])
             place += 16
             for layer in range(layers):
                 bits += 88 * (flags >> 15 - 2 * layer & 1) + 8 * (flags >> 14 - 2 * layer & 1)
         return place + bits
 
     def renumbered(self, unit: bytes) -> bytes:
-        kind, plain, code = self.kind(unit), _plain(unit), _code(_OWN_HEVC_SPS)
+        kind, bare, code = self.kind(unit), plain(unit), golomb(_OWN_HEVC_SPS)
         if kind == _HEVC_VPS:
-            plain = plain[:2] + bytes([_OWN_HEVC_SPS << 4 | plain[2] & 0xF]) + plain[3:]
+            bare = bare[:2] + bytes([_OWN_HEVC_SPS << 4 | bare[2] & 0xF]) + bare[3:]
         elif kind == _HEVC_SPS:
-            plain = plain[:2] + bytes([_OWN_HEVC_SPS << 4 | plain[2] & 0xF]) + plain[3:]
-            plain = _replaced(plain, self._place_in_sps(plain), 1, code)
+            bare = bare[:2] + bytes([_OWN_HEVC_SPS << 4 | bare[2] & 0xF]) + bare[3:]
+            bare = _replaced(bare, self._place_in_sps(bare), 1, code)
         elif kind == _HEVC_PPS:
-            plain = _replaced(plain, 16, 2, code + code)
+            bare = _replaced(bare, 16, 2, code + code)
         elif kind in _HEVC_SLICES:
-            plain = _replaced(plain[:3], 18 if kind in _HEVC_IRAP else 17, 1, code) + plain[3:]
-        return _escaped(plain)
+            bare = _replaced(bare[:3], 18 if kind in _HEVC_IRAP else 17, 1, code) + bare[3:]
+        return escaped(bare)
 
     def listed(self, extradata: bytes) -> Iterator[bytes]:
         for _, units in self._arrays(extradata):
@@ -294,7 +264,8 @@ class _Hevc:
         return made
 
 
-_SYNTAX: Mapping[str, _Avc | _Hevc] = {"h264": _Avc(), "hevc": _Hevc()}
+AVC = _Avc()
+_SYNTAX: Mapping[str, _Avc | _Hevc] = {"h264": AVC, "hevc": _Hevc()}
 _BEGIN_ANEW = ("vp9", "av1")  # keyframes say all that decoders must know (of AV1: `random_access`), and drop what was before
 CODECS = (*_SYNTAX, *_BEGIN_ANEW)
 """The codecs of which packets can be spliced, as libav names them."""

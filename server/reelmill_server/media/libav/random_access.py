@@ -8,6 +8,8 @@ import re
 from collections.abc import Callable, Iterator, Mapping
 from typing import Any
 
+from reelmill_server.media.libav.avc_headers import recovers
+from reelmill_server.media.libav.nal_units import length_bytes
 from reelmill_server.media.libav.types import AnyPacket
 
 _START_CODE = re.compile(rb"\x00\x00\x01")
@@ -25,8 +27,16 @@ def starts_decoding(packet: AnyPacket, codec: str) -> bool:
     if kind_of is None:
         return True
     data, extradata = bytes(memoryview(packet)[:_PLACE_BYTES]), bytes(packet.stream.codec_context.extradata or b"")
-    kinds = (kind_of(data[place]) for place in _units(data, _length_bytes(codec, extradata)) if place < len(data))
+    kinds = (kind_of(data[place]) for place in _units(data, length_bytes(codec, extradata)) if place < len(data))
     return next((kind in alone for kind in kinds if kind in slices), False)
+
+
+def recovers_at(packet: AnyPacket, codec: str) -> bool:
+    """Return whether the keyframe in `packet` is a recovery point of H.264, before which nothing is needed by what is shown
+    after it.
+    """
+    extradata = bytes(packet.stream.codec_context.extradata or b"")
+    return codec == "h264" and recovers(bytes(packet), length_bytes(codec, extradata))
 
 
 _RULES: Mapping[str, tuple[Callable[[int], int], Any, Any]] = {
@@ -47,18 +57,12 @@ def _has_sequence_header(data: bytes) -> bool:
     return False
 
 
-def _length_bytes(codec: str, extradata: bytes) -> int:
-    """Return how many bytes of length precede each NAL unit, as avcC and hvcC say; 0: units have start codes."""
-    place = {"h264": 4, "hevc": 21}[codec]
-    return (extradata[place] & 3) + 1 if extradata[:1] == b"\1" and len(extradata) > place else 0
-
-
-def _units(data: bytes, length_bytes: int) -> Iterator[int]:
+def _units(data: bytes, length: int) -> Iterator[int]:
     """Yield where NAL units begin."""
-    if not length_bytes:
+    if not length:
         yield from (found.end() for found in _START_CODE.finditer(data))
         return
     place = 0
-    while place + length_bytes < len(data):
-        yield place + length_bytes
-        place += length_bytes + int.from_bytes(data[place : place + length_bytes])
+    while place + length < len(data):
+        yield place + length
+        place += length + int.from_bytes(data[place : place + length])

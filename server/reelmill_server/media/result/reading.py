@@ -221,11 +221,11 @@ def _times(stream: Any, packets: Sequence[AnyPacket], copied: bool, shown: dict[
     frames, refused, times = _decoded(stream.codec_context, packets, shown)
     # Leading frames refer to the GOP before.
     begin = packets[0].pts or 0
-    pictures = sum((packet.pts or 0) >= begin for packet in packets) if stream.type == "video" else 1
+    pictures = sum((packet.pts or 0) >= begin for packet in packets) if stream.type == "video" else len(packets)
     # What the container has decoders skip gives no frames, which is no fault: audio, and frames that an edit list hides.
     taken = len(packets) - refused
     good = frames + sum(packet.is_discard for packet in packets) if stream.type == "video" else taken
-    return None if ((min(good, taken) < len(packets) * _GOOD_SHARE) if copied else (refused or frames < pictures)) else times
+    return None if ((min(good, taken) < pictures * _GOOD_SHARE) if copied else (refused or frames < pictures)) else times
 
 
 def _decoded(context: Any, packets: Sequence[AnyPacket], shown: dict[int, bytes] | None = None) -> tuple[int, int, list[int]]:

@@ -11,6 +11,7 @@ from av.codec.context import Flags
 from av.video.frame import PictureType
 
 from reelmill_server.errors import InvalidMedia, ReelmillError
+from reelmill_server.media.libav.avc_bridge import OPTIONS, bridge
 from reelmill_server.media.libav.encoder import configure_video, failure_of_encoder
 from reelmill_server.media.libav.errors import LIBAV_ERRORS, check_memory
 from reelmill_server.media.libav.log import captured_log, error_text
@@ -19,6 +20,7 @@ from reelmill_server.media.libav.parameter_sets import Splice, spare_number, spl
 from reelmill_server.media.libav.timestamps import exact
 from reelmill_server.media.libav.types import AnyPacket
 from reelmill_server.model.plan import StreamPlan
+from reelmill_server.model.smart_cut import CutEdges
 
 _NUMBERED = {"libx264": "x264-params"}  # takes the number of its parameter sets as `sps-id` among these
 
@@ -34,12 +36,22 @@ class EdgeCodec:
         assert plan.smart_cut is not None
         self._plan, self._cut, self._origin = plan, plan.smart_cut, origin
         self._extradata = bytes(origin.codec_context.extradata or b"")
-        options = dict(self._cut.options)
+        options, continues = dict(self._cut.options), self._cut.continues
         if name := _NUMBERED.get(self._cut.encoder):
             own = f"sps-id={spare_number(plan.codec, self._extradata)}"
+            if continues:
+                own += f":{OPTIONS}"
             options[name] = ":".join(filter(None, (options.get(name, ""), own)))
         self._options = options
-        self.splice: Splice = splice(plan.codec, self._extradata, bytes(self.encoder().extradata or b""))
+        described = bytes(self.encoder().extradata or b"")
+        self._described = described
+        self.splice: Splice = self.splice_of(self._cut.parts[0])
+
+    def splice_of(self, edges: CutEdges) -> Splice:
+        """Return the splice of a part, of which only how it leads into a recovery point is its own."""
+        if self._cut.continues:
+            return bridge(self._extradata, self._described, edges.held)
+        return splice(self._plan.codec, self._extradata, self._described)
 
     def encoder(self, base: Fraction | None = None) -> Any:
         """Return an opened encoder whose parameter sets lie beside its packets, in ticks of `base`; None: those of the plan."""
@@ -81,11 +93,11 @@ class Edge:
     Each takes the decode timestamp of one of the source's packets: those are in order, and none is later than its frame.
     """
 
-    def __init__(self, codec: EdgeCodec, wanted: Callable[[Fraction], bool], opening: bool) -> None:
-        """`opening`: packets of the source follow the edge, so that it takes the last of the free decode timestamps; else they
-        lie before it, and it takes the first.
+    def __init__(self, codec: EdgeCodec, edges: CutEdges, wanted: Callable[[Fraction], bool], opening: bool) -> None:
+        """`edges`: those of its part. `opening`: packets of the source follow the edge, so that it takes the last of the free
+        decode timestamps; else they lie before it, and it takes the first.
         """
-        self._codec, self._wanted, self._opening = codec, wanted, opening
+        self._codec, self._edges, self._wanted, self._opening = codec, edges, wanted, opening
         self._decoder = codec.decoder()
         self._encoder: Any = None  # opened with the first packet, in its ticks
         self._base = Fraction(1)
@@ -105,15 +117,17 @@ class Edge:
             self._durations[packet.pts] = packet.duration or 0
         self._decode(twin(packet))
 
-    def finish(self) -> Sequence[AnyPacket]:
-        """Return the packets of the edge."""
+    def finish(self, key: AnyPacket | None = None) -> Sequence[AnyPacket]:
+        """Return the packets of the edge; `key`: the keyframe of the source that follows them."""
         if self._encoder is not None:  # it was given packets
             self._decode(None)
             self._encode(None)
-        for packet, decoded in zip(self._made, self._decode_timestamps(), strict=True):
-            assert packet.pts is not None  # those of its frame
-            packet.dts = min(decoded, packet.pts)
-        return self._made
+        encoded = [(bytes(packet), not number) for number, packet in enumerate(self._made)]
+        written = self._codec.splice_of(self._edges).packets(encoded, None if key is None else bytes(key))
+        return [
+            self._packet(packet, data, decoded)
+            for packet, data, decoded in zip(self._made, written, self._decode_timestamps(), strict=True)
+        ]
 
     def _decode_timestamps(self) -> list[int]:
         count = len(self._made)
@@ -137,17 +151,20 @@ class Edge:
     def _encode(self, frame: VideoFrame | None) -> None:
         if frame is not None:
             self._codec.check(frame)
-            frame.pict_type = PictureType.NONE if self._frames else PictureType.I
+            intra = 3 if self._edges.continues and self._opening else 1  # as a recovery point needs it
+            frame.pict_type = PictureType.I if self._frames < intra else PictureType.NONE
             frame.time_base = self._base
             self._frames += 1
         try:
             packets = self._encoder.encode(frame)
         except LIBAV_ERRORS as error:
             raise self._codec.failure(error, "failed while encoding") from error
-        self._made += [self._packet(packet) for packet in packets]
+        self._made += packets
 
-    def _packet(self, encoded: AnyPacket) -> AnyPacket:
-        made = AnyPacket(self._codec.splice.packet(bytes(encoded), encoded.is_keyframe))
-        made.pts, made.time_base, made.is_keyframe = encoded.pts, self._base, encoded.is_keyframe
+    def _packet(self, encoded: AnyPacket, data: bytes, decoded: int) -> AnyPacket:
+        made = AnyPacket(data)
+        assert encoded.pts is not None  # those of its frame
+        made.pts, made.dts = encoded.pts, min(decoded, encoded.pts)
+        made.time_base, made.is_keyframe = self._base, encoded is self._made[0]
         made.duration = self._durations.get(encoded.pts or 0, 0)
         return made

@@ -52,7 +52,9 @@ class SmartCutTrack(CopyTrack):
         place = next(place for place, own in enumerate(self.plan.parts) if own.input == part.number)
         self._edges, self._seam = self.plan.smart_cut.parts[place], self.frames > 0
         if self._codec is not None and self._edges.start_frames:
-            self._opening = Edge(self._codec, lambda time: not span.before(time) and self._is_early(time), opening=True)
+            self._opening = Edge(
+                self._codec, self._edges, lambda time: not span.before(time) and self._is_early(time), opening=True
+            )
 
     def feed(self, part: Part, stream: int, item: AnyPacket) -> Iterator[AnyPacket]:
         base = part.bases.of(item, stream)
@@ -77,6 +79,8 @@ class SmartCutTrack(CopyTrack):
 
     def feed_all(self, part: Part, run: Run) -> Sequence[Sequence[AnyPacket]]:
         if self._opening is None and self._closing is None and not self._seam and run.timed and not self._is_edge(run):
+            if self._rewrites:
+                run.packets = [*map(self._rewritten, run.packets)]
             return super().feed_all(part, run)
         return Track.feed_all(self, part, run)
 
@@ -104,12 +108,11 @@ class SmartCutTrack(CopyTrack):
 
     def _opened(self, part: Part, stream: int) -> Iterator[AnyPacket]:
         """Encode what is shown before the packets that are copied, of which the first has waited for it."""
-        if self._opening is None or self._codec is None:
+        if self._opening is None:
             return
-        encoded, key = [*self._opening.finish()], self._key
+        key = self._key
+        encoded = self._opening.finish(key)
         self._opening = self._key = None
-        if key is not None and encoded and (end := self._codec.splice.end_before(bytes(key))):
-            encoded[-1] = twin(encoded[-1], AnyPacket(bytes(encoded[-1]) + end))
         yield from self._encoded(part, stream, encoded)
         if key is not None:
             yield from self._copied(part, stream, key)
@@ -124,13 +127,26 @@ class SmartCutTrack(CopyTrack):
         base: Any = part.bases.of(packet, stream)
         if self._seam and packet.is_keyframe:
             packet, self._seam = self._begun_anew(packet), False
+        if self._rewrites:
+            packet = self._rewritten(packet)
         begins = packet.is_keyframe and _us((packet.pts or 0) * exact(base)) == self._edges.decode_from_us
         if begins and self._codec is not None and self._edges.end_frames:
             span = self._span
-            self._closing = Edge(self._codec, lambda time: self._is_late(time) and not span.after(time), opening=False)
+            self._closing = Edge(
+                self._codec, self._edges, lambda time: self._is_late(time) and not span.after(time), opening=False
+            )
         if self._closing is not None:
             self._closing.feed(packet, base, free=False)
         yield from super().feed(part, stream, packet)
+
+    @property
+    def _rewrites(self) -> bool:
+        return self._codec is not None and self.plan.smart_cut is not None and self.plan.smart_cut.continues
+
+    def _rewritten(self, packet: AnyPacket) -> AnyPacket:
+        """Return a copied packet as it must be beside encoded ones: other parameter sets may be in a keyframe."""
+        changed = self._codec.splice.copied(bytes(packet)) if self._codec and packet.is_keyframe else b""
+        return twin(packet, AnyPacket(changed)) if changed else packet
 
     def _begun_anew(self, key: AnyPacket) -> AnyPacket:
         """Return a keyframe that follows another part, so that decoders take it for a beginning."""

@@ -4,7 +4,7 @@ import random
 
 import pytest
 
-from reelmill_server.media.libav.parameter_sets import Unspliceable, spare_number, splice
+from reelmill_server.media.libav.parameter_sets import Unspliceable, broken_link, spare_number, splice
 
 AVC_SPS = bytes.fromhex("6764000aacd9431e")
 AVC_PPS = bytes.fromhex("68ebe3cb22c0")
@@ -54,10 +54,12 @@ def test_packets_have_lengths_or_start_codes_as_the_stream() -> None:
     """With start codes, the sets go into the keyframes."""
     slices = CODE + b"\x65\x88\x84" + b"\0\0\1" + b"\x41\x9a"
     note = CODE + b"\x06\x05\x01\xff\x80"
-    assert splice("h264", AVC, own_avc(9)).packet(note + slices, True) == b"\0\0\0\3\x65\x88\x84\0\0\0\2\x41\x9a"
+    (made,) = splice("h264", AVC, own_avc(9)).packets([(note + slices, True)], None)
+    assert made == b"\0\0\0\3\x65\x88\x84\0\0\0\2\x41\x9a"
     plain = splice("h264", CODE + AVC_SPS + CODE + AVC_PPS, own_avc(9))
-    assert plain.packet(slices, True) == b"".join(CODE + unit for unit in (*plain.sets, b"\x65\x88\x84", b"\x41\x9a"))
-    assert plain.packet(slices, False) == CODE + b"\x65\x88\x84" + CODE + b"\x41\x9a"
+    key, other = plain.packets([(slices, True), (slices, False)], None)
+    assert key == b"".join(CODE + unit for unit in (*plain.sets, b"\x65\x88\x84", b"\x41\x9a"))
+    assert other == CODE + b"\x65\x88\x84" + CODE + b"\x41\x9a"
 
 
 def test_hevc_is_renumbered_by_whole_bytes() -> None:
@@ -70,7 +72,7 @@ def test_hevc_is_renumbered_by_whole_bytes() -> None:
     assert made.extradata[22] == 3 and all(unit in made.extradata for unit in (*HEVC_SETS, *made.sets))
     data = random.Random(1).randbytes(40).replace(b"\0", b"\1")
     key, other = b"\x26\x01\xaf" + data, b"\x02\x01\xd0" + data
-    packet = made.packet(CODE + key + CODE + other, False)
+    (packet,) = made.packets([(CODE + key + CODE + other, False)], None)
     assert packet.count(data) == 2 and len(packet) == len(key) + len(other) + 2 + 8
 
 
@@ -78,8 +80,16 @@ def test_an_open_keyframe_begins_anew() -> None:
     """An end of sequence stands before a CRA frame, and before no other."""
     made = splice("hevc", HVCC, HEVC)
     cra, idr = (len(unit).to_bytes(4) + unit for unit in (b"\x2a\x01\xaf\x11", b"\x26\x01\xaf\x11"))
-    assert made.end_before(cra) == b"\0\0\0\2\x48\x01" and made.end_before(idr) == b""
-    assert splice("h264", AVC, own_avc(9)).end_before(b"\0\0\0\2\x65\x88") == b""
+    slices = [(CODE + b"\x02\x01\xd0\x11", False)] * 2
+    ended, plain = made.packets(slices, cra), made.packets(slices, idr)
+    assert ended == [plain[0], plain[1] + b"\0\0\0\2\x48\x01"]
+
+
+def test_a_keyframe_behind_another_part_is_a_broken_link() -> None:
+    """A CRA frame becomes a BLA one, and nothing else is changed."""
+    cra, idr = (len(unit).to_bytes(4) + unit for unit in (b"\x2a\x01\xaf\x11", b"\x26\x01\xaf\x11"))
+    assert broken_link("hevc", HVCC, cra) == b"\0\0\0\4\x20\x01\xaf\x11"
+    assert broken_link("hevc", HVCC, idr) == b"" == broken_link("h264", AVC, cra) == broken_link("vp9", b"", cra)
 
 
 @pytest.mark.parametrize("extradata", [b"", b"\1", AVC[:9], b"\1" * 30])
