@@ -2,15 +2,17 @@
 
 import asyncio
 from collections.abc import Callable
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 
 import pytest
+from sqlalchemy.dialects import sqlite
 
-from reelmill_server.errors import QuotaExceeded
+from reelmill_server.errors import QuotaExceeded, ResourceNotFound
 from reelmill_server.model.project import Quotas
 from reelmill_server.model.task import Outcome, TaskRecord, TaskStatus
 from reelmill_server.tasks.database import Database
-from reelmill_server.tasks.projects import ProjectPatch, ProjectStore
+from reelmill_server.tasks.projects import FOR_NEW_TASK, ProjectPatch, ProjectStore
 from reelmill_server.tasks.store import TaskStore
 
 MakeRecord = Callable[..., TaskRecord]
@@ -42,6 +44,27 @@ async def test_more_than_may_be_at_work_wait_and_more_than_may_wait_are_refused(
     assert await store.counts_by_project() == {"demo": (2, 3)}
     await finish(store, 0)
     assert await store.counts_by_project() == {"demo": (1, 3)}
+
+
+async def test_a_new_task_is_told_what_its_project_has_to_do(
+    database: Database, projects: ProjectStore, make_record: MakeRecord
+) -> None:
+    """The priorities of unfinished tasks, of those that wait for the quota, too; found in an index, however many there are."""
+    store = limited(database, 2, 9)
+    for number, priority in enumerate((1, 3, 5, 3)):
+        await store.insert(replace(make_record(number), priority=priority))
+    project, priorities = await projects.for_new_task("demo")
+    assert project.project_name == "demo" and list(priorities) == [1, 3, 5]
+    await finish(store, 0)
+    assert list((await projects.for_new_task("demo"))[1]) == [3, 5]
+    with pytest.raises(ResourceNotFound):
+        await projects.for_new_task("none")
+    if database.is_sqlite:  # PostgreSQL plans by what is in the tables
+        text = FOR_NEW_TASK.params(name="demo").compile(dialect=sqlite.dialect(), compile_kwargs={"literal_binds": True})
+        async with database.read() as connection:
+            plan = [str(row[-1]) for row in await connection.exec_driver_sql(f"EXPLAIN QUERY PLAN {text}")]
+        assert len([step for step in plan if "admitted=? AND priority=?" in step]) == 5
+        assert not [step for step in plan if "SCAN" in step]
 
 
 async def test_the_same_request_is_not_refused(database: Database, projects: ProjectStore, make_record: MakeRecord) -> None:

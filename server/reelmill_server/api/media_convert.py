@@ -141,7 +141,7 @@ class MediaConvertService:
         validate.check_required(request, "request")
         response = pb.PlanMediaConvertTaskResponse(request_id=request_id())
         try:
-            project = await self._submissions.check(request.request)
+            project, _ = await self._submissions.check(request.request)
             work = requests.conversion(request.request, "plan", datetime.now(UTC), project.service_role)
             inspected = await self._engine.inspect(Inspection("plan", work))
         except (ServiceUnavailable, InternalError):

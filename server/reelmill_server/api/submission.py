@@ -31,7 +31,7 @@ from reelmill_server.telemetry.metrics import Metrics
 _BASE62 = string.digits + string.ascii_letters
 _DEFAULT_PRIORITY = 3
 # Each takes some ms in many steps: with a whole burst at once, every other call would wait for all of them at each step.
-_CREATED_AT_ONCE = 8
+_CREATED_AT_ONCE = 4
 _DEFAULT_QUOTAS = Quotas(fairness_weight=1.0)
 _NO_PROJECT = Project("", datetime.fromtimestamp(0, UTC), datetime.fromtimestamp(0, UTC))
 
@@ -78,8 +78,7 @@ class Submissions:
         QuotaExceeded, and what is wrong with this one.
         """
         async with self._creating:
-            project = await self.check(request)
-            record = self._record(request, project, await self._tasks.priorities(request.project_name), retry_of)
+            record = self._record(request, *await self.check(request), retry_of)
             recipients = [recipient for _, recipient in notification_requests.recipients(request.notification)]
             try:
                 stored, created = await self._tasks.insert(record, recipients)
@@ -113,17 +112,21 @@ class Submissions:
         """Start the workflow of a task that has just been admitted, like that of a new one."""
         await self.try_start(record, time.time_ns() // 1000)
 
-    async def check(self, request: pb.CreateMediaConvertTaskRequest) -> Project:
-        """Validate a conversion request and return its project; raises the errors of `validate.check_create`."""
+    async def check(self, request: pb.CreateMediaConvertTaskRequest) -> tuple[Project, Collection[int]]:
+        """Validate a conversion request; return its project, without tags, and the priorities of its unfinished tasks.
+
+        Raises the errors of `validate.check_create`.
+        """
         missing: ResourceNotFound | None = None
-        project = _NO_PROJECT
+        project: Project = _NO_PROJECT
+        priorities: Collection[int] = ()
         try:
             if request.project_name:
-                project = await self._projects.get(request.project_name)
+                project, priorities = await self._projects.for_new_task(request.project_name)
         except ResourceNotFound as error:
             missing = error
         validate.check_create(request, self._storage, missing, project.service_role, self._channels)
-        return project
+        return project, priorities
 
     def _record(
         self, request: pb.CreateMediaConvertTaskRequest, project: Project, priorities: Collection[int], retry_of: str

@@ -21,15 +21,14 @@ class Reserved:
     def check_path(self, path: Path, uri: str) -> None:
         """Raise AccessDenied if `path` is reserved. Links on the way to it must be resolved; it may be a link itself."""
         try:
-            real = Path(os.path.realpath(path))
+            real = Path(os.path.realpath(path)) if os.path.islink(path) else path
         except OSError as error:  # a link that is none any more
             raise AccessDenied(f"{uri} changed while it was checked") from error
         ancestry = {path, *path.parents, real, *real.parents}
         identities = {identity_of(ancestor) for ancestor in ancestry} - {None}
-        names = {_folded(ancestor) for ancestor in ancestry}
         for reserved in self._paths:
             identity = identity_of(reserved)
-            if identity in identities if identity else _folded(Path(os.path.realpath(reserved))) in names:
+            if identity in identities if identity else _is_among(reserved, ancestry):
                 raise _refusal(uri)
 
     def check_identity(self, identity: tuple[int, int], uri: str) -> None:
@@ -50,15 +49,15 @@ NOTHING_RESERVED = Reserved()
 def identity_of(path: Path) -> tuple[int, int] | None:
     """Return the identity of a file or folder on this machine, independent of its name, or None if it does not exist."""
     try:
-        status = path.stat()
+        status = os.stat(path)
     except OSError:
         return None
     return status.st_dev, status.st_ino
 
 
-def _folded(path: Path) -> str:
-    """Return a name for comparing paths that do not exist yet; some file systems ignore case."""
-    return str(path).casefold()
+def _is_among(missing: Path, paths: Iterable[Path]) -> bool:
+    """Return whether a path that does not exist yet is one of these; some file systems ignore case."""
+    return os.path.realpath(missing).casefold() in {str(path).casefold() for path in paths}
 
 
 def _refusal(uri: str) -> AccessDenied:

@@ -9,7 +9,7 @@ from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from sqlalchemy import ColumnElement, ScalarSelect, select, tuple_, update
+from sqlalchemy import ColumnElement, ScalarSelect, Update, literal, select, tuple_, update
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from reelmill_server.model.task import TaskQuery, TaskRecord, TaskStatus
@@ -39,10 +39,14 @@ async def next_change(connection: AsyncConnection, project_name: str | ScalarSel
 
     `more_bytes` are added to those of its records.
     """
-    statement = update(projects).where(projects.c.project_name == project_name)
+    statement = counted(projects.c.project_name == project_name, literal(more_bytes)).returning(projects.c.change_count)
+    return (await connection.execute(statement)).scalar_one_or_none() or 0
+
+
+def counted(project: ColumnElement[bool], more_bytes: ColumnElement[int]) -> Update:
+    """Return the statement that counts a change of a project, and `more_bytes`, and locks its row."""
     values = {"change_count": projects.c.change_count + 1, "record_bytes": projects.c.record_bytes + more_bytes}
-    counted = statement.values(values).returning(projects.c.change_count)
-    return (await connection.execute(counted)).scalar_one_or_none() or 0
+    return update(projects).where(project).values(values)
 
 
 class ChangeStore:

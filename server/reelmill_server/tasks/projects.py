@@ -1,12 +1,12 @@
 """Project records."""
 
 import json
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import Any
 
-from sqlalchemy import ColumnElement, Select, and_, delete, false, func, insert, or_, select, update
+from sqlalchemy import ColumnElement, Select, and_, bindparam, delete, exists, false, func, insert, or_, select, update
 from sqlalchemy.exc import IntegrityError
 from sqlalchemy.ext.asyncio import AsyncConnection
 
@@ -19,6 +19,17 @@ from reelmill_server.tasks.tables import IS_RUNNING, project_tags, projects, tas
 
 _LAST_CHARACTER = chr(0x10FFFF)
 _EVERY = "*"
+_PRIORITIES = range(1, 6)
+
+
+def _has_unfinished(priority: int) -> ColumnElement[bool]:
+    """Look for an unfinished task of a priority: some steps in an index, however many there are."""
+    its = (tasks.c.project_name == projects.c.project_name, IS_RUNNING, tasks.c.admitted.in_((True, False)))
+    return exists().where(*its, tasks.c.priority == priority).label(f"has_{priority}")
+
+
+FOR_NEW_TASK = select(projects, *map(_has_unfinished, _PRIORITIES)).where(projects.c.project_name == bindparam("name"))
+"""What a new task has to know of the project `name`; made once, as each asks for it."""
 
 
 def no_such_project(project_name: str) -> ResourceNotFound:
@@ -70,6 +81,14 @@ class ProjectStore:
         """Return a project. Raises ResourceNotFound."""
         async with self._database.read() as connection:
             return await self._read(connection, project_name)
+
+    async def for_new_task(self, project_name: str) -> tuple[Project, Collection[int]]:
+        """Return a project, without its tags, and the priorities of its unfinished tasks. Raises ResourceNotFound."""
+        async with self._database.read() as connection:
+            row = (await connection.execute(FOR_NEW_TASK, {"name": project_name})).mappings().one_or_none()
+        if row is None:
+            raise no_such_project(project_name)
+        return project_record(row, {}), [priority for priority in _PRIORITIES if row[f"has_{priority}"]]
 
     async def update(self, project_name: str, patch: ProjectPatch) -> Project:
         """Change what the patch names. Raises ResourceNotFound."""

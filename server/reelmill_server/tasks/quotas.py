@@ -4,46 +4,60 @@ from collections.abc import Sequence
 from dataclasses import replace
 from datetime import UTC, datetime
 
-from sqlalchemy import func, select, update
+from sqlalchemy import bindparam, func, select, update
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from reelmill_server.errors import QuotaExceeded, Violation
 from reelmill_server.model.project import Quotas
 from reelmill_server.model.task import TaskRecord
-from reelmill_server.tasks.changes import next_change
+from reelmill_server.tasks.changes import counted, next_change
 from reelmill_server.tasks.rows import task_record, to_microseconds
 from reelmill_server.tasks.tables import IS_RUNNING, projects, tasks
 
 _MOST_SURPLUS = 1.1  # what is beyond the limit is deleted soon, unless it ended lately
+_QUOTAS = (projects.c.engine_concurrency, projects.c.max_queued_tasks, projects.c.fairness_weight)
+# Made once: each new task needs both.
+_COUNT = counted(projects.c.project_name == bindparam("name"), bindparam("size")).returning(
+    *_QUOTAS, projects.c.record_bytes, projects.c.change_count
+)
+_UNFINISHED = (
+    select(tasks.c.admitted, func.count())
+    .where(tasks.c.project_name == bindparam("name"), IS_RUNNING)
+    .group_by(tasks.c.admitted)
+)
 
 
-async def with_admission(connection: AsyncConnection, record: TaskRecord, defaults: Quotas, most_bytes: int = 0) -> TaskRecord:
-    """Return a new task as admitted or waiting. Raises QuotaExceeded if no more may wait, or if the project's records have a
-    tenth more than `most_bytes` (0: any number).
+async def admission(
+    connection: AsyncConnection, project_name: str, size: int, defaults: Quotas, most_bytes: int = 0
+) -> tuple[bool, int]:
+    """Count a new task of `size` bytes; return whether it is admitted or waits, and the number of this change.
 
-    The row of its project stays locked until the transaction ends, so that two replicas never admit too many.
+    Raises QuotaExceeded if no more may wait, or if the project's records have a tenth more than `most_bytes` (0: any number).
+    The row of the project stays locked until the transaction ends, so that two replicas never admit too many. A project that
+    does not exist admits all, as its tasks cannot be inserted.
     """
-    quotas, stored_bytes = await _locked_quotas(connection, record.project_name, defaults)
+    row = (await connection.execute(_COUNT, {"name": project_name, "size": size})).one_or_none()
+    if row is None:
+        return True, 0
+    quotas, stored_bytes = Quotas(*row[:3]).over(defaults), row.record_bytes - size
     if most_bytes and stored_bytes > most_bytes * _MOST_SURPLUS:
         kept = f"may have records of at most {most_bytes} bytes; ended tasks are kept for an hour"
-        raise QuotaExceeded(violations=[Violation(f"project/{record.project_name}", kept)])
+        raise QuotaExceeded(violations=[Violation(f"project/{project_name}", kept)])
     if not quotas.engine_concurrency and not quotas.max_queued_tasks:
-        return record
-    running, waiting = await unfinished(connection, record.project_name)
-    admitted = not quotas.engine_concurrency or (running < quotas.engine_concurrency and not waiting)
+        return True, row.change_count
+    running, waiting = await unfinished(connection, project_name)
     limit = quotas.engine_concurrency + quotas.max_queued_tasks
     if quotas.max_queued_tasks and running + waiting >= limit:
-        raise QuotaExceeded(
-            violations=[Violation(f"project/{record.project_name}", f"may have at most {limit} unfinished tasks")]
-        )
-    return replace(record, admitted=admitted)
+        raise QuotaExceeded(violations=[Violation(f"project/{project_name}", f"may have at most {limit} unfinished tasks")])
+    admitted = not quotas.engine_concurrency or (running < quotas.engine_concurrency and not waiting)
+    return admitted, row.change_count
 
 
 async def admit(connection: AsyncConnection, project_name: str, defaults: Quotas, most: int) -> Sequence[TaskRecord]:
     """Admit as many waiting tasks of a project as its quota allows, `most` of them, and return them: by priority, then first
     come, first served.
     """
-    quotas, _ = await _locked_quotas(connection, project_name, defaults)
+    quotas = await _locked_quotas(connection, project_name, defaults)
     running, waiting = await unfinished(connection, project_name)
     free = min(most, quotas.engine_concurrency - running) if quotas.engine_concurrency else most
     if free <= 0 or not waiting:
@@ -65,22 +79,13 @@ async def admit(connection: AsyncConnection, project_name: str, defaults: Quotas
 
 async def unfinished(connection: AsyncConnection, project_name: str) -> tuple[int, int]:
     """Return how many unfinished tasks of a project are admitted, and how many are waiting."""
-    query = (
-        select(tasks.c.admitted, func.count())
-        .where(tasks.c.project_name == project_name, IS_RUNNING)
-        .group_by(tasks.c.admitted)
-    )
-    counts = {bool(admitted): int(count) for admitted, count in await connection.execute(query)}
+    found = await connection.execute(_UNFINISHED, {"name": project_name})
+    counts = {bool(admitted): int(count) for admitted, count in found}
     return counts.get(True, 0), counts.get(False, 0)
 
 
-async def _locked_quotas(connection: AsyncConnection, project_name: str, defaults: Quotas) -> tuple[Quotas, int]:
-    """Lock the row of a project against concurrent admission; return its quotas and the bytes of its records, none for a
-    project that does not exist.
-    """
-    columns = (projects.c.engine_concurrency, projects.c.max_queued_tasks, projects.c.fairness_weight, projects.c.record_bytes)
-    query = select(*columns)
-    row = (
-        await connection.execute(query.where(projects.c.project_name == project_name).with_for_update(key_share=True))
-    ).one_or_none()
-    return (Quotas(*row[:3]).over(defaults), int(row[3])) if row else (Quotas(), 0)
+async def _locked_quotas(connection: AsyncConnection, project_name: str, defaults: Quotas) -> Quotas:
+    """Lock the row of a project against concurrent admission; return its quotas, none for a project that does not exist."""
+    query = select(*_QUOTAS).where(projects.c.project_name == project_name).with_for_update(key_share=True)
+    row = (await connection.execute(query)).one_or_none()
+    return Quotas(*row).over(defaults) if row else Quotas()

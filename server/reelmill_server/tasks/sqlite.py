@@ -22,6 +22,7 @@ class Connection(aiosqlite.Connection):
         super().__init__(partial(sqlite3.connect, database, **options), iter_chunk_size=64)
         self._thread.daemon = True
         self._begin = ""
+        self._only_reads = False
 
     def cursor(self) -> "Cursor":  # type: ignore[override]
         """Return a cursor."""
@@ -30,7 +31,7 @@ class Connection(aiosqlite.Connection):
     async def run(self, method: str, *arguments: Any) -> _Done:
         """Run a method of the driver's cursor; return the cursor and its rows, of BEGIN none."""
         if method == "execute" and arguments[0].startswith("BEGIN"):
-            self._begin = arguments[0]
+            self._begin, self._only_reads = arguments[0], arguments[0] == "BEGIN"
             return None, ()
         begin, self._begin = self._begin, ""
         execute = cast(Any, self._execute)
@@ -48,8 +49,11 @@ class Connection(aiosqlite.Connection):
         await self._end(super().commit)
 
     async def rollback(self) -> None:
-        """Roll back; what has only begun needs it not."""
-        await self._end(super().rollback)
+        """Roll back; what has only begun needs it not, and nobody waits for the end of what only read."""
+        if self._only_reads and not self._begin:
+            self._tx.put_nowait((None, self._conn.rollback))
+        else:
+            await self._end(super().rollback)
 
     async def _end(self, end: Any) -> None:
         if self._begin:

@@ -1,12 +1,13 @@
 """Task records."""
 
 from collections import defaultdict
-from collections.abc import AsyncIterator, Collection, Mapping, Sequence
+from collections.abc import AsyncIterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
+from functools import cache
 from typing import Any
 
-from sqlalchemy import ColumnElement, RowMapping, Select, delete, false, func, insert, select, true, tuple_, update
+from sqlalchemy import ColumnElement, RowMapping, Select, bindparam, delete, false, func, insert, select, true, tuple_, update
 from sqlalchemy.exc import IntegrityError
 from sqlalchemy.ext.asyncio import AsyncConnection
 
@@ -20,13 +21,13 @@ from reelmill_server.tasks.database import Database
 from reelmill_server.tasks.listing import is_first_page, page_of, page_query, searched
 from reelmill_server.tasks.notifications import insert_waiting, make_due
 from reelmill_server.tasks.projects import no_such_project
-from reelmill_server.tasks.quotas import admit, unfinished, with_admission
+from reelmill_server.tasks.quotas import admission, admit, unfinished
 from reelmill_server.tasks.rows import encode_outcome, record_bytes, shown_tasks, task_record, task_row, to_microseconds
 from reelmill_server.tasks.selector import tag_digest
 from reelmill_server.tasks.tables import IS_RUNNING, TO_START, projects, task_previews, task_progress, task_tags, tasks
 
 _INSERT_TRIES = 5
-_INSERT = insert(tasks)
+_INSERT, _INSERT_TAGS = insert(tasks), insert(task_tags)
 _BATCH = 500
 _STARTED_BATCH = 5_000  # of two columns
 _ROW_BYTES = 2000  # of a record without texts: columns and indexes
@@ -75,8 +76,7 @@ class TaskStore:
                 async with self._database.write() as connection:
                     earlier = await self._same_request(connection, record)
                     if earlier is None:
-                        record = await with_admission(connection, record, self._quotas, self._most_bytes)
-                        await _insert_task(connection, record)
+                        record = await self._insert_admitted(connection, record)
                         await insert_waiting(connection, record, recipients)
                     return earlier or record, earlier is None
             except IntegrityError:
@@ -184,12 +184,6 @@ class TaskStore:
         async with self._database.read() as connection:
             return await unfinished(connection, project_name)
 
-    async def priorities(self, project_name: str) -> Collection[int]:
-        """Return the priorities of the unfinished tasks of a project."""
-        query = select(tasks.c.priority).where(tasks.c.project_name == project_name, IS_RUNNING).distinct()
-        async with self._database.read() as connection:
-            return {int(priority) for priority in (await connection.execute(query)).scalars()}
-
     async def admit(self, project_name: str, most: int) -> Sequence[TaskRecord]:
         """Admit waiting tasks of a project as far as its quotas allow, `most` of them, and return them."""
         if not await self._with_waiting_tasks(projects.c.project_name == project_name):
@@ -247,6 +241,19 @@ class TaskStore:
         deleted = await retention.expire(self._database, before)
         return deleted + (await retention.expire_surplus(self._database, self._most_bytes) if self._most_bytes else 0)
 
+    async def _insert_admitted(self, connection: AsyncConnection, record: TaskRecord) -> TaskRecord:
+        """Insert a new task, and return it as admitted or waiting."""
+        row = task_row(record)
+        size = _ROW_BYTES + record_bytes(row)
+        admitted, number = await admission(connection, record.project_name, size, self._quotas, self._most_bytes)
+        # Not by `values`, which would look at all columns for each task anew.
+        await connection.execute(_INSERT, row | {"admitted": admitted, "change_number": number, "record_bytes": size})
+        digests = {tag_digest(key, tag_text(value)) for key, value in record.tags.items()}
+        if digests:
+            rows = [{"task_id": record.task_id, "tag_digest": digest} for digest in sorted(digests)]
+            await connection.execute(_INSERT_TAGS, rows)
+        return replace(record, admitted=admitted)
+
     async def _same_request(self, connection: AsyncConnection, record: TaskRecord) -> TaskRecord | None:
         """Return the task that an earlier call with this request_id created. An expired task loses its request_id."""
         if not record.request_id:
@@ -284,18 +291,6 @@ class TaskStore:
             position = tuple(rows[-1][name] for name in names)
 
 
-async def _insert_task(connection: AsyncConnection, record: TaskRecord) -> None:
-    row = task_row(record)
-    size = _ROW_BYTES + record_bytes(row)
-    number = await next_change(connection, record.project_name, size)
-    # Not by `values`, which would look at all columns for each task anew.
-    await connection.execute(_INSERT, row | {"change_number": number, "record_bytes": size})
-    digests = {tag_digest(key, tag_text(value)) for key, value in record.tags.items()}
-    if digests:
-        rows = [{"task_id": record.task_id, "tag_digest": digest} for digest in sorted(digests)]
-        await connection.execute(insert(task_tags), rows)
-
-
 async def _next_change_of(connection: AsyncConnection, task_id: str, more_bytes: int = 0) -> int:
     """Return the number of a change of this task, while it runs. Its project is locked before it is, as everywhere."""
     of_task = select(tasks.c.project_name).where(tasks.c.task_id == task_id, IS_RUNNING)
@@ -305,11 +300,16 @@ async def _next_change_of(connection: AsyncConnection, task_id: str, more_bytes:
 async def _find(
     connection: AsyncConnection, task_id: str, request: bool = True, work: bool = True, project_name: str | None = None
 ) -> TaskRecord | None:
-    query = shown_tasks(request, work).where(tasks.c.task_id == task_id)
-    if project_name is not None:
-        query = query.where(tasks.c.project_name == project_name)
-    row = (await connection.execute(query)).mappings().one_or_none()
+    query = _one_task(request, work, project_name is not None)
+    row = (await connection.execute(query, {"id": task_id, "project": project_name})).mappings().one_or_none()
     return None if row is None else task_record(row)
+
+
+@cache
+def _one_task(request: bool, work: bool, of_project: bool) -> Select[Any]:
+    """Return the statement that finds a task by `id`, and by `project`: made once, which takes longer than to run it."""
+    query = shown_tasks(request, work).where(tasks.c.task_id == bindparam("id"))
+    return query.where(tasks.c.project_name == bindparam("project")) if of_project else query
 
 
 async def _require_project(connection: AsyncConnection, project_name: str) -> None:
