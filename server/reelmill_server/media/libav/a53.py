@@ -4,6 +4,7 @@ A tuple of `cc_data` has three bytes: flags (whether it is valid, and its kind),
 of CEA-608 for field 1 and 2, kinds 2 and 3 are CEA-708, where 3 begins a packet.
 """
 
+import re
 from collections.abc import Iterator
 
 from av import VideoFrame
@@ -22,6 +23,7 @@ DELETED = "sidedata=mode=delete:type=A53_CC"
 
 _BYTES, _VALID, _KIND, _PARITY = 3, 4, 3, 0x80
 _IDENTIFIER = b"GA94\x03"
+_IDENTIFIED = re.compile(re.escape(_IDENTIFIER))
 _COUNTRY = b"\xb5\x00\x31"  # before the identifier in SEI messages (ITU-T T.35), not in MPEG-2
 _REGISTERED = 4  # the type of SEI messages by ITU-T T.35
 _PLACE_BYTES = 1 << 17  # captions come before the slices of a frame, or of its fields
@@ -53,15 +55,13 @@ def in_frame(frame: VideoFrame, codec: str) -> bytes:
 
 def in_packet(packet: AnyPacket) -> bytes:
     """Return the `cc_data` of a packet of H.264, H.265 or MPEG-2, of all its fields, empty if it has none."""
-    data = bytes(memoryview(packet)[:_PLACE_BYTES])
-    found, place = b"", data.find(_IDENTIFIER)
-    while place >= 0:
-        rest = data[place + len(_IDENTIFIER) : place + len(_IDENTIFIER) + 2 * _BYTES * (MOST + 1)]
-        if data[place - len(_COUNTRY) : place] == _COUNTRY:
+    data, found = memoryview(packet)[:_PLACE_BYTES], b""
+    for match in _IDENTIFIED.finditer(data):  # in place: a copy of each packet costs as much as the search
+        rest = bytes(data[match.end() : match.end() + 2 * _BYTES * (MOST + 1)])
+        if data[match.start() - len(_COUNTRY) : match.start()] == _COUNTRY:
             rest = rest.replace(b"\0\0\3", b"\0\0")
         if rest:
             found += rest[2 : 2 + (rest[0] & MOST) * _BYTES]
-        place = data.find(_IDENTIFIER, place + 1)
     return found
 
 
