@@ -72,7 +72,7 @@ class Checksums:
         self._executor = ThreadPoolExecutor(1, "checksums")
         self._begun: dict[tuple[Path, ...], Future[tuple[int, str]]] = {}
         with suppress(RuntimeError):  # no thread can be started
-            for paths in map(_large_files, files):
+            for paths in map(written_files, files):
                 self._begun[paths] = self._executor.submit(checksum, paths)
 
     def of(self, paths: Sequence[Path]) -> tuple[int, str]:
@@ -82,7 +82,7 @@ class Checksums:
         return checksum(paths) if begun is None or begun.cancel() else begun.result()
 
 
-def _large_files(file: MediaFile) -> tuple[Path, ...]:
+def written_files(file: MediaFile) -> tuple[Path, ...]:
     """Return the written file, or all segments that its list names; none where they are cut later, or there is no list."""
     if file.plan.package is None:
         return (Path(file.path),)

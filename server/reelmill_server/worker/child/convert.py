@@ -19,7 +19,7 @@ from reelmill_server.media.libav.encoder import EncoderDown
 from reelmill_server.media.output.base import MediaFile, Stopped
 from reelmill_server.media.package.segments import closed_segments
 from reelmill_server.media.result.conditions import check_conditions
-from reelmill_server.media.result.files import Checksums, make_results
+from reelmill_server.media.result.files import Checksums, make_results, written_files
 from reelmill_server.media.result.images import image_results
 from reelmill_server.media.result.verify import Verified, verify
 from reelmill_server.media.track.joined import JoinedChunks
@@ -35,9 +35,11 @@ from reelmill_server.worker.child.context import REPORT_SECONDS, Attempt, every,
 from reelmill_server.worker.child.inspect import ProbedSources, identities, plan_for, split_for
 from reelmill_server.worker.child.previews import Previews
 from reelmill_server.worker.child.progress import ProgressMeter
+from reelmill_server.worker.child.writing_out import writing_out
 
 _MOST_WAITS = 8
 """Programs beside this one may take a session that was free a moment ago; at some time it is enough."""
+_LOCAL = "file:"  # other destinations have their own disks
 
 
 def convert(attempt: Attempt) -> messages.FromChild:
@@ -257,7 +259,8 @@ def _carry_out(attempt: Attempt, plan: Plan, meter: ProgressMeter, joined: Joine
         attempt.report(meter.report(TaskPhase.VERIFYING))
 
     moved()
-    with attempt.stage("verify"):
+    local = [path for file in produced if file.plan.uri.startswith(_LOCAL) for path in written_files(file)]
+    with attempt.stage("verify"), writing_out(local):
         verified, checksums = [], Checksums(produced)
         for file in produced:
             verified.append(_verified(file, moved))
