@@ -34,6 +34,7 @@ _PRELOADED = [
     "reelmill_server.worker.child.entry",
     "reelmill_server.worker.child.main",
     "reelmill_server.worker.handover",
+    "reelmill_server.worker.child.warm",
 ]
 _READY_SECONDS = 30.0
 _LEAVE_SECONDS = 0.1
