@@ -2,27 +2,25 @@
 
 import asyncio
 import time
-from collections.abc import AsyncGenerator, AsyncIterator, Mapping, Sequence
+from collections.abc import AsyncGenerator, AsyncIterator, Sequence
 from contextlib import aclosing, asynccontextmanager, suppress
-from dataclasses import replace
 
 import structlog
 
 from reelmill_server.errors import ReelmillError, ServiceUnavailable
-from reelmill_server.model.task import UNREPORTED, Progress, TaskPhase, TaskQuery, TaskRecord
+from reelmill_server.model.task import UNREPORTED, Progress, TaskQuery, TaskRecord
 from reelmill_server.tasks.changes import BATCH, ChangeStore
 from reelmill_server.tasks.follower import Entry, Follower, Reader, Snapshot
 from reelmill_server.tasks.progress import ProgressStore
 from reelmill_server.tasks.projects import no_such_project
+from reelmill_server.tasks.snapshots import Snapshots, heard
 from reelmill_server.tasks.store import TaskStore, no_such_task
 from reelmill_server.tasks.turns import Turns
 from reelmill_server.tasks.waits import Waits
 
-_LOADS = 4  # from the database at once; its other connections are for other calls
 _AHEAD = 15  # tasks that are loaded together with one, as most watchers will need them next
 _LISTED = 100
 _WAIT_POLLS = 10  # from one look at what watched tasks wait for to the next
-_SILENCE_SECONDS = 2.0  # an attempt reports its progress every second
 _LEAST_PAUSES = 0.1  # after a change of this replica
 _LOG = 200_000  # changes of all projects, about 40 MB
 _SHOWN_BYTES = 16 << 20
@@ -47,9 +45,9 @@ class Feeds:
         self._progress, self._waits, self._round = progress, waits, 0
         self._told_round = 0
         self._waits_at = 0.0
+        self._snapshots = Snapshots(changes, waits)
         self._turns = Turns(states_per_second)
         self._followers: dict[str, Follower] = {}
-        self._loads = asyncio.Semaphore(_LOADS)
         self._poll_now = asyncio.Event()
         self._loop: asyncio.Task[None] | None = None
         self._closed = False
@@ -72,7 +70,7 @@ class Feeds:
             return Snapshot(record)
         follower = self._followers.get(record.project_name)
         entry = follower.entries.get(record.task_id) if follower else None
-        if entry is not None and _heard(entry):
+        if entry is not None and heard(entry):
             return Snapshot(record, entry.progress)
         return Snapshot(record, await self._waits.progress_of(record))
 
@@ -106,7 +104,7 @@ class Feeds:
             last: Snapshot | None = None
             while True:
                 seq = entry.seq
-                snapshot = await self._snapshot_of(follower, task_id)
+                snapshot = await self._snapshots.of(follower, task_id)
                 if snapshot is None:
                     raise no_such_task(project_name, task_id)
                 if snapshot != last:
@@ -134,7 +132,7 @@ class Feeds:
                 await self._turns.take()
                 if entry.seq != seq:
                     continue  # it changed meanwhile, and comes again
-                latest = await self._snapshot_of(follower, task_id, reader.ahead(_AHEAD))
+                latest = await self._snapshots.of(follower, task_id, reader.ahead(_AHEAD))
                 if latest is not None and entry.seq == seq:
                     yield latest
 
@@ -142,12 +140,12 @@ class Feeds:
         """Yield the tasks that match a query now."""
         last = ""
         while True:
-            async with self._loads:
+            async with self._snapshots.loads:
                 page = await self._changes.matching(query, last, _LISTED)
             for at, task_id in enumerate(page):
                 await self._turns.take()
                 follower.raise_error()
-                snapshot = await self._snapshot_of(follower, task_id, page[at + 1 : at + 1 + _AHEAD])
+                snapshot = await self._snapshots.of(follower, task_id, page[at + 1 : at + 1 + _AHEAD])
                 if snapshot is not None and (not query.statuses or snapshot.record.status in query.statuses):
                     reader.told(task_id)
                     yield snapshot
@@ -242,42 +240,6 @@ class Feeds:
             return
         raise no_such_task(follower.project_name, task_id)
 
-    async def _snapshot_of(self, follower: Follower, task_id: str, ahead: Sequence[str] = ()) -> Snapshot | None:
-        """Return the state of a task, None if it is deleted; those `ahead` are loaded with it if it has to be."""
-        found = follower.shown.get(task_id)
-        if found is not None:
-            return found
-        loading = follower.loading.get(task_id)
-        if loading is None:
-            others = [other for other in ahead if other not in follower.loading and follower.shown.get(other) is None]
-            task_ids = [task_id, *dict.fromkeys(others)]
-            loading = asyncio.create_task(self._load(follower, task_ids))
-            follower.loading.update(dict.fromkeys(task_ids, loading))
-        return (await asyncio.shield(loading)).get(task_id)
-
-    async def _load(self, follower: Follower, task_ids: Sequence[str]) -> Mapping[str, Snapshot]:
-        try:
-            async with self._loads:
-                rows = await self._changes.shown(task_ids)
-        finally:
-            for task_id in task_ids:
-                follower.loading.pop(task_id, None)
-        loaded: dict[str, Snapshot] = {}
-        for change, record in rows:
-            entry = follower.note(change)
-            if entry is not None and not change.status.final:
-                entry.started, entry.told = record.engine_started, record.told
-                follower.advance(change.task_id, entry, await self._progress_of(follower, change.task_id, entry))
-                progress = entry.progress
-            elif not change.status.final:
-                progress = await self._waits.progress_of(record)
-            else:
-                progress = entry.progress if entry else Progress(TaskPhase.NONE)
-            loaded[change.task_id] = snapshot = Snapshot(record, progress)
-            if entry is None or entry.number == change.number:
-                follower.shown.put(snapshot)
-        return loaded
-
     async def _until_next_change(self) -> None:
         await asyncio.sleep(self._poll_seconds * _LEAST_PAUSES)
         with suppress(TimeoutError):
@@ -319,7 +281,7 @@ class Feeds:
                 entry = follower.entries.get(task_id)
                 if entry is not None:
                     entry.told = its
-                    follower.advance(task_id, entry, await self._progress_of(follower, task_id, entry))
+                    follower.advance(task_id, entry, await self._snapshots.progress_of(follower, task_id, entry))
 
     async def _follow_waits(self) -> None:
         """Tell those who watch a waiting task what it waits for, now and then: every end of another changes its place."""
@@ -337,26 +299,13 @@ class Feeds:
         for task_id in given:
             follower.shown.drop(task_id)
         for at, task_id in enumerate(given):
-            await self._snapshot_of(follower, task_id, given[at + 1 : at + 1 + _AHEAD])
+            await self._snapshots.of(follower, task_id, given[at + 1 : at + 1 + _AHEAD])
         state = await self._waits.state(follower.project_name)
         if state is follower.waits:  # only an attempt here that fell silent has other progress than when it was noted
             watched = {task_id: entry for task_id, entry in watched.items() if entry.heard}
         follower.waits = state
         for task_id, entry in watched.items():
-            follower.advance(task_id, entry, await self._progress_of(follower, task_id, entry))
-
-    async def _progress_of(self, follower: Follower, task_id: str, entry: Entry) -> Progress:
-        """Return the progress of an unfinished task; percentages never decrease."""
-        if _heard(entry):
-            return entry.progress
-        told = entry.told
-        wait = await self._waits.of(follower.project_name, task_id, entry.admitted, entry.started, told)
-        return replace(told.progress, percent=max(entry.progress.percent, told.progress.percent), wait=wait)
-
-
-def _heard(entry: Entry) -> bool:
-    """Return whether an attempt in this process reported lately."""
-    return entry.heard > 0 and time.monotonic() - entry.heard < _SILENCE_SECONDS
+            follower.advance(task_id, entry, await self._snapshots.progress_of(follower, task_id, entry))
 
 
 def _shutting_down() -> ServiceUnavailable:

@@ -3,8 +3,8 @@
 import asyncio
 import time
 import uuid
-from collections.abc import AsyncIterator, Callable, Iterator, Sequence
-from contextlib import AsyncExitStack, asynccontextmanager, contextmanager
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import AsyncExitStack, contextmanager
 from dataclasses import dataclass, replace
 
 from reelmill_server import descriptors
@@ -32,6 +32,7 @@ from reelmill_server.worker.parent.kept_chunks import Chunk, KeptChunks
 from reelmill_server.worker.parent.looks import Looks
 from reelmill_server.worker.parent.opening import Opener
 from reelmill_server.worker.parent.publish_guard import PublishGuard
+from reelmill_server.worker.parent.reservation import Reservations
 from reelmill_server.worker.parent.result_cache import ResultCache
 from reelmill_server.worker.parent.stall_watch import Bounds
 from reelmill_server.worker.parent.supervisor import AttemptContext, InspectionResult, Supervisor
@@ -105,6 +106,7 @@ class Attempts:
         self._shared, self._supervisor = shared, Supervisor(capabilities, scratch, bounds, metrics, reserve)
         self._opener = Opener(storage, scratch, capabilities, bounds, metrics, shared)
         self._chunks = KeptChunks(shared, scratch)
+        self._reservations = Reservations(admission, bounds, metrics)
         self.capabilities, self.admission = capabilities, admission
         self._name, self._storage, self._scratch, self._bounds, self._metrics = name, storage, scratch, bounds, metrics
 
@@ -170,7 +172,7 @@ class Attempts:
             with _busy_without_descriptors(), self.capabilities.lease() as lease:
                 if needs is None:
                     async with AsyncExitStack() as stack:
-                        with self._counting_busy(lane):
+                        with self._reservations.counting_busy(lane):
                             heartbeat.queued()
                             await self.admission.wait_for_disk(_FAST_WAIT_SECONDS)
                             await stack.enter_async_context(self._fast.place(request.project_name, _FAST_WAIT_SECONDS))
@@ -178,7 +180,7 @@ class Attempts:
                         held = self._bounds.look_memory_bytes
                         task = _Task(request, heartbeat, claim, lease, lane, held, least_bytes > 0)
                         return await self._convert(replace(task, avoided=avoided))
-                async with self._admitted(needs, least_bytes, lane, heartbeat, lease) as held:
+                async with self._reservations.hold(needs, least_bytes, lane, heartbeat, lease) as held:
                     task = _Task(request, heartbeat, claim, lease, lane, held, keeps=needs.keeps, avoided=avoided)
                     if kept:
                         task = replace(task, keeps=False, chunked=needs.chunked, kept=kept)
@@ -205,7 +207,7 @@ class Attempts:
             with _busy_without_descriptors(), self.capabilities.lease() as lease:
                 if found := await self._chunks.from_retried(request, needs.chunked.split, number, PublishGuard(claim)):
                     return found.files, found.warnings
-                admitted = self._admitted(needs, least_bytes, lane, heartbeat, lease)
+                admitted = self._reservations.hold(needs, least_bytes, lane, heartbeat, lease)
                 async with (
                     admitted as held,
                     self._opener.reading(request) as range_server,
@@ -220,41 +222,6 @@ class Attempts:
                         chunk = Chunk(request.task_id, needs.chunked.split, number, directory)
                         kept = await self._chunks.keep(chunk, made.files, made.warnings, PublishGuard(claim))
                     return kept, made.warnings
-
-    @asynccontextmanager
-    async def _admitted(
-        self, needs: Needs, least_bytes: int, lane: str, heartbeat: Heartbeat, lease: Lease
-    ) -> AsyncIterator[int]:
-        """Hold the resources of an attempt during the block, at least `least_bytes` of memory; yield its bytes of memory."""
-        needs = replace(needs, cost=replace(needs.cost, memory_bytes=max(needs.cost.memory_bytes, least_bytes)))
-        heartbeat.queued()
-        begun = time.monotonic()
-        admitted = self.admission.admitted(needs, lane, self._bounds.admission_wait_seconds)
-        async with AsyncExitStack() as stack:
-            try:
-                with self._counting_busy(lane), tracing.span("admission", lane=lane):
-                    self._check_room(least_bytes)
-                    await stack.enter_async_context(admitted)
-            finally:
-                self._metrics.admission_seconds.labels(lane).observe(time.monotonic() - begun)
-            heartbeat.started()
-            lease.reserve(lane, needs.sessions)
-            yield self.admission.budget.clipped(needs.cost).memory_bytes
-
-    def _check_room(self, least_bytes: int) -> None:
-        """Raise WorkerBusy if one attempt may never take so much memory on this worker."""
-        most = [bound for bound in (self._bounds.limits.max_memory_bytes, self.admission.budget.memory_bytes) if bound]
-        if least_bytes > min(most, default=least_bytes):
-            raise WorkerBusy(f"one attempt may take {min(most) >> 20} MiB on the worker, and {least_bytes >> 20} are needed")
-
-    @contextmanager
-    def _counting_busy(self, lane: str) -> Iterator[None]:
-        """Count a task that is handed back for lack of resources."""
-        try:
-            yield
-        except WorkerBusy:
-            self._metrics.admission_busy_total.labels(lane).inc()
-            raise
 
     def _rule(self, request: ConvertRequest) -> SplitRule | None:
         """Return when a task is split into chunks; None: never, as workers have nowhere to keep their files."""
