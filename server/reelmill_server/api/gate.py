@@ -1,4 +1,4 @@
-"""What a call passes before its service sees it: who calls, how often, and whether it may."""
+"""Let calls in before a service sees them: who calls, how often, and whether they may."""
 
 from typing import Any
 

@@ -1,4 +1,4 @@
-"""What a record shows to callers other than the one who made it: no passwords, queries or webhooks of its URIs."""
+"""Mask a record for callers other than the one who made it: no passwords, queries or webhooks of its URIs."""
 
 import json
 import re

@@ -1,4 +1,4 @@
-"""What each RPC needs of its caller. An RPC without a rule here is refused, whoever calls.
+"""List what each RPC needs of its caller. An RPC without a rule here is refused, whoever calls.
 
 A project that no grant of the caller is about does not exist for it: the answer is the one about a name that nobody has, and it
 is given before anything is looked up.

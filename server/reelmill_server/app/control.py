@@ -91,7 +91,7 @@ class ControlPlane:
             OnDemand("count of ended tasks", self._count_ended, _ENDED_COUNT_SECONDS),
             OnDemand("queues", self._measure_queues, _COUNT_SECONDS),
         )
-        """What the metrics are measured by when someone asks for them."""
+        """Measured when someone asks for the metrics."""
         services = Services(
             self._media_convert_service(submissions),
             ProjectService(records.projects, records.tasks, records.quotas, self._admission.wake),

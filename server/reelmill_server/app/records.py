@@ -1,4 +1,4 @@
-"""What the api role keeps in the database."""
+"""Open what the api role keeps in the database."""
 
 import os
 import secrets

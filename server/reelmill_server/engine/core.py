@@ -1,4 +1,4 @@
-"""What the engine's client library says of itself: its core is not Python, and would write to standard output by itself."""
+"""Log what the engine's client library says: its core is not Python, and would write to standard output by itself."""
 
 import logging
 

@@ -1,4 +1,4 @@
-"""What workers do now."""
+"""Describe what workers do now."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace

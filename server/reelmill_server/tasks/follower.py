@@ -1,4 +1,4 @@
-"""What has changed in a project, told once to this replica: watchers keep their position in it, and nothing else."""
+"""Keep what has changed in a project, read once for this replica: watchers keep their position in it, and nothing else."""
 
 import asyncio
 from bisect import bisect_left

@@ -1,4 +1,4 @@
-"""What browsers send to the console, and where they are sent on to."""
+"""Read what browsers send to the console, and send them on."""
 
 from urllib.parse import urlsplit
 

@@ -1,4 +1,4 @@
-"""What the console changes: tasks are planned, submitted, canceled and retried."""
+"""Plan, submit, cancel and retry tasks from the console."""
 
 import asyncio
 import json

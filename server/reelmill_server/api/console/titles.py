@@ -1,4 +1,4 @@
-"""What tasks are called on pages: the names of their sources, which lists do not have."""
+"""Name tasks on pages after their sources, which lists do not have."""
 
 from collections import OrderedDict
 

@@ -1,4 +1,4 @@
-"""What stands in for gRPC's context in calls that come by HTTP, and how they fail."""
+"""Stand in for gRPC's context in calls that come by HTTP, and say how they fail."""
 
 from collections.abc import Mapping, Sequence
 from typing import Any, NoReturn

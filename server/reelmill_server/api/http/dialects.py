@@ -1,4 +1,4 @@
-"""What the protocols of the front have in common: how a call is read, and how its answer, or its answers, are written."""
+"""Read a call, and write its answer or answers, in any protocol of the front."""
 
 import re
 from collections.abc import Mapping

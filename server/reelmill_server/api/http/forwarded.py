@@ -1,4 +1,4 @@
-"""What a proxy says of the requests that it passes on, for a proxy that is trusted: how, to whom and from whom they came."""
+"""Believe what a trusted proxy says of the requests that it passes on: how, to whom and from whom they came."""
 
 import ipaddress
 from collections.abc import Awaitable, Callable, Collection

@@ -1,4 +1,4 @@
-"""What the first frames of a file tell. Frames may be huge: none is kept."""
+"""Learn what the first frames of a file tell. Frames may be huge: none is kept."""
 
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field

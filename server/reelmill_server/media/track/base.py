@@ -105,7 +105,7 @@ class Track:
     sample: FrameSample | None = None
     """Gives frames as they are encoded; None: the track encodes none."""
     items = "frames"
-    """What warnings call that which is counted."""
+    """Name of what is counted, in warnings."""
 
     def __init__(self, plan: StreamPlan) -> None:
         self.plan, self.written = plan, StreamStats()

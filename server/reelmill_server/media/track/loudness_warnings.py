@@ -1,4 +1,4 @@
-"""What users should know of the loudness of a stream; apart, as the stage that brings it about needs numpy."""
+"""Warn of what users should know of the loudness of a stream; apart, as the stage that brings it about needs numpy."""
 
 from collections.abc import Iterator
 

@@ -1,4 +1,4 @@
-"""What encoded audio takes, with the passes before it that measure its loudness and the peaks that its encoder makes."""
+"""Estimate encoded audio, with the passes before it that measure its loudness and the peaks that its encoder makes."""
 
 from reelmill_server.model.plan import StreamPlan
 from reelmill_server.plan.codec.audio_encoders import is_lossless

@@ -1,4 +1,4 @@
-"""What only a container says of its frames, whose decoder knows nothing of it: how they are cropped, and their colors."""
+"""Find what only a container says of its frames, and no decoder knows: how they are cropped, and their colors."""
 
 from reelmill_server.model.colour import Matrix, Primaries, Range, Transfer
 from reelmill_server.model.media_info import VideoStreamInfo

@@ -1,4 +1,4 @@
-"""What to say of streams that cannot be decoded."""
+"""Say why streams cannot be decoded, and what helps."""
 
 from reelmill_server.errors import InvalidMedia, UnsupportedFormat
 from reelmill_server.model.media_info import StreamInfo

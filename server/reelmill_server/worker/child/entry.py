@@ -1,4 +1,4 @@
-"""What a parent names to a child that starts: nothing is imported here that either of them must not load, or need not."""
+"""Enter a child. Its parent names these functions: nothing is imported here that either must not load, or need not."""
 
 from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING

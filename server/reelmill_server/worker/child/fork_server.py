@@ -1,4 +1,4 @@
-"""What a fork server does when it starts: it imports this module. Children would find the server's addresses in its memory."""
+"""Prepare a fork server, which imports this module when it starts. Children would find the server's addresses in its memory."""
 
 from reelmill_server.closed_memory import close_memory
 from reelmill_server.worker.child.oom_score import be_killed_first

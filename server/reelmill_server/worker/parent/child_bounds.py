@@ -1,4 +1,4 @@
-"""What a child may have and send, by its assignment: at least twice what was measured of the largest honest ones.
+"""Bound what a child may have and send, by its assignment: at least twice what was measured of the largest honest ones.
 
 A child that its media has subverted would take all that is there.
 """

@@ -1,4 +1,4 @@
-"""What a child uses, and what the machine has, as the system counts it."""
+"""Count what a child uses, and what the machine has, as the system does."""
 
 import os
 import re

@@ -1,4 +1,4 @@
-"""What a worker has room for and holds now."""
+"""Describe what a worker has room for and holds now."""
 
 import os
 from collections.abc import Iterable
