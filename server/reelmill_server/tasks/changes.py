@@ -9,7 +9,7 @@ from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from sqlalchemy import ColumnElement, ScalarSelect, Update, literal, select, tuple_, update
+from sqlalchemy import ColumnElement, ScalarSelect, Select, Update, bindparam, literal, select, tuple_, update
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from reelmill_server.model.task import TaskQuery, TaskRecord, TaskStatus
@@ -21,7 +21,27 @@ from reelmill_server.tasks.tables import IS_RUNNING, leases, projects, task_tags
 
 BATCH = 500
 _ROUND = select(leases.c.round).where(leases.c.name == HOUSEKEEPING).scalar_subquery()
-_LIGHT = (tasks.c.task_id, tasks.c.change_number, tasks.c.status, tasks.c.admitted)
+_NUMBER, _ID, _PROJECT = tasks.c.change_number, tasks.c.task_id, tasks.c.project_name == bindparam("project")
+
+
+def _changes(*conditions: ColumnElement[bool], order: Sequence[ColumnElement[Any]] = ()) -> Select[Any]:
+    columns = (_ID, _NUMBER, tasks.c.status, tasks.c.admitted)
+    return select(*columns).where(*conditions).order_by(*order, _ID).limit(BATCH)
+
+
+# Made once: each watched task needs most of these, and to make them takes as long as to run them.
+_HEADS = select(projects.c.project_name, projects.c.change_count, _ROUND).where(
+    projects.c.project_name.in_(bindparam("projects", expanding=True))
+)
+_AFTER = _changes(_PROJECT, bindparam("number") < _NUMBER, order=[_NUMBER])
+_AFTER_TASK = _changes(
+    _PROJECT,
+    tuple_(_NUMBER, _ID) > tuple_(bindparam("number", type_=_NUMBER.type), bindparam("task", type_=_ID.type)),
+    order=[_NUMBER],
+)
+_RUNNING = _changes(_PROJECT, IS_RUNNING & tasks.c.admitted, bindparam("task") < _ID)
+_OF = _changes(_ID.in_(bindparam("tasks", expanding=True)))
+_SHOWN = shown_tasks().where(_ID.in_(bindparam("tasks", expanding=True)))
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,25 +79,22 @@ class ChangeStore:
         """Return the number of the last change of each of these projects that exists, and the last round of progress, 0 if
         there is none of them: whoever has seen those has seen all, by one query.
         """
-        query = select(projects.c.project_name, projects.c.change_count, _ROUND)
         async with self._database.read() as connection:
-            rows = (await connection.execute(query.where(projects.c.project_name.in_(project_names)))).all()
+            rows = (await connection.execute(_HEADS, {"projects": list(project_names)})).all()
         return {str(name): int(count) for name, count, _ in rows}, max((int(number) for *_, number in rows), default=0)
 
     async def after(self, project_name: str, number: int, task_id: str = "") -> Sequence[Change]:
         """Return the next changes of a project after this one, by number, BATCH at most; "": after all of `number`."""
-        key, position = tuple_(tasks.c.change_number, tasks.c.task_id), tuple_(number, task_id)
-        later: ColumnElement[bool] = key > position if task_id else tasks.c.change_number > number
-        return await self._changes((tasks.c.project_name == project_name) & later, tasks.c.change_number)
+        position = {"project": project_name, "number": number, "task": task_id}
+        return await self._read(_AFTER_TASK if task_id else _AFTER, position)
 
     async def running(self, project_name: str, task_id: str = "") -> Sequence[Change]:
         """Return the running tasks of a project that wait for no quota, after this id, BATCH at most."""
-        running = IS_RUNNING & tasks.c.admitted
-        return await self._changes((tasks.c.project_name == project_name) & running & (tasks.c.task_id > task_id))
+        return await self._read(_RUNNING, {"project": project_name, "task": task_id})
 
     async def of(self, task_ids: Collection[str]) -> Sequence[Change]:
         """Return the last changes of these tasks, as far as they exist."""
-        return await self._changes(tasks.c.task_id.in_(task_ids))
+        return await self._read(_OF, {"tasks": list(task_ids)})
 
     async def matching(self, query: TaskQuery, task_id: str, limit: int) -> Sequence[str]:
         """Return the next ids of the tasks that match a query, after this one."""
@@ -98,17 +115,15 @@ class ChangeStore:
 
     async def shown(self, task_ids: Collection[str]) -> Sequence[tuple[Change, TaskRecord]]:
         """Return these tasks with their last changes, without their requests and work, as far as they exist."""
-        query = shown_tasks().where(tasks.c.task_id.in_(task_ids))
         async with self._database.read() as connection:
-            rows = (await connection.execute(query)).mappings().all()
+            rows = (await connection.execute(_SHOWN, {"tasks": list(task_ids)})).mappings().all()
         return [
             (_change(row["task_id"], row["change_number"], row["status"], row["admitted"]), task_record(row)) for row in rows
         ]
 
-    async def _changes(self, condition: ColumnElement[bool], *order: ColumnElement[Any]) -> Sequence[Change]:
-        query = select(*_LIGHT).where(condition).order_by(*order, tasks.c.task_id).limit(BATCH)
+    async def _read(self, query: Select[Any], values: Mapping[str, Any]) -> Sequence[Change]:
         async with self._database.read() as connection:
-            return [_change(*row) for row in await connection.execute(query)]
+            return [_change(*row) for row in await connection.execute(query, values)]
 
 
 def _change(task_id: str, number: int, status: str, admitted: bool) -> Change:

@@ -183,13 +183,14 @@ class Feeds:
             head, told = await self._progress.since(0)
             if self._loop is None or self._loop.done():  # else it goes on from where it is, for the others
                 self._round = head
-            last = ""
-            while page := await self._changes.running(follower.project_name, last):
+            page = await self._changes.running(follower.project_name)
+            while page:
                 for change in page:
                     entry = follower.keep(change)
                     entry.told = told.get(change.task_id, UNREPORTED)
                     entry.progress = entry.told.progress
-                last = page[-1].task_id
+                more = len(page) == BATCH
+                page = await self._changes.running(follower.project_name, page[-1].task_id) if more else ()
         except KeyError:
             follower.fail(no_such_project(follower.project_name))
         except ReelmillError as error:

@@ -4,7 +4,7 @@ import json
 from collections.abc import Collection, Mapping
 from typing import Any
 
-from sqlalchemy import ColumnElement, case, delete, select, update
+from sqlalchemy import ColumnElement, Select, bindparam, case, delete, select, update
 from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.ext.asyncio import AsyncConnection
 
@@ -15,6 +15,26 @@ from reelmill_server.tasks.rows import encode_progress, told_columns, told_of
 from reelmill_server.tasks.tables import IS_RUNNING, leases, task_progress, tasks
 
 _BATCH = 500
+
+
+def _told(condition: ColumnElement[bool]) -> Select[Any]:
+    return select(task_progress.c.task_id, *told_columns()).where(condition)
+
+
+def _write(insert: Any) -> Any:
+    new, old = insert.excluded, task_progress.c
+    values: dict[str, Any] = {name: new[name] for name in ("round", "progress", "working", "lane")}
+    values["percent"] = case((old.percent > new.percent, old.percent), else_=new.percent)
+    return insert.on_conflict_do_update(index_elements=["task_id"], set_=values)
+
+
+# Made once: each task that is worked on needs most of these.
+_ROUND = select(leases.c.round).where(leases.c.name == HOUSEKEEPING)
+_SINCE = _told(task_progress.c.round > bindparam("number"))
+_OF = _told(task_progress.c.task_id.in_(bindparam("tasks", expanding=True)))
+_WORKING = _told(task_progress.c.working.is_(True))
+_UNFINISHED = select(tasks.c.task_id).where(tasks.c.task_id.in_(bindparam("tasks", expanding=True)), IS_RUNNING)
+_WRITE_SQLITE, _WRITE_POSTGRESQL = _write(sqlite.insert(task_progress)), _write(postgresql.insert(task_progress))
 
 
 class ProgressStore:
@@ -54,20 +74,19 @@ class ProgressStore:
 
     async def since(self, number: int) -> tuple[int, Mapping[str, ReportedProgress]]:
         """Return the last round, and what was told after the round `number`."""
-        last = select(leases.c.round).where(leases.c.name == HOUSEKEEPING)
         async with self._database.read() as connection:
-            head = int((await connection.execute(last)).scalar_one())
-            return head, await _select(connection, task_progress.c.round > number) if head > number else {}
+            head = int((await connection.execute(_ROUND)).scalar_one())
+            return head, await _reported(connection, _SINCE, {"number": number}) if head > number else {}
 
     async def of(self, task_ids: Collection[str]) -> Mapping[str, ReportedProgress]:
         """Return what is told of these tasks."""
         async with self._database.read() as connection:
-            return await _select(connection, task_progress.c.task_id.in_(task_ids))
+            return await _reported(connection, _OF, {"tasks": list(task_ids)})
 
     async def working(self) -> Mapping[str, ReportedProgress]:
         """Return what is told of the tasks that workers have."""
         async with self._database.read() as connection:
-            return await _select(connection, task_progress.c.working.is_(True))
+            return await _reported(connection, _WORKING, {})
 
     async def tell_lanes(self, lanes: Mapping[str, int]) -> None:
         """Write how many workers serve each lane, if that has changed. Raises ServiceUnavailable."""
@@ -96,7 +115,6 @@ class ProgressStore:
                 await connection.execute(delete(task_progress).where(task_progress.c.task_id.in_(ids)))
 
     async def _write(self, connection: AsyncConnection, number: int, told: Mapping[str, ReportedProgress]) -> None:
-        unfinished = select(tasks.c.task_id).where(tasks.c.task_id.in_(told), IS_RUNNING)
         rows = [
             {
                 "task_id": task_id,
@@ -106,20 +124,14 @@ class ProgressStore:
                 "working": told[task_id].working,
                 "lane": told[task_id].lane,
             }
-            for task_id in (await connection.execute(unfinished)).scalars()
+            for task_id in (await connection.execute(_UNFINISHED, {"tasks": list(told)})).scalars()
         ]
-        if not rows:
-            return
-        dialect = sqlite if self._database.is_sqlite else postgresql
-        insert = dialect.insert(task_progress).values(rows)
-        new, old = insert.excluded, task_progress.c
-        values: dict[str, Any] = {name: new[name] for name in ("round", "progress", "working", "lane")}
-        values["percent"] = case((old.percent > new.percent, old.percent), else_=new.percent)
-        await connection.execute(insert.on_conflict_do_update(index_elements=["task_id"], set_=values))
+        if rows:
+            await connection.execute(_WRITE_SQLITE if self._database.is_sqlite else _WRITE_POSTGRESQL, rows)
 
 
-async def _select(connection: AsyncConnection, condition: ColumnElement[bool]) -> dict[str, ReportedProgress]:
-    rows = await connection.execute(select(task_progress.c.task_id, *told_columns()).where(condition))
+async def _reported(connection: AsyncConnection, query: Select[Any], values: Mapping[str, Any]) -> dict[str, ReportedProgress]:
+    rows = await connection.execute(query, values)
     return {row["task_id"]: told_of(row) for row in rows.mappings()}
 
 
