@@ -1,4 +1,4 @@
-"""A child whose encodes last until they are stopped, on any machine, and cost it nothing."""
+"""A child whose encodes last, on any machine, and cost it nothing."""
 
 import time
 from collections.abc import Iterator
@@ -7,17 +7,15 @@ from typing import Any
 from reelmill_server.worker.child import previews
 from reelmill_server.worker.child.main import main
 
-_FRAME_SECONDS = 0.2
 
-
-def enter_slowly(*arguments: Any) -> None:
-    """Do what a child's `main` does, with five frames a second and the first preview at once."""
+def enter_slowly(frame_seconds: float, *arguments: Any) -> None:
+    """Do what a child's `main` does, with at least `frame_seconds` for each frame and the first preview at once."""
     from reelmill_server.media.track.frame_encoder import FrameEncoder
 
     encode = FrameEncoder.encode
 
     def wait_and_encode(encoder: FrameEncoder, frame: Any) -> Iterator[Any]:
-        time.sleep(_FRAME_SECONDS)
+        time.sleep(frame_seconds)
         yield from encode(encoder, frame)
 
     FrameEncoder.encode = wait_and_encode  # type: ignore[method-assign]

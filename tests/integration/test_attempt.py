@@ -6,6 +6,7 @@ import hashlib
 import os
 from collections.abc import AsyncIterator
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -318,7 +319,7 @@ async def test_a_condition_that_is_not_met_publishes_nothing(bench: Bench) -> No
 
 async def test_frames_of_a_running_encode_are_shown(tmp_path: Path, clip: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Made in the sandbox, while it runs."""
-    monkeypatch.setattr(child_process, "enter", enter_slowly)
+    monkeypatch.setattr(child_process, "enter", partial(enter_slowly, 0.2))
     bench = Bench(tmp_path, clip, previews=True)
     await discover(bench.capabilities)
     work = asyncio.create_task(bench.convert(bench.request(bench.target("out.mp4"))))
@@ -331,7 +332,7 @@ async def test_frames_of_a_running_encode_are_shown(tmp_path: Path, clip: Path, 
 
 async def test_canceling_ends_the_child(bench: Bench, monkeypatch: pytest.MonkeyPatch) -> None:
     """The task that awaits is canceled: when it is over, the process is gone and nothing is left."""
-    monkeypatch.setattr(child_process, "enter", enter_slowly)
+    monkeypatch.setattr(child_process, "enter", partial(enter_slowly, 0.2))
     work = asyncio.create_task(bench.convert(bench.request(bench.target("out.mp4"))))
     await eventually(lambda: any(progress.phase is TaskPhase.CONVERTING for progress in bench.reported), "the encode", 60)
     work.cancel()
