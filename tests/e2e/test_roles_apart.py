@@ -22,7 +22,7 @@ pytestmark = [pytest.mark.cluster, pytest.mark.xdist_group("roles")]
 # A bound on the load of the rolling restart: where the machine is slow, restarts last longer, and so does each task.
 AT_ONCE, AT_MOST = 3, 20
 # Slow enough that much can happen in the middle.
-SLOW = {"video": "h264", "preset": "veryslow", "size": "640x360"}
+SLOW = {"video": "h264", "preset": "veryslow", "size": "320x180"}
 BUCKET = "s3://cluster"
 
 
@@ -33,7 +33,7 @@ def cluster(tmp_path_factory: pytest.TempPathFactory, moto: Moto) -> Iterator[Cl
     front = Front(forward(moto.url, as_s3)).start()
     moto.bucket("cluster")
     for name, seconds in (("clip", 4), ("long", 20)):
-        clip = moving_picture(folder / f"{name}.mp4", seconds, "640x360")
+        clip = moving_picture(folder / f"{name}.mp4", seconds)
         moto.client.put_object(Bucket="cluster", Key=f"in/{name}.mp4", Body=clip.read_bytes())
     running = Cluster(
         folder,
@@ -86,7 +86,7 @@ def test_replicas_know_the_same_tasks(one: Client, other: Client, moto: Moto, tm
     assert f'"TaskId":"{noted}"'.encode() in result
     assert other.plan(source=source, destination=f"{BUCKET}/same/p.mp4", video="h265").valid
     assert one.probe(source).duration == other.probe(source).duration > 3.9
-    slow = one.submit(source=f"{BUCKET}/in/long.mp4", destination=f"{BUCKET}/same/slow.mp4", **SLOW).task_id
+    slow = one.submit(source=f"{BUCKET}/in/long.mp4", destination=f"{BUCKET}/same/slow.mp4", **servers.ENDLESS).task_id
     servers.wait_for(lambda: other.get(slow).phase == task_pb2.TASK_PHASE_CONVERTING, "the encode")
     servers.wait_for(lambda: slow in {run.task_id for worker in one.workers() for run in worker.attempts}, "its worker")
     assert [worker.name for worker in one.workers()] == [worker.name for worker in other.workers()]
