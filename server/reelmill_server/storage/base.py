@@ -65,13 +65,19 @@ class Upload:
         return open(beneath.open(os.O_RDONLY | os.O_NONBLOCK), "rb")
 
 
+_PARTS = re.compile(r"([^/?#]*://)?([^/?#]*)([^?#]*)")
+_PLAIN = ("file://", "s3://", "gs://", "oss://")
+
+
 def redacted(uri: str) -> str:
-    """Return a URI for messages, without parts that may be secret, such as the query of a signed one."""
-    if not uri.startswith(("http://", "https://")):
+    """Return a URI for messages, without parts that may be secret, such as the query of a signed one.
+
+    Names of files and objects may have a ? themselves; whatever else was sent may be a URI of the web, however it is spelled.
+    """
+    if uri.startswith(_PLAIN):
         return uri
-    scheme, _, rest = uri.partition("://")
-    head, slash, path = re.split(r"[?#]", rest, maxsplit=1)[0].partition("/")
-    return f"{scheme}://{head.rpartition('@')[2]}{slash}{path}"
+    scheme, head, path = _PARTS.match(uri).groups()  # type: ignore[union-attr]  # each part may be empty
+    return f"{scheme}{head.rpartition('@')[2]}{path}"
 
 
 def check_folder(uri: str) -> None:
