@@ -65,7 +65,7 @@ class Upload:
         return open(beneath.open(os.O_RDONLY | os.O_NONBLOCK), "rb")
 
 
-_PARTS = re.compile(r"([^/?#]*://)?([^/?#]*)([^?#]*)")
+_PARTS = re.compile(r"((?:[^/?#]*:)?//)?([^/?#]*)([^?#]*)")
 _PLAIN = ("file://", "s3://", "gs://", "oss://")
 
 
@@ -76,7 +76,7 @@ def redacted(uri: str) -> str:
     """
     if uri.startswith(_PLAIN):
         return uri
-    scheme, head, path = _PARTS.match(uri).groups()  # type: ignore[union-attr]  # each part may be empty
+    scheme, head, path = _PARTS.match(uri).groups("")  # type: ignore[union-attr]  # each part may be empty
     return f"{scheme}{head.rpartition('@')[2]}{path}"
 
 
