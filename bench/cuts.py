@@ -1,4 +1,4 @@
-"""Judge cuts at the frame: 50 of 29 kinds of sources at random instants, or one of ten minutes against its alternatives.
+"""Judge cuts at the frame: 50 of 28 kinds of sources at random instants, or one of ten minutes against its alternatives.
 
 `make bench-cuts ARGS=sweep` and `make bench-cuts ARGS=long` print tables in Markdown; the instants are the same each time. The
 judge is the FFmpeg of imageio-ffmpeg. CPU seconds are those of this process and its children.
@@ -70,7 +70,6 @@ SOURCES: dict[str, tuple[str, tuple[str, ...]]] = {
     "H.265, pyramid of 8": ("mp4", (*_x265(96, True)[:-1], "log-level=none:keyint=96:bframes=8")),
     "H.265, open (CRA), ts": ("ts", _x265(60, True)),
     "VP9": ("mp4", _VP9),
-    "VP9 10 bit, webm": ("webm", (*_VP9, "-pix_fmt", "yuv420p10le")),
     "AV1": ("mp4", _AV1),
     "AV1 10 bit, mkv": ("mkv", (*_AV1, "-pix_fmt", "yuv420p10le")),
 }

@@ -23,6 +23,7 @@ from reelmill_server.model.task import Artifact
 from reelmill_server.model.units import SplitRule
 from reelmill_server.plan.chunks import split
 from reelmill_server.plan.context import PlanFacts
+from reelmill_server.plan.crf_search import Choice, CrfSearch
 from reelmill_server.plan.planner import make_plan
 from tests.media.converter import capabilities, encoded, target
 from tests.sources import Clip, Shelf, Video
@@ -34,6 +35,7 @@ measures = pytest.mark.skipif(not LIBVMAF.available, reason=f"libvmaf {LIBVMAF.r
 NOISE = Video(pattern="noise", size=(160, 96), seconds=2, options=(("crf", "10"),))
 SHORT = Clip("matroska", (NOISE,), ())
 OTHER = Clip("matroska", (replace(NOISE, size=(96, 96), seconds=1),), ())
+SCOUTED = Clip("matroska", (replace(NOISE, seconds=4),), ())
 LONG = Clip("mp4", (Video(size=(96, 64), pattern="noise", seconds=40, options=(("crf", "10"),)),), ())
 
 
@@ -66,9 +68,13 @@ class Maker:
         return found
 
     def __call__(self, targets: tuple[TargetSpec, ...], *clips: Clip) -> Made:
-        plan = self.searched(self.plan(targets, *clips), *clips)
         paths, folder = tuple(str(self._shelf.get(clip)) for clip in clips), self._new_folder()
-        produced, _ = Conversion(plan, paths, folder, limits=Limits(), stop=threading.Event()).run()
+        search = QualitySearch(self.plan(targets, *clips), paths, folder, limits=Limits(), stop=threading.Event())
+        again: Plan | None = search.run()
+        while again is not None:
+            plan = again
+            produced, _ = Conversion(plan, paths, folder, limits=Limits(), stop=threading.Event()).run()
+            again = search.again(plan, produced)
         results = [*make_results(plan, [verify(file) for file in produced], folder)]
         check_conditions(plan, results)
         return Made(plan, tuple(result.artifact for result in results))
@@ -106,6 +112,19 @@ def test_a_search_finds_the_same_again_and_better_costs_more(make: Maker) -> Non
     assert once == again
     found = [stream.quality for entry in once.targets for stream in entry.streams]
     assert found[0] and found[1] and found[0].crf > found[1].crf  # type: ignore[operator]
+
+
+def test_a_short_source_is_encoded_once_or_again(make: Maker, monkeypatch: pytest.MonkeyPatch) -> None:
+    """What comes of it is near the target; if it was not, it is encoded at another CRF."""
+    ran = []
+    run = Conversion.run
+    monkeypatch.setattr(Conversion, "run", lambda self: (ran.append(self), run(self))[1])
+    quality = make((at(34.0),), SCOUTED).artifacts[0].streams[0].quality
+    assert quality and quality.final == pytest.approx(34.0, abs=0.6) and len(ran) == 1
+    choice = CrfSearch.choice
+    monkeypatch.setattr(CrfSearch, "choice", lambda self: Choice(40.0, 34.0) if not self._scores else choice(self))
+    quality = make((at(34.0),), SCOUTED).artifacts[0].streams[0].quality
+    assert quality and quality.final == pytest.approx(34.0, abs=0.6) and len(ran) > 2
 
 
 @pytest.mark.slow

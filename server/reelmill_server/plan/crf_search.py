@@ -1,15 +1,15 @@
 """Search the CRF at which an encoder reaches a quality: which CRFs to try on which sample, and which one to take.
 
 The first sample is tried at CRFs that are far apart, each other one at two around what is known by then. Each has a curve of
-its own; a CRF promises the mean of all. Where the first is a scout for all of a short video, that is tried once, and its curve
-is as steep as the scout's. Samples whose curve is unsure at the CRF that is found are tried there again.
+its own; a CRF promises the mean of all. Where scouts come before all of a short video, that is tried once, and its curve
+is as steep as theirs. Samples whose curve is unsure at the CRF that is found are tried there again.
 """
 
 from collections.abc import Mapping
 from dataclasses import dataclass
 
 from reelmill_server.model.quality import Metric, QualityTarget
-from reelmill_server.plan.score_curve import ScoreCurve
+from reelmill_server.plan.score_curve import MeanCurve, ScoreCurve
 
 MEAN_TRIES = 2.5
 """How many CRFs are tried of each sample, usually."""
@@ -20,6 +20,8 @@ _COARSE_STEPS = {"libvpx-vp9": 51 / 63, "libsvtav1": 51 / 63}  # one step of the
 # Where to begin: the score that usual content has at a CRF, and by how much it falls with each.
 _USUAL: Mapping[Metric, tuple[float, float, float]] = {Metric.VMAF: (93.0, 23.0, 0.85), Metric.XPSNR: (39.0, 26.0, 0.45)}
 _FAR, _NEAR = 6.0, 2.0  # CRFs on either side of the expected one: of the first sample, of the others
+# How near to its target all of a short video must be, or it is encoded again.
+_CLOSE: Mapping[Metric, float] = {Metric.VMAF: 0.8, Metric.XPSNR: 0.4}
 _MOST_AGAIN = 2  # times that samples are tried again
 
 
@@ -45,13 +47,13 @@ class CrfSearch:
         self._lowest, self._highest = self._index(target.min_crf), self._index(target.max_crf)
         self._scores: dict[int, dict[float, float]] = {}
         self._frames: dict[int, int] = {}
-        self._scout: ScoreCurve | None = None
+        self._scouts: list[tuple[ScoreCurve, int]] = []
         self._again = 0
 
     def crfs(self) -> tuple[float, ...]:
         """Return the CRFs at which the next sample is to be tried."""
         offsets: tuple[float, ...] = (-_NEAR, _NEAR)
-        if self._scout:
+        if self._scouts:
             expected, offsets = self.choice().crf, (0.0,)
         elif self._scores:
             expected = self.choice().crf
@@ -69,9 +71,9 @@ class CrfSearch:
             self._frames[sample] = frames
 
     def note_scout(self, frames: int, scores: Mapping[float, float]) -> None:
-        """Note what the scout gave, before anything else."""
+        """Note what a scout gave, before anything else."""
         if frames and scores:
-            self._scout = ScoreCurve(self._metric, scores)
+            self._scouts.append((self._curve(scores), frames))
 
     def unsure(self) -> Mapping[int, float]:
         """Return the samples that are to be tried again, and the CRF of each; empty: it is known which one to take."""
@@ -81,16 +83,24 @@ class CrfSearch:
         crf = self.choice().crf
         return {sample: crf for sample, scores in self._scores.items() if not self._curve(scores).relied(crf)}
 
+    def again(self, crf: float) -> Choice | None:
+        """Return what all of a short video is to be tried at after `crf`, what came of which was noted; None: at no other."""
+        (score,) = {scores[crf] for scores in self._scores.values() if crf in scores}
+        choice, tried = self.choice(), {crf for scores in self._scores.values() for crf in scores}
+        if abs(score - self._target) <= _CLOSE[self._metric] or self._again >= _MOST_AGAIN or choice.crf in tried:
+            return None
+        self._again += 1
+        return choice
+
     @property
     def noted(self) -> bool:
         """Whether anything was measured."""
-        return bool(self._scores)
+        return bool(self._scores or self._scouts)
 
     def choice(self) -> Choice:
         """Return the CRF that promises what comes nearest to the target, the lower of two."""
         curves = [(self._curve(scores), self._frames[sample]) for sample, scores in self._scores.items()]
-        if not curves and self._scout:
-            curves = [(self._scout, 1)]
+        curves = curves or self._scouts
         frames = sum(weight for _, weight in curves)
         found = [
             Choice(crf, sum(curve.at(crf) * weight for curve, weight in curves) / frames)
@@ -100,7 +110,7 @@ class CrfSearch:
         return Choice(round(best.crf, 4), round(best.predicted, 3))
 
     def _curve(self, scores: Mapping[float, float]) -> ScoreCurve:
-        return ScoreCurve(self._metric, scores, self._scout)
+        return ScoreCurve(self._metric, scores, MeanCurve((*self._scouts,)) if self._scouts else None)
 
     def _index(self, crf: float) -> int:
         return round(crf / self._step)

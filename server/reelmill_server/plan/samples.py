@@ -17,6 +17,7 @@ _SAMPLE_FRAMES = 75  # at least: encoders look ahead some dozens of frames, and 
 _LEAST_SAMPLES = 8
 _SHARE = 100  # of the whole, one sample of so many
 _WHOLE = Fraction(4, 3)  # of what its samples would take: a shorter video is sampled whole
+_SCOUT_US, _SCOUT_FRAMES, _MOST_SCOUTS = 3 * MICROSECONDS // 2, 38, 2
 _SCOUTED = 2  # times a sample, from which on a scout is worth it
 
 
@@ -46,11 +47,7 @@ def choose_samples(plan: Plan, stream: StreamPlan, keys_us: Mapping[int, Sequenc
     `keys_us`: times of keyframes by the number of the input, in microseconds of its span. A sample begins at one that is near:
     encoders put them where scenes begin.
     """
-    lengths = [
-        plan.inputs[part.input].duration_us if part.stream >= 0 and not plan.inputs[part.input].still else 0
-        for part in stream.parts
-    ]
-    total, rate = sum(lengths), stream.video.frame_rate if stream.video else FALLBACK_RATE
+    lengths, total, rate = _lengths(plan, stream)
     sample_us = _sample_us(rate)
     if sampled_us(total, rate) == total:
         whole = (Sample(number, VideoUnit(0, 0, 0, 0)) for number, length in enumerate(lengths) if length)
@@ -59,6 +56,27 @@ def choose_samples(plan: Plan, stream: StreamPlan, keys_us: Mapping[int, Sequenc
     found = _spread(_count(total, sample_us), sample_us, lengths, stream, keys_us)
     middle = len(found) // 2  # it is likeliest to be like the others
     return (found[middle], *found[:middle], *found[middle + 1 :])
+
+
+def choose_scouts(plan: Plan, stream: StreamPlan, keys_us: Mapping[int, Sequence[int]]) -> tuple[Sample, ...]:
+    """Return samples by which the encode of all of a short video begins near its target; empty if it is too short, or long
+    enough for others. `keys_us` as for `choose_samples`.
+    """
+    lengths, total, rate = _lengths(plan, stream)
+    sample_us = max(_SCOUT_US, round(_SCOUT_FRAMES * MICROSECONDS / (rate or FALLBACK_RATE)))
+    if sampled_us(total, rate) != total or total < _SCOUTED * sample_us:
+        return ()
+    count = min(total // (_SCOUTED * sample_us), _MOST_SCOUTS)
+    return tuple(replace(scout, scout=True) for scout in _spread(count, sample_us, lengths, stream, keys_us))
+
+
+def _lengths(plan: Plan, stream: StreamPlan) -> tuple[list[int], int, Fraction]:
+    """Return how long the parts of a stream are, what they are together, and the frames per second."""
+    lengths = [
+        plan.inputs[part.input].duration_us if part.stream >= 0 and not plan.inputs[part.input].still else 0
+        for part in stream.parts
+    ]
+    return lengths, sum(lengths), stream.video.frame_rate if stream.video else FALLBACK_RATE
 
 
 def _spread(

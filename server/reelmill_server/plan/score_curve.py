@@ -1,7 +1,7 @@
 """Scores over CRF, between and beyond those that were measured."""
 
 from bisect import bisect_right
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from math import exp, log
 
 from reelmill_server.model.quality import Metric
@@ -17,10 +17,21 @@ _RELIED_CRFS, _ALONE = 4.0, 0.6
 _RELIED: Mapping[Metric, float] = {Metric.VMAF: 2.5, Metric.XPSNR: 1.3}
 
 
+class MeanCurve:
+    """The mean of several curves, each of which counts as much as it has frames."""
+
+    def __init__(self, curves: Sequence[tuple["ScoreCurve", int]]) -> None:
+        self._curves = curves
+
+    def at(self, crf: float) -> float:
+        """Return the score at a CRF."""
+        return sum(curve.at(crf) * frames for curve, frames in self._curves) / sum(frames for _, frames in self._curves)
+
+
 class ScoreCurve:
     """The scores of one sample over CRF. Those that do not fall as CRF rises, as happens by chance, count as equal."""
 
-    def __init__(self, metric: Metric, scores: Mapping[float, float], like: "ScoreCurve | None" = None) -> None:
+    def __init__(self, metric: Metric, scores: Mapping[float, float], like: MeanCurve | None = None) -> None:
         """`scores` by CRF: at least one. With one alone, it is as steep as the curve it is `like`, or as usual."""
         self._metric, self._like = metric, like
         self._crfs = sorted(scores)

@@ -6,7 +6,7 @@ from statistics import fmean
 import pytest
 
 from reelmill_server.model.quality import Metric, QualityTarget
-from reelmill_server.plan.crf_search import CrfSearch
+from reelmill_server.plan.crf_search import Choice, CrfSearch
 
 
 def steep(crf: float) -> float:
@@ -118,3 +118,35 @@ def test_a_scout_tells_how_steep_the_whole_is() -> None:
             break
         crf = again[1]
     assert abs(steep(made.choice().crf) - 3 - 93) < 0.4 and len(tried) == 2
+
+
+def test_all_of_a_short_video_is_encoded_once_if_it_is_near() -> None:
+    """At what its scouts promise."""
+    made = CrfSearch(QualityTarget(Metric.VMAF, 93.0), "libx264")
+    for quality in (steep, flat):
+        made.note_scout(38, {crf: quality(crf) for crf in made.crfs()})
+    first = made.choice()
+    assert abs(whole((steep, flat), first.crf) - 93) < 0.6
+    made.note(0, 300, {first.crf: 93.7})
+    assert made.again(first.crf) is None
+
+
+def test_what_is_encoded_again_comes_near() -> None:
+    """The whole is as steep as its scouts, where it lies elsewhere; and it is not tried for ever."""
+    made, tried = CrfSearch(QualityTarget(Metric.VMAF, 93.0), "libx264"), []
+    made.note_scout(38, {crf: steep(crf) for crf in made.crfs()})
+    choice: Choice | None = made.choice()
+    while choice:
+        tried.append(choice.crf)
+        made.note(0, 300, {choice.crf: steep(choice.crf) - 3})
+        choice = made.again(tried[-1])
+    assert len(tried) in (2, 3) and abs(steep(tried[-1]) - 3 - 93) < 0.8
+
+
+def test_what_bounds_keep_from_its_target_is_not_encoded_again() -> None:
+    """The CRF stays the same."""
+    made = CrfSearch(QualityTarget(Metric.VMAF, 93.0, min_crf=30.0), "libx264")
+    made.note_scout(38, {crf: steep(crf) for crf in made.crfs()})
+    assert made.choice().crf == 30.0
+    made.note(0, 300, {30.0: steep(30.0)})
+    assert made.again(30.0) is None

@@ -7,7 +7,7 @@ from itertools import pairwise
 
 from reelmill_server.model.plan import InputPlan, PartPlan, Plan, StreamPlan, StreamType, VideoOutput
 from reelmill_server.model.units import VideoUnit
-from reelmill_server.plan.samples import choose_samples, sampled_us
+from reelmill_server.plan.samples import choose_samples, choose_scouts, sampled_us
 
 SECOND, RATE = 1_000_000, Fraction(25)
 STREAM = StreamPlan(StreamType.VIDEO, (PartPlan(0),), "h264", "libx264", "")
@@ -76,3 +76,10 @@ def test_joined_sources_are_sampled_in_proportion() -> None:
 def test_a_source_without_length_has_none() -> None:
     """There is nothing to spread them over."""
     assert choose_samples(plan(0), STREAM, {}) == ()
+
+
+def test_scouts_come_before_all_of_a_short_video() -> None:
+    """One, or two far apart; none of what is hardly longer than they are, nor of what has samples."""
+    found = {seconds: choose_scouts(plan(seconds), STREAM, {}) for seconds in (2, 4, 12, 30, 60)}
+    assert {seconds: len(scouts) for seconds, scouts in found.items()} == {2: 0, 4: 1, 12: 2, 30: 2, 60: 0}
+    assert [scout.span.begin_us for scout in found[12]] == [2_240_000, 8_240_000] and all(scout.scout for scout in found[12])

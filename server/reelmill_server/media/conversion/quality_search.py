@@ -5,16 +5,23 @@ from dataclasses import replace
 
 from reelmill_server.errors import InvalidMedia, UnsupportedFormat
 from reelmill_server.media.conversion.sample import SampleSearch
+from reelmill_server.media.output.base import MediaFile
 from reelmill_server.model.plan import Plan, StreamPlan, TargetPlan
+from reelmill_server.plan.chunks import encoded_video
 from reelmill_server.plan.crf_search import Choice, CrfSearch
 from reelmill_server.plan.quality import searched, unsearched, with_crf
 from reelmill_server.plan.samples import EVERY, Sample
 
 
 class QualitySearch(SampleSearch[Plan]):
-    """The search for all streams of `plan` that have a quality target."""
+    """The search for all streams of `plan` that have a quality target.
+
+    A short video that is all that is encoded is not tried as a whole here: the conversion is what tries it, and `again` tells
+    from what that gave whether it is to be done again.
+    """
 
     _share = 0.0
+    _open: tuple[int, int, CrfSearch] | None = None  # the stream whose CRF the conversion tries
 
     @property
     def share(self) -> float:
@@ -32,6 +39,29 @@ class QualitySearch(SampleSearch[Plan]):
             plan = searched(plan, slot, index, choice)
         return plan
 
+    @property
+    def is_over(self) -> bool:
+        """Whether no conversion is done again."""
+        return self._open is None
+
+    def again(self, plan: Plan, files: Sequence[MediaFile]) -> Plan | None:
+        """Return the plan by which all is converted again, as what the conversion of `plan` made is too far from its target;
+        None: it stays.
+        """
+        if self._open is None:
+            return None
+        slot, number, search = self._open
+        quality, written = plan.targets[slot].streams[number].quality, files[slot].written[number]
+        assert quality and quality.crf is not None
+        choice = None
+        if quality.metric in written.scores:
+            search.note(0, written.packets, {quality.crf: written.scores[quality.metric]})
+            choice = search.again(quality.crf)
+        if choice is None:
+            self._open = None
+            return None
+        return searched(self._plan, slot, number, choice)
+
     def _choice(self, target: TargetPlan, stream: StreamPlan, share: float) -> Choice:
         """Return the CRF of a stream, the search for which is `share` of the whole."""
         assert stream.quality
@@ -39,6 +69,14 @@ class QualitySearch(SampleSearch[Plan]):
         if not samples:
             raise UnsupportedFormat(f"{target.field}: the source does not say how long it is: no samples can be spread over it")
         search = CrfSearch(stream.quality, stream.encoder)
+        encoded = [*encoded_video(self._plan)]
+        if len(encoded) == 1 and (scouts := self._encoder.scouts(stream)):
+            for scout in scouts:
+                search.note_scout(*self._tried(target, stream, scout, search.crfs()))
+                self._share += share / len(scouts)
+            if search.noted:
+                self._open = (*encoded[0][:2], search)
+                return search.choice()
         for number, sample in enumerate(samples):
             found = self._tried(target, stream, sample, search.crfs())
             if sample.scout:

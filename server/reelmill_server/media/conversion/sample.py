@@ -30,7 +30,7 @@ from reelmill_server.model.plan import InputPlan, Plan, StreamPlan, TargetPlan
 from reelmill_server.model.request import AlignMode
 from reelmill_server.model.time import FALLBACK_RATE, MICROSECONDS
 from reelmill_server.plan.chunks import AFTER_KEY_FRAMES, lone_stream
-from reelmill_server.plan.samples import Sample, choose_samples
+from reelmill_server.plan.samples import Sample, choose_samples, choose_scouts
 
 Found = TypeVar("Found")
 _GLOBAL_HEADER = 0x40  # AVFMT_GLOBALHEADER
@@ -64,6 +64,10 @@ class SampleEncoder:
     def choose(self, stream: StreamPlan) -> tuple[Sample, ...]:
         """Return the samples of `stream`; none if its sources do not say how long they are."""
         return choose_samples(self._plan, stream, self._keys(stream))
+
+    def scouts(self, stream: StreamPlan) -> tuple[Sample, ...]:
+        """Return the scouts of `stream`, which is short; else none."""
+        return choose_scouts(self._plan, stream, self._keys(stream))
 
     def _keys(self, stream: StreamPlan) -> Mapping[int, Sequence[int]]:
         """Return where samples may begin so that little is decoded before them, by input, in microseconds of its span."""

@@ -6,6 +6,7 @@ import shutil
 from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 from pathlib import Path
+from typing import TypeVar
 
 from reelmill_server.errors import ChunksDiffer, InternalError, OutputInvalid, SourceChanged
 from reelmill_server.media import capabilities
@@ -37,6 +38,7 @@ from reelmill_server.worker.child.previews import Previews
 from reelmill_server.worker.child.progress import ProgressMeter
 from reelmill_server.worker.child.writing_out import writing_out
 
+Search = TypeVar("Search", LadderSearch, QualitySearch)
 _MOST_WAITS = 8
 """Programs beside this one may take a session that was free a moment ago; at some time it is enough."""
 _LOCAL = "file:"  # other destinations have their own disks
@@ -55,10 +57,9 @@ def convert(attempt: Attempt) -> messages.FromChild:
         plan = _negotiated_plan(attempt, probed, objections)
         try:
             if open_ladders(plan):
-                probed = replace(probed, ladders=_searched(LadderSearch, attempt, plan, meter))
+                probed = replace(probed, ladders=_found(_search_of(LadderSearch, attempt, plan), attempt, meter))
                 plan = _negotiated_plan(attempt, probed, objections)
-            plan = _search(attempt, plan, meter)
-            finished = _carry_out(attempt, plan, meter)
+            plan, finished = _carry_out_searched(attempt, plan, meter)
         except EncoderDown as error:
             refused = error.opening and _may_replace(attempt, error) and (error.full or capabilities.still_works(error.encoder))
             lost = messages.EncoderLost(error.encoder, error.device, error.failure, refused, error.target, error.full)
@@ -201,18 +202,32 @@ def _verified(file: MediaFile, moved: Callable[[], None]) -> Verified:
         raise
 
 
-def _search(attempt: Attempt, plan: Plan, meter: ProgressMeter) -> Plan:
-    """Return `plan` with the CRF of every quality target. Raises as a conversion, and UnsupportedFormat."""
+def _carry_out_searched(attempt: Attempt, plan: Plan, meter: ProgressMeter) -> tuple[Plan, messages.Finished]:
+    """Carry out `plan` with a CRF for every quality target, and return it so. Raises as a conversion, and UnsupportedFormat."""
     if not any(unsearched(plan)):
-        return plan
-    return _searched(QualitySearch, attempt, plan, meter)
+        return plan, _carry_out(attempt, plan, meter)
+    search = _search_of(QualitySearch, attempt, plan)
+    plan = _found(search, attempt, meter)
+    while True:
+        try:
+            return plan, _carry_out(attempt, plan, meter, search=search)
+        except _Again as again:
+            plan = again.plan
 
 
-def _searched(kind: type[SampleSearch[Found]], attempt: Attempt, plan: Plan, meter: ProgressMeter) -> Found:
-    """Return what a search over the sources of an attempt has found. Raises as a conversion."""
+class _Again(Exception):
+    """Raised when all is to be converted again, by another plan."""
+
+    def __init__(self, plan: Plan) -> None:
+        super().__init__("converted again")
+        self.plan = plan
+
+
+def _search_of(kind: type[Search], attempt: Attempt, plan: Plan) -> Search:
+    """Return a search over the sources of an attempt."""
     directory = Path(attempt.assignment.directory)
     _empty(directory)
-    search = kind(
+    return kind(
         plan,
         attempt.locations,
         directory,
@@ -220,11 +235,22 @@ def _searched(kind: type[SampleSearch[Found]], attempt: Attempt, plan: Plan, met
         stop=attempt.stop,
         watermark_locations=attempt.watermark_locations,
     )
+
+
+def _found(search: SampleSearch[Found], attempt: Attempt, meter: ProgressMeter) -> Found:
+    """Return what a search has found. Raises as a conversion."""
     with attempt.stage("convert"), every(REPORT_SECONDS, lambda: attempt.report(meter.searching(search.share, search.moved))):
         return search.run()
 
 
-def _carry_out(attempt: Attempt, plan: Plan, meter: ProgressMeter, joined: JoinedChunks | None = None) -> messages.Finished:
+def _carry_out(
+    attempt: Attempt,
+    plan: Plan,
+    meter: ProgressMeter,
+    joined: JoinedChunks | None = None,
+    search: QualitySearch | None = None,
+) -> messages.Finished:
+    """Convert and verify. Raises as a conversion, and _Again if `search` wants another plan for what came of this one."""
     directory = Path(attempt.assignment.directory)
     _empty(directory)
     locations, beside = attempt.locations, attempt.subtitle_locations
@@ -247,13 +273,16 @@ def _carry_out(attempt: Attempt, plan: Plan, meter: ProgressMeter, joined: Joine
         attempt.report(meter.measure(conversion))
         if preview := previews.take(conversion.outputs):
             attempt.report(preview)
-        for path in sorted(closed_segments(plan, directory) - closed):
+        settled = search is None or search.is_over  # else they may be made again
+        for path in sorted(closed_segments(plan, directory) - closed if settled else ()):
             attempt.report(messages.Closed(path))
             closed.add(path)
 
     meter.begin(plan)
     with attempt.stage("convert"), every(REPORT_SECONDS, report):
         produced, warnings = conversion.run()
+    if search is not None and (again := search.again(plan, produced)):
+        raise _Again(again)
 
     def moved() -> None:
         attempt.report(meter.report(TaskPhase.VERIFYING))
