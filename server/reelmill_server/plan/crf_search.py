@@ -21,7 +21,7 @@ _COARSE_STEPS = {"libvpx-vp9": 51 / 63, "libsvtav1": 51 / 63}  # one step of the
 _USUAL: Mapping[Metric, tuple[float, float, float]] = {Metric.VMAF: (93.0, 23.0, 0.85), Metric.XPSNR: (39.0, 26.0, 0.45)}
 _FAR, _NEAR = 6.0, 2.0  # CRFs on either side of the expected one: of the first sample, of the others
 # How near to its target all of a short video must be, or it is encoded again.
-_CLOSE: Mapping[Metric, float] = {Metric.VMAF: 0.8, Metric.XPSNR: 0.4}
+_CLOSE: Mapping[Metric, float] = {Metric.VMAF: 0.95, Metric.XPSNR: 0.45}
 _MOST_AGAIN = 2  # times that samples are tried again
 
 
