@@ -50,13 +50,13 @@ class Accountant:
             tally.latest = shown, base
             if shown + (packet.duration or 0) > tally.reached[0]:
                 tally.reached = shown + (packet.duration or 0), base
-        if not decoded:
+        if not decoded and not (_beyond(tally, shown, base) and packet.is_discard):
             tally.add(shown, begun, packet.duration or 0, base)
 
     def run(self, part: Part, run: Run) -> None:
         """Count packets that are copied."""
         tally = self._tally(part, run.index, False)
-        if not run.timed or not tally.takes(run):
+        if not run.timed or _beyond(tally, run.span[1], run.base) or not tally.takes(run):
             for packet in run.packets:
                 self.packet(part, packet)
             return
@@ -131,6 +131,11 @@ class Accountant:
             return max((end for end in (video, audio) if end is not None), default=Fraction(0)), Fraction(0)
         beyond = audio - video
         return (audio if beyond > OVERRUN else video), (abs(beyond) if abs(beyond - OVERRUN) < _UNCLEAR else Fraction(0))
+
+
+def _beyond(tally: Tally, shown: int | None, base: Any) -> bool:
+    """Return whether a packet is shown after the end that its stream claims: hidden ones are read for those before it."""
+    return tally.claimed is not None and shown is not None and shown * exact(base) >= tally.claimed
 
 
 def as_text(given: Given | None) -> list[str]:

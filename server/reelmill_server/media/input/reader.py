@@ -10,6 +10,7 @@ from av.container import InputContainer
 from reelmill_server.errors import InvalidMedia
 from reelmill_server.media.input.bundle import Bundle, Run, read_bundle
 from reelmill_server.media.input.decoding import StreamDecoding
+from reelmill_server.media.input.edited_end import hiding_streams, without_hidden_end
 from reelmill_server.media.input.padding import declared_ends, end_run, ends_at_most, without_padding
 from reelmill_server.media.input.part import Part
 from reelmill_server.media.input.seek import packets_from
@@ -81,6 +82,8 @@ class Reader:
         self._damaged: list[tuple[StreamDecoding, Fraction | None]] = []
         ends = declared_ends(source)
         packets = held(packets, self._stop) if plan.still and self._stop is not None else packets
+        self._hiding = hiding_streams(source, INDEXED_FORMATS)
+        packets = without_hidden_end(packets, self._hiding) if self._hiding else packets
         self.packets = without_padding(packets, source, ends)
         self._declared, self._bundled = (ends, packets) if ends_at_most(source) else ({}, self.packets)
         sought = self._begin if plan.start_us else None
@@ -93,6 +96,8 @@ class Reader:
         """Remember how far the packet reaches."""
         self._count_bytes(packet, packet.size)
         index, pts = packet.stream_index, packet.pts
+        if index in self._hiding and packet.is_discard:
+            return
         ticks = packet.dts if pts is None or (self._by_decoding and packet.dts is not None) else pts
         base = None if ticks is None else self.part.bases.of(packet, index)
         if ticks is None or base is None:
@@ -125,7 +130,7 @@ class Reader:
 
     def _note_all(self, run: Run) -> None:
         last, _ = self._claimed_ends.get(run.index, _NO_END)
-        if not run.timed or (last is not None and last in run.dts):
+        if not run.timed or (last is not None and last in run.dts) or run.index in self._hiding:
             for packet in run.packets:
                 self.note(packet)
             return

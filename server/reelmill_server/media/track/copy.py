@@ -9,8 +9,10 @@ from typing import Any
 import av
 from av.container import InputContainer, OutputContainer
 
+from reelmill_server.errors import UnsupportedFormat
 from reelmill_server.media.input.account import BEYOND, HIDDEN, PADDING, UNTIMED
 from reelmill_server.media.input.bundle import Run
+from reelmill_server.media.input.edited_end import in_several_parts
 from reelmill_server.media.input.part import Part, Span
 from reelmill_server.media.input.source import average_rate
 from reelmill_server.media.libav.timestamps import exact
@@ -46,6 +48,11 @@ class CopyTrack(Track):
     ) -> None:
         super().__init__(plan)
         origin: Any = template_of(plan, sources)
+        if in_several_parts(origin):
+            raise UnsupportedFormat(
+                f"the source's edit list shows parts of its {plan.type} again or in another order, which a copy cannot: choose a "
+                "codec other than copy"
+            )
         self.items, self.revealed = f"packets of {plan.type}", 0
         self._is_audio = plan.type == "audio"
         skips = self._is_audio and output.format.name in _SKIPPING
@@ -112,6 +119,8 @@ class CopyTrack(Track):
             self._beyond.append(item)
             return
         self.frames += 1
+        # What an edit list hides behind its end was read for the frames that refer to it.
+        self.written.ahead += not self._is_audio and pts >= measures.begin and item.is_discard
         # Containers with one timestamp per packet have no DTS for the first frames of a stream with B-frames.
         if (dts is not None or self._is_audio) and self._goes_back(pts, decoded):
             self.unordered += 1
@@ -160,6 +169,8 @@ class CopyTrack(Track):
         if not (self._straight and run.timed and run.ordered) or self._beyond:
             return False
         if self._reached is not None and run.dts[0] < self._reached:
+            return False
+        if self._last_shown is not None and any([packet.is_discard for packet in run.packets]):
             return False
         measures = self._measures or self._measure(run.base)
         # At a seam, the priming of an encoder is left out.

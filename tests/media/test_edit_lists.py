@@ -1,0 +1,82 @@
+"""Edit lists of MP4 that end early, or have several parts: what they show is what comes out."""
+
+import re
+import struct
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+
+import pytest
+
+from reelmill_server.errors import UnsupportedFormat
+from tests import judge
+from tests.media.converter import Converter, encoded, target
+from tests.sources import Clip, Shelf, Video
+
+pytestmark = pytest.mark.media
+
+FRAME = 0.04
+SOURCE = Clip("mp4", (Video(gop=12),), ())
+Edits = Sequence[tuple[int, int]]
+"""The first frame of each part and how many it shows."""
+
+
+def _boxes(data: bytes) -> Iterator[tuple[bytes, bytes]]:
+    at = 0
+    while at < len(data):
+        size, kind = struct.unpack_from(">I4s", data, at)
+        yield kind, data[at + 8 : at + size]
+        at += size
+
+
+def _box(kind: bytes, *contents: bytes) -> bytes:
+    return struct.pack(">I4s", 8 + sum(map(len, contents)), kind) + b"".join(contents)
+
+
+def edited(path: Path, made: Path, edits: Edits) -> Path:
+    """Write `path`, whose index lies behind its media, with another edit list."""
+    data = path.read_bytes()
+    scales = {kind: struct.unpack_from(">I", data, data.index(kind) + 16)[0] for kind in (b"mvhd", b"mdhd")}
+    found = re.search(b"elst.{12}(.{4})", data, re.DOTALL)
+    assert found
+    delay = int.from_bytes(found[1])  # of the frames that are decoded in another order
+    shown = [(round(count * FRAME * scales[b"mvhd"]), delay + round(first * FRAME * scales[b"mdhd"])) for first, count in edits]
+    entries = b"".join(struct.pack(">IIHH", length, begin, 1, 0) for length, begin in shown)
+    listed = _box(b"edts", _box(b"elst", struct.pack(">II", 0, len(edits)), entries))
+
+    def changed(kind: bytes, content: bytes) -> bytes:
+        if kind == b"edts":
+            return listed
+        inner = [changed(*box) for box in _boxes(content)] if kind in (b"moov", b"trak") else [content]
+        return _box(kind, *inner)
+
+    assert data.index(b"mdat") < data.index(b"moov")
+    made.write_bytes(b"".join(changed(*box) for box in _boxes(data)))
+    return made
+
+
+@pytest.mark.parametrize("first", [0, 9])
+@pytest.mark.parametrize("count", [18, 20, 21, 25])
+def test_frames_behind_the_end_of_an_edit_list_are_not_shown(
+    convert: Converter, shelf: Shelf, tmp_path: Path, first: int, count: int
+) -> None:
+    """As phones trim. Encodes show what the list does; copies one frame more where shown ones refer to it, and book it."""
+    source = edited(shelf.get(SOURCE), tmp_path / "edited.mp4", [(first, count)])
+    asked = [*range(first, first + count)]
+    assert judge.numbers(source) == asked
+    made = convert(source, target("mp4", encoded(), None))
+    assert judge.numbers(made.path) == asked
+    assert judge.describe(made.path).duration == pytest.approx(count * FRAME, abs=0.01)
+    copied = convert(source, target("mp4", audio=None))
+    booked = {adjustment.reason: adjustment.count for adjustment in copied.artifact.streams[0].adjustments}
+    more = booked.get("after the span, for frames in it that refer to them", 0)
+    numbers = judge.numbers(copied.path)
+    assert (numbers[:count], len(numbers)) == (asked, count + more) and more <= 1
+
+
+def test_parts_of_an_edit_list_follow_each_other(convert: Converter, shelf: Shelf, tmp_path: Path) -> None:
+    """In an encode; a copy, which has one part, is refused."""
+    source = edited(shelf.get(SOURCE), tmp_path / "edited.mp4", [(20, 10), (5, 10)])
+    made = convert(source, target("mp4", encoded(), None))
+    assert judge.numbers(made.path) == judge.numbers(source) == [*range(20, 30), *range(5, 15)]
+    with pytest.raises(UnsupportedFormat, match="edit list"):
+        convert(source, target("mp4", audio=None))
