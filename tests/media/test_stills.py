@@ -10,7 +10,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from PIL import Image
+from PIL import Image, ImageOps
 
 from reelmill_server.errors import MediaLimitExceeded, UnsupportedFormat
 from reelmill_server.media.input import pieces
@@ -89,6 +89,19 @@ def test_without_a_duration_a_still_is_one_frame_and_told(convert: Converter, st
     assert judge.numbers(converted.path) == [700]
     assert any("sources[0] is a still image" in text for text in converted.warnings)
     assert not convert(still, alone(snapshots("jpg", number=1))).warnings
+
+
+@pytest.mark.parametrize("form", ["jpg", "webp"])
+@pytest.mark.parametrize("orientation", [2, 5, 6, 7])
+def test_a_photo_is_shown_as_its_exif_says(convert: Converter, tmp_path: Path, form: str, orientation: int) -> None:
+    """Mirrored, too, as front cameras write them; Pillow says what is right."""
+    path, exif = tmp_path / f"photo.{form}", Image.Exif()
+    exif[0x112] = orientation
+    photo = Image.linear_gradient("L").resize((96, 64)).rotate(30, fillcolor=255)
+    photo.convert("RGB").save(path, exif=exif, quality=95)
+    made = convert(path, target("mp4", encoded(crf=4), None))
+    right = np.asarray(ImageOps.exif_transpose(Image.open(path)).convert("L"))
+    assert judge.psnr(judge.pictures(made.path)[0], right) > 30
 
 
 def test_images_of_a_still(convert: Converter, still: Path) -> None:

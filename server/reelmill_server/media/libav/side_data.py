@@ -14,6 +14,16 @@ from av.sidedata.sidedata import SideDataContainer, Type
 # PNG alone makes such a dictionary: it names the ICC profile.
 _UNSAFE_CODECS = ("png", "apng")
 _MATRIX = Struct("=9i")
+
+
+def _unnamed(cls: type[Any], value: object) -> Any:
+    """Return a member for a type of side data that PyAV does not know, as Exif in PyAV 18: else it gives none of a frame's."""
+    member = object.__new__(cls)
+    member._name_, member._value_ = f"UNNAMED_{value}", value
+    return member
+
+
+Type._missing_ = classmethod(_unnamed)  # type: ignore[method-assign, assignment]
 # As the ffmpeg command has it: degrees by which a turn is off a quarter that nobody would see.
 _UNSEEN_DEGREES = 1.0
 _PROJECTIONS = (
@@ -63,7 +73,7 @@ def frame_data(frame: VideoFrame, codec: str, kind: Type) -> bytes | None:
         # 250 frames waited for it. Looked up by type: iterating gives items in PyAV 18 and types in 19.
         side_data: Any = SideDataContainer(frame)  # type: ignore[call-arg]
         return bytes(side_data[kind])
-    except (KeyError, ValueError):  # ValueError: PyAV does not know another type on the frame, such as Exif
+    except KeyError:
         return None
 
 
