@@ -50,8 +50,8 @@ class CopyTrack(Track):
         origin: Any = template_of(plan, sources)
         if in_several_parts(origin):
             raise UnsupportedFormat(
-                f"the source's edit list shows parts of its {plan.type} again or in another order, which a copy cannot: choose a "
-                "codec other than copy"
+                f"the source's edit list shows parts of its {plan.type} again or in another order, which a copy cannot: choose "
+                "a codec other than copy"
             )
         self.items, self.revealed = f"packets of {plan.type}", 0
         self._is_audio = plan.type == "audio"
@@ -170,7 +170,7 @@ class CopyTrack(Track):
             return False
         if self._reached is not None and run.dts[0] < self._reached:
             return False
-        if self._last_shown is not None and any([packet.is_discard for packet in run.packets]):
+        if self._last_shown is not None and any(packet.is_discard for packet in run.packets):
             return False
         measures = self._measures or self._measure(run.base)
         # At a seam, the priming of an encoder is left out.
