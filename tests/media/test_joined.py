@@ -4,6 +4,7 @@ import threading
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 from fractions import Fraction
+from itertools import groupby
 from pathlib import Path
 
 import numpy as np
@@ -178,6 +179,17 @@ def test_what_is_very_short_is_repeated_no_longer_than_needed(join: Joiner) -> N
     _, (path,) = join([MUTE, (short, beside(AlignMode.LOOP))], target("mkv", encoded(), AudioSpec("flac")))
     assert judge.numbers(path) == list(range(75))
     assert seconds_of_sound(path) == pytest.approx(3, abs=0.03)
+
+
+def test_frames_of_a_gif_that_are_short_beside_others_are_all_shown(join: Joiner, tmp_path: Path) -> None:
+    """Its headers tell an average rate, at which a short frame would have no place, and a tick of 1/100 s."""
+    path = tmp_path / "a.gif"
+    frames = [Image.new("L", (64, 48), level) for level in (40, 120, 200)]
+    frames[0].save(path, save_all=True, append_images=frames[1:], duration=[500, 100, 300])
+    _, (made,) = join([path, path], target("mp4", encoded(), None))
+    levels = [round(float(picture.mean()) / 40) for picture in judge.pictures(made)]
+    assert [level for level, _ in groupby(levels)] == [1, 3, 5, 1, 3, 5]
+    assert judge.describe(made).duration == pytest.approx(1.8, abs=0.02)
 
 
 def test_attached_video_that_is_longer_is_cut_when_aligned(join: Joiner) -> None:

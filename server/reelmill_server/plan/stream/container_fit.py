@@ -15,7 +15,7 @@ from reelmill_server.plan.codec.video_encoders import LIBAV_CODEC
 from reelmill_server.plan.stream import dolby
 from reelmill_server.plan.stream.alpha import alpha_decoder, has_alpha
 from reelmill_server.plan.stream.geometry import turn_asked
-from reelmill_server.plan.stream.video import usual_rate
+from reelmill_server.plan.stream.video import COMMON_RATES, usual_rate
 
 _SAME = Fraction(1, 1000)  # rates nearer than this share are one: headers round them
 # Codecs without a sample aspect ratio that players respect, and containers in which libav writes none either.
@@ -34,7 +34,6 @@ _GUESSED_ORDER, _ORDERED_SOURCES = ("vvc",), "mov"
 _OWN_FORM: Mapping[str, str] = {"caf": "flac", "nut": "eac3"}
 # Audio whose packets these containers do not part: what is read of it begins and ends anywhere.
 _UNPARTED: Mapping[str, tuple[str, ...]] = {"wav": ("vorbis", "aac"), "w64": ("vorbis", "aac")}
-_COMMON_RATES = [Fraction(rate) for rate in "24000/1001 24 25 30000/1001 30 48 50 60000/1001 60 120".split()]
 
 
 def fit_video(spec: VideoSpec, stream: VideoStreamInfo, container: Container, field: str) -> tuple[VideoSpec, tuple[str, ...]]:
@@ -186,5 +185,5 @@ def _steady_rate(rate: Fraction, container: Container, field: str) -> Fraction:
 
 def plain_rate(rate: Fraction) -> Fraction:
     """Return the common frame rate that `rate`, measured on rounded timestamps, stands for; else `rate` itself."""
-    near = min(_COMMON_RATES, key=lambda known: abs(known - rate))
+    near = min(COMMON_RATES, key=lambda known: abs(known - rate))
     return near if abs(near - rate) <= near * _SAME else rate

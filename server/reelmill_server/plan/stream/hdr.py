@@ -20,6 +20,13 @@ def unasked(codec: str) -> str:
     return f"the source is HDR, and {codec} is encoded in 8 bits here: it becomes SDR (BT.709)"
 
 
+def unusual(codec: str) -> str:
+    """Return the warning where HDR stays in a codec in which few players show it; empty in others."""
+    if codec != "h264":
+        return ""
+    return "HDR in H.264 of 10 bits is shown by few players: choose H.265 or AV1, or the pixel format yuv420p for SDR"
+
+
 def tone_mapping(stream: VideoStreamInfo) -> tuple[str, ...]:
     """Return the filters that map the stream to BT.709 in limited range; `media.libav.tone_mapping` makes the file for
     `lut3d`.

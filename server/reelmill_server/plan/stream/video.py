@@ -39,7 +39,10 @@ _REORDERING, _SLOW = ("h264", "h265"), 10  # half a second has fewer frames than
 _TRANSPARENT = "yuva420p"
 # SVT-AV1 never returns if one side is longer than a superblock and the other below 28 pixels (presets 3, 4, 7 and 10).
 _SVT_SUPERBLOCK, _SVT_LEAST = 64, 28
-_HIGHEST_BURST = 60  # a rate above this that is not the average is the tick of a variable one
+_HIGHEST_BURST = Fraction(60)  # a rate above this that is not the average is the tick of a variable one
+COMMON_RATES = tuple(Fraction(rate) for rate in "24000/1001 24 25 30000/1001 30 48 50 60000/1001 60 120".split())
+"""Frame rates that cameras and editors use."""
+_ABOUT = Fraction(1, 100)
 HIGHEST_RATE = 240
 """More frames a second are not a rate but the tick of a variable one; SVT-AV1 does not open with it."""
 
@@ -163,6 +166,7 @@ def plan_video(
         ON_BLACK * bool(opaque and stream.transparent),
         hdr.unasked(spec.codec) * (mapped and not spec.pixel_format),
         hdr.lost_metadata(choice.encoder, stream) if stays else "",
+        hdr.unusual(spec.codec) if stays and not spec.pixel_format else "",
     )
     return planned, (*geometry.warnings, *filter(None, told))
 
@@ -218,9 +222,19 @@ def usual_rate(stream: VideoStreamInfo) -> Fraction:
 
 
 def burst_rate(stream: VideoStreamInfo) -> Fraction:
-    """Frames a second that keep those of `stream` where its rate varies: that of its bursts, not the average over pauses."""
+    """Return the frames a second that keep those of `stream` where its rate varies: that of its bursts, not the average over
+    pauses. Where only the tick of its times is known, as in GIF, none are assumed to be above 60; an average that is a usual
+    rate is one whose times are rounded.
+    """
     average, burst = usual_rate(stream), Fraction(0) if stream.still else stream.frame_rate
-    return burst if average < burst <= _HIGHEST_BURST else average
+    if burst > _HIGHEST_BURST and 0 < average < _HIGHEST_BURST:
+        return average if is_common_rate(average) else _HIGHEST_BURST
+    return max(average, burst) if burst <= _HIGHEST_BURST else average
+
+
+def is_common_rate(rate: Fraction) -> bool:
+    """Return whether `rate`, measured on rounded or uneven times, is about one that cameras and editors use."""
+    return any(abs(known - rate) <= known * _ABOUT for known in COMMON_RATES)
 
 
 def frame_us(rate: Fraction) -> int:
