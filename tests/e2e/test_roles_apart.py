@@ -40,7 +40,7 @@ def cluster(tmp_path_factory: pytest.TempPathFactory, moto: Moto) -> Iterator[Cl
         postgres.started(),
         storage=("--bucket", f"s3://*=s3://*?endpoint={front.url}"),
         replica_settings=("--reconcile-seconds", "1", "--heartbeat-timeout-seconds", "5"),
-        worker_settings=("--drain-seconds", "1", "--fast-core-seconds", "1"),
+        worker_settings=("--drain-seconds", "1", "--fast-core-seconds", "0.2"),
         environment={"REELMILL_FILE_ROOT": "", **{name.upper(): value for name, value in KEYS.items()}},
     )
     try:
