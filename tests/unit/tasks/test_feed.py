@@ -220,11 +220,11 @@ async def test_nobody_watching_means_nobody_looking(world: World) -> None:
     watch = world.feeds.watch("default", "task")
     await anext(watch)
     await watch.aclose()
-    await asyncio.sleep(2 * POLL)
+    assert world.feeds._loop is not None
+    await asyncio.wait_for(world.feeds._loop, 20)
     looks = world.changes.reads["rounds"]
     await asyncio.sleep(5 * POLL)
     assert world.changes.reads["rounds"] == looks and not world.feeds._followers
-    assert world.feeds._loop is not None and world.feeds._loop.done()
 
 
 @pytest.mark.parametrize("broken", [ServiceUnavailable("away"), RuntimeError("a defect")])
