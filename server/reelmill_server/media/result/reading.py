@@ -221,11 +221,13 @@ def _times(stream: Any, packets: Sequence[AnyPacket], copied: bool, shown: dict[
     frames, refused, times = _decoded(stream.codec_context, packets, shown)
     # Leading frames refer to the GOP before.
     begin = packets[0].pts or 0
-    pictures = sum((packet.pts or 0) >= begin for packet in packets) if stream.type == "video" else len(packets)
+    video = stream.type == "video"
+    pictures = sum((packet.pts or 0) >= begin for packet in packets) if video else len(packets)
     # What the container has decoders skip gives no frames, which is no fault: audio, and frames that an edit list hides.
     taken = len(packets) - refused
-    good = frames + sum(packet.is_discard for packet in packets) if stream.type == "video" else taken
-    return None if ((min(good, taken) < pictures * _GOOD_SHARE) if copied else (refused or frames < pictures)) else times
+    good = frames + sum(packet.is_discard for packet in packets) if video else taken
+    least = pictures if video else 1
+    return None if ((min(good, taken) < pictures * _GOOD_SHARE) if copied else (refused or frames < least)) else times
 
 
 def _decoded(context: Any, packets: Sequence[AnyPacket], shown: dict[int, bytes] | None = None) -> tuple[int, int, list[int]]:
