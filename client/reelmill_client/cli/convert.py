@@ -28,12 +28,24 @@ def _option(help_: str, panel: str | None = None, **settings: Any) -> Any:
     return typer.Option(help=help_, rich_help_panel=panel, **settings)
 
 
+_Destination = Annotated[
+    str, typer.Argument(metavar="DST", help="A URI or path; the service fills in templates such as {barename}.")
+]
+_Ladder = Annotated[
+    Literal["auto"] | None,
+    _option("auto: make the variants of DST, a master playlist (.m3u8), for SRC; instead of --crf.", _VIDEO),
+]
+_SmartCut = Annotated[
+    # A word that is forgotten would be the next flag, whose value is then one argument too many.
+    Literal["preferred", "required"] | None,
+    _option("Cut copied video at the frame. Default: at the keyframe.", _VIDEO),
+]
+
+
 def convert(
     context: typer.Context,
     source: Annotated[str, typer.Argument(metavar="SRC", help="A URI, or a path on the server's machine.")],
-    destination: Annotated[
-        str, typer.Argument(metavar="DST", help="A URI or path; the service fills in templates such as {barename}.")
-    ],
+    destination: _Destination,
     *,
     container: Annotated[str | None, _option("Container: mp4, mkv, webm… Default: from DST's extension.")] = None,
     start: Annotated[float | None, _option("Seconds of SRC to skip.")] = None,
@@ -43,10 +55,7 @@ def convert(
     bitrate: Annotated[str | None, _option("Average bit rate, for example 2M; instead of --crf.", _VIDEO)] = None,
     vmaf: Annotated[float | None, _option("Quality to encode at, 1 to 99; instead of --crf.", _VIDEO)] = None,
     xpsnr: Annotated[float | None, _option("The same in dB, where VMAF cannot be measured.", _VIDEO)] = None,
-    ladder: Annotated[
-        Literal["auto"] | None,
-        _option("auto: make the variants of DST, a master playlist (.m3u8), for SRC; instead of --crf.", _VIDEO),
-    ] = None,
+    ladder: _Ladder = None,
     passes: Annotated[int | None, _option("2: encode twice to meet --bitrate.", _VIDEO)] = None,
     size: Annotated[str | None, _option("1280x720, 1280x or x720.", _VIDEO)] = None,
     scale_type: Annotated[str | None, _option("stretch, crop, fill or fit. Default: stretch.", _VIDEO)] = None,
@@ -58,11 +67,7 @@ def convert(
     rotate: Annotated[int | None, _option("Degrees clockwise: 0, 90, 180 or 270.", _VIDEO)] = None,
     preset: Annotated[str | None, _option("Effort, from ultrafast to veryslow. Default: medium.", _VIDEO)] = None,
     hardware: Annotated[str | None, _option("preferred, required or never. Default: preferred.", _VIDEO)] = None,
-    smart_cut: Annotated[
-        # A word that is forgotten would be the next flag, whose value is then one argument too many.
-        Literal["preferred", "required"] | None,
-        _option("Cut copied video at the frame. Default: at the keyframe.", _VIDEO),
-    ] = None,
+    smart_cut: _SmartCut = None,
     audio: Annotated[str | None, _option("aac, mp3, opus, flac, …, copy or none. Default: copy.", _AUDIO)] = None,
     audio_bitrate: Annotated[str | None, _option("For example 128k.", _AUDIO)] = None,
     sample_rate: Annotated[int | None, _option("Hz.", _AUDIO)] = None,

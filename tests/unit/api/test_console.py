@@ -351,9 +351,8 @@ def test_logins_lead_nowhere_else(place: str) -> None:
     assert session.local_path("/console/try?a=b") == "/console/try?a=b"
 
 
-async def test_only_what_a_task_made_is_served(tmp_path: Path) -> None:
-    """Artifacts and what their playlists name, in ranges, with types from a list; nothing else, nothing that was replaced."""
-    folder = tmp_path / "it's here"
+def task_with_files(folder: Path) -> task_pb2.Task:
+    """Write what a task made, and what it did not make, to a folder and beside it; some files were replaced since."""
     (folder / "low").mkdir(parents=True)
     (folder / "main.m3u8").write_text("#EXTM3U\nlow/a%20b.m3u8\n../../secret.txt\n/etc/passwd\nfile:///etc/passwd\n")
     (folder / "low/a b.m3u8").write_text('#EXTM3U\n#EXT-X-MAP:URI="init.mp4"\n1.m4s\n')
@@ -363,7 +362,7 @@ async def test_only_what_a_task_made_is_served(tmp_path: Path) -> None:
     )
     for name in ("low/init.mp4", "low/1.m4s", "low/2.m4s", "v0-00001.m4s", "v0-x.m4s", "page.html", "changed.mp4", "unnamed"):
         (folder / name).write_text("0123456789")
-    (tmp_path / "secret.txt").write_text("hush")
+    (folder.parent / "secret.txt").write_text("hush")
     task = task_pb2.Task()
     kinds: dict[str, Any] = {
         "main.m3u8": task_pb2.ARTIFACT_KIND_MASTER_PLAYLIST,
@@ -379,6 +378,13 @@ async def test_only_what_a_task_made_is_served(tmp_path: Path) -> None:
         content = b"earlier" if name.startswith("changed") else (folder / name).read_bytes()
         digest = hashlib.sha256(content).hexdigest()
         task.artifacts.add(uri=(folder / name).as_uri(), kind=kind, size=len(content), sha256=digest)
+    return task
+
+
+async def test_only_what_a_task_made_is_served(tmp_path: Path) -> None:
+    """Artifacts and what their playlists name, in ranges, with types from a list; nothing else, nothing that was replaced."""
+    folder = tmp_path / "it's here"
+    task = task_with_files(folder)
     now = [1000.0]
 
     async def load(task_id: str) -> task_pb2.Task | None:
