@@ -1,10 +1,12 @@
 """Files whose times begin again or jump ahead: recordings put behind each other."""
 
+from dataclasses import replace
 from fractions import Fraction
 from pathlib import Path
 
 import pytest
 
+from reelmill_server.errors import MediaLimitExceeded
 from reelmill_server.media.input.probe import probe_file
 from reelmill_server.model.capability import Limits
 from reelmill_server.model.request import AudioSpec, TargetSpec
@@ -70,6 +72,15 @@ def test_recordings_behind_each_other_follow_each_other(
     assert not [text for text in result.warnings if "damaged" in text]
 
 
+def test_a_jump_of_a_day_makes_no_recording_too_long(shelf: Shelf, convert: Converter) -> None:
+    """Its length is what was recorded, which is measured, not the distance of its clock's first and last time."""
+    source = joined(shelf, "day.ts", recording(), recording(offset=90_000))
+    made = convert(source, COPIED)
+    assert judge.numbers(made.path) == [*range(50), *range(50)]
+    with pytest.raises(MediaLimitExceeded, match="4 s are longer than the limit of 3 s"):
+        probe_file(str(source), replace(Limits(), max_duration_seconds=3))
+
+
 def test_a_cut_may_lie_behind_a_seam(shelf: Shelf, convert: Converter) -> None:
     source = joined(shelf, "cut.ts", recording(), recording())
     result = convert(source, ENCODED, start=2.3)
@@ -94,12 +105,14 @@ def test_snapshots_are_taken_behind_a_seam(shelf: Shelf) -> None:
             assert float(last.pts * last.time_base - begin) == pytest.approx(0.5, abs=0.15)
 
 
-@pytest.mark.parametrize(("codec", "container"), [("libvorbis", "ogg"), ("libopus", "opus")])
+@pytest.mark.parametrize(("codec", "container"), [("libvorbis", "ogg"), ("libopus", "opus"), ("flac", "ogg")])
 def test_chained_ogg_is_read_to_its_end(shelf: Shelf, convert: Converter, codec: str, container: str) -> None:
     parts = [made(shelf, f"link-{number}.{container}", "-c:a", codec, seconds="1", begin=str(number)) for number in range(3)]
     source = shelf.join(f"chained.{container}", *parts)
     lossless = target("flac", None, AudioSpec("flac"))
-    assert len(judge.sound(convert(source, lossless).path)) == pytest.approx(3 * 48000, abs=2000)
+    whole = convert(source, lossless)
+    assert len(judge.sound(whole.path)) == pytest.approx(3 * 48000, abs=2000)
+    assert not any("could not be decoded" in warning for warning in whole.warnings)
     assert len(judge.sound(convert(source, target("mkv", None)).path)) == pytest.approx(3 * 48000, abs=2000)
     assert len(judge.sound(convert(source, lossless, start=1.5).path)) == pytest.approx(1.5 * 48000, abs=2000)
 

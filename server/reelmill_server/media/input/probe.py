@@ -16,7 +16,7 @@ from reelmill_server.media.input.headers import in_seconds, is_cover, media_info
 from reelmill_server.media.input.pieces import is_item
 from reelmill_server.media.input.restarts import begins_again
 from reelmill_server.media.input.seek import read
-from reelmill_server.media.input.source import TEXT_FORMATS, Location, open_source
+from reelmill_server.media.input.source import TEXT_FORMATS, Location, check_length, open_source
 from reelmill_server.media.input.subtitle_file import open_subtitles, text_of
 from reelmill_server.media.input.timeline import continuous
 from reelmill_server.media.libav.demuxing import packets_of
@@ -64,6 +64,7 @@ def probe_file(
     if restarts or (measure_length and untold_length(info) and not still):
         with open_source(location, limits) as container:
             info = _with_measured_length(info, container)
+        check_length(info.duration_seconds, limits)
     info = replace(
         info,
         video=tuple(

@@ -21,6 +21,7 @@ from reelmill_server.media.input.box_limits import check_boxes
 from reelmill_server.media.input.charset import HEAD_BYTES, in_utf8, looks_like_subtitles
 from reelmill_server.media.input.decoders import decoder_options, restrict
 from reelmill_server.media.input.pieces import composed, has_pieces
+from reelmill_server.media.input.restarts import begins_again
 from reelmill_server.media.libav.errors import LIBAV_ERRORS, meaning, memory_was_short
 from reelmill_server.media.libav.freeing import park
 from reelmill_server.media.libav.log import captured_log, error_text
@@ -191,5 +192,11 @@ def _check(container: InputContainer, limits: Limits) -> None:
         if pixels > limits.max_pixels:
             raise MediaLimitExceeded(f"frames of {pixels} pixels are larger than the limit of {limits.max_pixels}")
     seconds = (container.duration or 0) / av.time_base
+    if seconds > limits.max_duration_seconds and not begins_again(container):
+        check_length(seconds, limits)
+
+
+def check_length(seconds: float, limits: Limits) -> None:
+    """Raise MediaLimitExceeded if a source is too long."""
     if seconds > limits.max_duration_seconds:
         raise MediaLimitExceeded(f"{seconds:.0f} s are longer than the limit of {limits.max_duration_seconds:.0f} s")

@@ -348,7 +348,7 @@ class CopyTrack(Track):
             hidden = f"the source hides its first {self.revealed} frames, which {output} cannot"
             yield f"{target.field}: {hidden}: they are shown"
         # Hidden packets were copied as far as the source was read from its front: those are what players skip then.
-        begin = self.written.extent.first or Fraction(0)
+        begin = min(self.written.extent.first or Fraction(0), Fraction(0))
         if self._skipped + begin > PRIMING and isinstance(target, TargetPlan):
             skipped = f"players skip the first {float(self._skipped):.2f} s of the copied audio, as the source's edit list says"
             yield f"{target.field}: {skipped}: encode the audio, or copy to mp4"
