@@ -8,8 +8,8 @@ from reelmill_server.media.input.decoders import decoder_options
 from reelmill_server.model.capability import Limits
 from reelmill_server.worker.child import landlock
 
-# With the first file that is opened, and with the first image; for WebP, Pillow would load all formats it has.
-_LOADED_LATE = ("av.subtitles.stream", "PIL.WebPImagePlugin")
+# With the first file that is opened, which may be text, and with the first image: for WebP, Pillow would load all formats.
+_LOADED_LATE = ("av.subtitles.stream", "encodings.utf_16_be", "encodings.utf_16_le", "PIL.WebPImagePlugin")
 
 
 def warm_up() -> None:
