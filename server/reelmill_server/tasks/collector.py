@@ -20,7 +20,7 @@ from reelmill_server.model.worker_state import AttemptState, TaskPart, WorkerSta
 from reelmill_server.tasks.leases import Lease
 from reelmill_server.tasks.progress import ProgressStore
 
-_STEP_SECONDS = 0.5
+_STEP_SECONDS = 1.0
 _LOOK_SECONDS = 1.0  # workers show themselves as often
 _IDLE_SECONDS = 2.0
 _PREVIEW_SECONDS = 2  # at least, between those of a task
