@@ -6,7 +6,7 @@ Everything here is best effort: a system without cgroups, or one that shows them
 import os
 import re
 import time
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
@@ -121,9 +121,18 @@ def cpu_quota(proc: Path = Path("/proc/self")) -> float | None:
 
 def limiting(cgroup: MemoryCgroup | None) -> MemoryCgroup | None:
     """Return the group with the lowest limit among a cgroup and those above it; None: no limit."""
-    groups = (MemoryCgroup(directory, cgroup.version) for directory in _upward(cgroup.directory)) if cgroup else ()
-    limited = [group for group in groups if group.limit_bytes]
-    return min(limited, key=lambda group: group.limit_bytes, default=None)
+    return lowest(upward(cgroup)) if cgroup else None
+
+
+def upward(cgroup: MemoryCgroup) -> tuple[MemoryCgroup, ...]:
+    """Return a cgroup and those above it, as far as they are shown."""
+    return tuple(MemoryCgroup(directory, cgroup.version) for directory in _upward(cgroup.directory))
+
+
+def lowest(groups: Iterable[MemoryCgroup]) -> MemoryCgroup | None:
+    """Return the group with the lowest limit; None: none of them has one."""
+    limits = {group: group.limit_bytes for group in groups}
+    return min((group for group, limit in limits.items() if limit), key=limits.__getitem__, default=None)
 
 
 def delegated(cgroup: MemoryCgroup | None) -> MemoryCgroup | None:

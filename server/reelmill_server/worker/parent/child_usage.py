@@ -2,6 +2,7 @@
 
 import os
 import re
+from collections.abc import Mapping
 from contextlib import suppress
 from dataclasses import dataclass
 from functools import cache
@@ -11,8 +12,14 @@ from reelmill_server import cgroups
 
 _PAGE_BYTES = os.sysconf("SC_PAGE_SIZE")
 _TICKS = os.sysconf("SC_CLK_TCK")
-_KIB = re.compile(r"^(\w+):\s+(\d+) kB$", re.MULTILINE)
 _OWN = ("RssAnon", "RssShmem", "VmSwap")
+_SHARES = ("Pss_Anon", "Pss_Shmem", "SwapPss")
+_MACHINE = ("MemTotal", "MemAvailable")
+# Of the many lines of these files, ten times a second.
+_KIB: Mapping[tuple[str, ...], re.Pattern[bytes]] = {
+    names: re.compile(rf"^({'|'.join(names)}):\s+(\d+) kB$".encode(), re.MULTILINE) for names in (_OWN, _SHARES, _MACHINE)
+}
+_MOST_BYTES = 1 << 16  # of a file
 
 
 @dataclass(frozen=True)
@@ -36,7 +43,7 @@ def usage_of(pid: int) -> ChildUsage:
 def thread_count(pid: int) -> int:
     """Return how many threads a process has; 0 if it is gone, or where the system does not tell."""
     try:
-        return int(Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[17])
+        return int(_content(f"/proc/{pid}/stat").rpartition(b")")[2].split()[17])
     except (OSError, IndexError, ValueError):
         return 0
 
@@ -47,10 +54,10 @@ def held_bytes(pid: int, limit_bytes: int = 0) -> int:
     Pages that it has had in common with others since it was forked count in full. Where that makes it exceed `limit_bytes`,
     its proportional share is counted, as far as the system shows it (to root); 0 if the process is gone.
     """
-    status = _sizes(f"/proc/{pid}/status")
+    status = _sizes(f"/proc/{pid}/status", _OWN)
     held = sum(status.get(name, 0) for name in _OWN)
     if limit_bytes and held > limit_bytes:
-        shares = _sizes(f"/proc/{pid}/smaps_rollup")
+        shares = _sizes(f"/proc/{pid}/smaps_rollup", _SHARES)
         return shares.get("Pss_Anon", held) + shares.get("Pss_Shmem", 0) + shares.get("SwapPss", 0)
     return held
 
@@ -73,12 +80,14 @@ class MachineMemory:
 
 def container_cgroup() -> cgroups.MemoryCgroup | None:
     """Return the cgroup whose limit is this process's; None: there is no limit."""
-    return cgroups.limiting(_current())
+    return cgroups.lowest(_groups())
 
 
 @cache
-def _current() -> cgroups.MemoryCgroup | None:
-    return cgroups.current()  # takes longer to find than to read
+def _groups() -> tuple[cgroups.MemoryCgroup, ...]:
+    """Return this process's cgroup and those above it: they take longer to find than to read."""
+    current = cgroups.current()
+    return cgroups.upward(current) if current else ()
 
 
 def machine_memory() -> MachineMemory:
@@ -86,13 +95,22 @@ def machine_memory() -> MachineMemory:
     container = container_cgroup()
     if container is not None:
         return MachineMemory(container.limit_bytes, container.used_bytes, True)
-    machine = _sizes("/proc/meminfo")
+    machine = _sizes("/proc/meminfo", _MACHINE)
     total = machine.get("MemTotal", 0)
     return MachineMemory(total, total - machine.get("MemAvailable", total))
 
 
-def _sizes(path: str) -> dict[str, int]:
-    """Return the sizes in a file of the kernel, in bytes by name."""
+def _sizes(path: str, names: tuple[str, ...]) -> dict[str, int]:
+    """Return the sizes of these names in a file of the kernel, in bytes, as far as it has them."""
     with suppress(OSError):
-        return {name: int(size) << 10 for name, size in _KIB.findall(Path(path).read_text())}
+        return {name.decode(): int(size) << 10 for name, size in _KIB[names].findall(_content(path))}
     return {}
+
+
+def _content(path: str) -> bytes:
+    """Return a file of the kernel, which is never long. Raises OSError."""
+    descriptor = os.open(path, os.O_RDONLY)
+    try:
+        return os.read(descriptor, _MOST_BYTES)
+    finally:
+        os.close(descriptor)
