@@ -60,9 +60,9 @@ def build(folder: Path) -> Driver:
     return driver
 
 
-VA_PACKAGES = "gcc libc6-dev libva-dev, and an ffmpeg with h264_vaapi in the path"
+VA_PACKAGES = "gcc libc6-dev libva-dev libx265-dev, and an ffmpeg with h264_vaapi in the path"
 _VA_LIBRARIES: Mapping[str, tuple[tuple[str, ...], tuple[str, ...]]] = {
-    "test_drv_video.so": (("vaapi.c", "cabac.c", "faults.c"), ("-ldl",)),
+    "test_drv_video.so": (("vaapi.c", "cabac.c", "va_hevc.c", "faults.c"), ("-lx265", "-ldl")),
     "drm.so": (("drm.c",), ()),
 }
 VA_DEVICE = Path("/dev/fuse")
@@ -80,8 +80,8 @@ def build_va(folder: Path) -> Driver:
         built = subprocess.run(
             (compiler, *_FLAGS, "-o", str(folder / name), *paths, *libraries), capture_output=True, text=True, check=False
         )
-        if "No such file" in built.stderr:
-            pytest.skip(f"a header is missing: {VA_PACKAGES}")
+        if "No such file" in built.stderr or "cannot find -l" in built.stderr:
+            pytest.skip(f"a header or a library is missing: {VA_PACKAGES}")
         assert built.returncode == 0, built.stderr
     return driver
 

@@ -1,4 +1,5 @@
 /* test_drv_video.so: a driver of VA-API that encodes H.264 with FFmpeg's headers and plain samples: what goes in is what comes out.
+   H.265 is made by x265, of keyframes only.
 
    What it was told is written to the file "told" beside it, a line for each context and each setting of rate control. */
 #include <pthread.h>
@@ -13,16 +14,19 @@
 #include <va/va_backend.h>
 #include <va/va_drmcommon.h>
 #include <va/va_enc_h264.h>
+#include <va/va_enc_hevc.h>
 
 #include "cabac.h"
 #include "faults.h"
+#include "va_hevc.h"
 
-enum { MOST = 4096, MAX_SIDE = 4096, MIN_SIDE = 32, FORMATS = 1 };
+enum { MOST = 4096, MAX_SIDE = 4096, MIN_SIDE = 32, FORMATS = 2 };
 enum kind { NOTHING, CONFIG, SURFACE, CONTEXT, BUFFER };
 
 struct thing {
     enum kind kind;
     int number; /* of a buffer: its type; of a config: its entry point */
+    int profile, ten_bits;
     int width, height, stride, lines;
     size_t size;
     uint8_t *data;
@@ -37,7 +41,10 @@ struct session { /* of a context: several may encode at once */
     struct bits output;
     VAEncPictureParameterBufferH264 picture;
     VAEncSliceParameterBufferH264 slice;
-    int pictures, header_bits;
+    VAEncPictureParameterBufferHEVC hevc_picture;
+    VAEncSliceParameterBufferHEVC hevc_slice;
+    int hevc, kept, pictures, header_bits;
+    void *encoder;
     uint8_t *held;
 };
 
@@ -45,7 +52,8 @@ static struct thing things[MOST];
 static pthread_mutex_t lock = PTHREAD_MUTEX_INITIALIZER;
 static struct faults faults; /* as they were when the driver was opened last */
 
-static const VAProfile PROFILES[] = {VAProfileH264ConstrainedBaseline, VAProfileH264Main, VAProfileH264High};
+static const VAProfile PROFILES[] = {VAProfileH264ConstrainedBaseline, VAProfileH264Main, VAProfileH264High, VAProfileHEVCMain,
+                                     VAProfileHEVCMain10};
 
 static void tell(const char *format, ...)
 {
@@ -99,18 +107,20 @@ static VAStatus entrypoints(VADriverContextP context, VAProfile profile, VAEntry
     return VA_STATUS_SUCCESS;
 }
 
+static int is_hevc(VAProfile profile) { return profile == VAProfileHEVCMain || profile == VAProfileHEVCMain10; }
+
 static VAStatus attributes(VADriverContextP context, VAProfile profile, VAEntrypoint entrypoint, VAConfigAttrib *list, int count)
 {
     for (int i = 0; i < count; i++)
         switch ((int)list[i].type) {
-        case VAConfigAttribRTFormat: list[i].value = VA_RT_FORMAT_YUV420; break;
+        case VAConfigAttribRTFormat: list[i].value = profile == VAProfileHEVCMain10 ? VA_RT_FORMAT_YUV420_10 : VA_RT_FORMAT_YUV420; break;
         case VAConfigAttribRateControl:
             list[i].value = faults.only_cqp ? VA_RC_CQP : VA_RC_CQP | VA_RC_CBR | VA_RC_VBR | (faults.no_qvbr ? 0 : VA_RC_QVBR);
             break;
         case VAConfigAttribEncPackedHeaders:
             list[i].value = VA_ENC_PACKED_HEADER_SEQUENCE | VA_ENC_PACKED_HEADER_SLICE | VA_ENC_PACKED_HEADER_MISC | VA_ENC_PACKED_HEADER_RAW_DATA;
             break;
-        case VAConfigAttribEncMaxRefFrames: list[i].value = faults.b_frames_h264 == 1 ? 2 : 1 << 16 | 2; break;
+        case VAConfigAttribEncMaxRefFrames: list[i].value = is_hevc(profile) ? 1 : faults.b_frames_h264 == 1 ? 2 : 1 << 16 | 2; break;
         case VAConfigAttribEncMaxSlices: list[i].value = 1; break;
         case VAConfigAttribMaxPictureWidth:
         case VAConfigAttribMaxPictureHeight: list[i].value = faults.max_width ? faults.max_width : MAX_SIDE; break;
@@ -122,7 +132,9 @@ static VAStatus attributes(VADriverContextP context, VAProfile profile, VAEntryp
 static VAStatus new_config(
     VADriverContextP context, VAProfile profile, VAEntrypoint entrypoint, VAConfigAttrib *list, int count, VAConfigID *id)
 {
-    new_thing(CONFIG, id)->number = entrypoint;
+    struct thing *made = new_thing(CONFIG, id);
+    made->number = entrypoint;
+    made->profile = profile;
     tell("config profile=%d low_power=%d", profile, entrypoint == VAEntrypointEncSliceLP);
     for (int i = 0; i < count; i++)
         if (list[i].type == VAConfigAttribRateControl)
@@ -136,7 +148,7 @@ static VAStatus drop_config(VADriverContextP context, VAConfigID id) { return dr
 static VAStatus config_attributes(
     VADriverContextP context, VAConfigID id, VAProfile *profile, VAEntrypoint *entrypoint, VAConfigAttrib *list, int *count)
 {
-    *profile = VAProfileH264High;
+    *profile = things[id].profile;
     *entrypoint = things[id].number;
     *count = 0;
     return VA_STATUS_SUCCESS;
@@ -146,7 +158,7 @@ static VAStatus surface_attributes(VADriverContextP context, VAConfigID config, 
 {
     int most = faults.max_width ? faults.max_width : MAX_SIDE, least = faults.min_width ? faults.min_width : MIN_SIDE;
     const int known[][2] = {
-        {VASurfaceAttribPixelFormat, VA_FOURCC_NV12}, {VASurfaceAttribMinWidth, least},  {VASurfaceAttribMinHeight, MIN_SIDE},
+        {VASurfaceAttribPixelFormat, things[config].profile == VAProfileHEVCMain10 ? VA_FOURCC_P010 : VA_FOURCC_NV12}, {VASurfaceAttribMinWidth, least},  {VASurfaceAttribMinHeight, MIN_SIDE},
         {VASurfaceAttribMaxWidth, most},              {VASurfaceAttribMaxHeight, most},
     };
     unsigned size = sizeof known / sizeof *known;
@@ -160,13 +172,15 @@ static VAStatus surface_attributes(VADriverContextP context, VAConfigID config, 
 static VAStatus new_surfaces(VADriverContextP context, unsigned format, unsigned width, unsigned height, VASurfaceID *ids, unsigned count,
                              VASurfaceAttrib *list, unsigned attribs)
 {
-    if (format != VA_RT_FORMAT_YUV420)
+    int ten_bits = format == VA_RT_FORMAT_YUV420_10;
+    if (format != VA_RT_FORMAT_YUV420 && !ten_bits)
         return VA_STATUS_ERROR_UNSUPPORTED_RT_FORMAT;
     for (unsigned i = 0; i < count; i++) {
         struct thing *made = new_thing(SURFACE, &ids[i]);
         made->width = width;
         made->height = height;
-        made->stride = (width + 63) & ~63;
+        made->ten_bits = ten_bits;
+        made->stride = ((width + 63) & ~63) << ten_bits;
         made->lines = (height + 15) & ~15;
         made->size = (size_t)made->stride * made->lines * 3 / 2;
         made->data = calloc(1, made->size);
@@ -204,6 +218,7 @@ static VAStatus new_context(
         free(own);
         return VA_STATUS_ERROR_HW_BUSY;
     }
+    own->hevc = is_hevc(things[config].profile);
     new_thing(CONTEXT, id)->session = own;
     tell("context %dx%d\n", width, height);
     return VA_STATUS_SUCCESS;
@@ -211,6 +226,7 @@ static VAStatus new_context(
 
 static VAStatus drop_context(VADriverContextP context, VAContextID id)
 {
+    close_va_hevc(things[id].session->encoder);
     free(things[id].session->output.data);
     free(things[id].session->held);
     free(things[id].session);
@@ -264,9 +280,38 @@ static void take_header(struct session *own, const uint8_t *data)
         put_bit(&own->output, data[i / 8] >> (7 - i % 8) & 1);
 }
 
+/* Of headers, only messages are kept: parameter sets and slices are x265's. */
+static VAStatus render_hevc(struct session *own, VABufferID *ids, int count)
+{
+    for (int i = 0; i < count; i++) {
+        const struct thing *given = &things[ids[i]];
+        const VAEncPackedHeaderParameterBuffer *header = (const void *)given->data;
+        switch (given->number) {
+        case VAEncPictureParameterBufferType: own->hevc_picture = *(const VAEncPictureParameterBufferHEVC *)given->data; break;
+        case VAEncSliceParameterBufferType: own->hevc_slice = *(const VAEncSliceParameterBufferHEVC *)given->data; break;
+        case VAEncMiscParameterBufferType: take_setting((const void *)given->data); break;
+        case VAEncPackedHeaderParameterBufferType:
+            own->kept = header->type == VAEncPackedHeaderRawData;
+            own->header_bits = header->bit_length;
+            break;
+        case VAEncPackedHeaderDataBufferType:
+            if (own->kept)
+                take_header(own, given->data);
+            break;
+        case VAEncSequenceParameterBufferType: {
+            const VAEncSequenceParameterBufferHEVC *sequence = (const void *)given->data;
+            tell("sequence intra_period=%u ip_period=%u\n", sequence->intra_period, sequence->ip_period);
+        }
+        }
+    }
+    return VA_STATUS_SUCCESS;
+}
+
 static VAStatus render(VADriverContextP context, VAContextID id, VABufferID *ids, int count)
 {
     struct session *own = things[id].session;
+    if (own->hevc)
+        return render_hevc(own, ids, count);
     for (int i = 0; i < count; i++) {
         const struct thing *given = &things[ids[i]];
         switch (given->number) {
@@ -296,6 +341,31 @@ static size_t last_start(const struct bits *written)
     return found;
 }
 
+/* The parameter sets of x265 first, then FFmpeg's messages, then the slice. */
+static VAStatus end_hevc(struct session *own, struct thing *surface, int number)
+{
+    struct thing *coded = &things[own->hevc_picture.coded_buf];
+    int qp = own->hevc_picture.pic_init_qp + own->hevc_slice.slice_qp_delta, messages = own->output.size / 8, slice = 0;
+    const uint8_t *made;
+    tell("picture type=%d qp=%d\n", own->hevc_slice.slice_type, qp);
+    int size = encode_va_hevc(&own->encoder, surface->width, surface->height, surface->ten_bits, qp, surface->data,
+                              surface->data + (size_t)surface->stride * surface->lines, surface->stride, &made);
+    for (int i = 0; i + 4 < size; i++)
+        if (!made[i] && !made[i + 1] && !made[i + 2] && made[i + 3] == 1 && (made[i + 4] >> 1 & 63) < 32)
+            slice = i;
+    if (!size)
+        return VA_STATUS_ERROR_ENCODING_ERROR;
+    free(coded->data);
+    coded->data = malloc(size + messages);
+    memcpy(coded->data, made, slice);
+    memcpy(coded->data + slice, own->output.data, messages);
+    memcpy(coded->data + slice + messages, made + slice, size - slice);
+    if (own->faults.damaged_at && number >= own->faults.damaged_at)
+        memset(coded->data + slice + messages + 8, 0xff, size - slice - 8);
+    coded->coded = (VACodedBufferSegment){.size = size + messages, .buf = coded->data};
+    return VA_STATUS_SUCCESS;
+}
+
 static VAStatus end_picture(VADriverContextP context, VAContextID id)
 {
     struct session *own = things[id].session;
@@ -310,6 +380,8 @@ static VAStatus end_picture(VADriverContextP context, VAContextID id)
         memcpy(own->held = realloc(own->held, surface->size), surface->data, surface->size);
     if (own->faults.repeat_at && number >= own->faults.repeat_at && own->held)
         memcpy(surface->data, own->held, surface->size);
+    if (own->hevc)
+        return end_hevc(own, surface, number);
     tell("picture type=%d qp=%d\n", own->slice.slice_type, qp);
     size_t start = last_start(&own->output);
     struct bits plain = {0};
@@ -359,11 +431,13 @@ static VAStatus surface_status(VADriverContextP context, VASurfaceID id, VASurfa
     return VA_STATUS_SUCCESS;
 }
 
+static const VAImageFormat P010 = {.fourcc = VA_FOURCC_P010, .byte_order = VA_LSB_FIRST, .bits_per_pixel = 24};
 static const VAImageFormat NV12 = {.fourcc = VA_FOURCC_NV12, .byte_order = VA_LSB_FIRST, .bits_per_pixel = 12};
 
 static VAStatus image_formats(VADriverContextP context, VAImageFormat *list, int *count)
 {
     list[0] = NV12;
+    list[1] = P010;
     *count = FORMATS;
     return VA_STATUS_SUCCESS;
 }
@@ -375,7 +449,7 @@ static VAStatus derive(VADriverContextP context, VASurfaceID id, VAImage *image)
     buffer->borrowed = 1;
     buffer->number = VAImageBufferType;
     image->image_id = image->buf;
-    image->format = NV12;
+    image->format = surface->ten_bits ? P010 : NV12;
     image->width = surface->width;
     image->height = surface->height;
     image->data_size = surface->size;

@@ -1,4 +1,4 @@
-"""FFmpeg's own h264_vaapi in real children, with a driver that encodes and that fails as it is told: tests/drivers.
+"""FFmpeg's own h264_vaapi and hevc_vaapi in real children, with a driver that fails as it is told: tests/drivers.
 
 PyAV's wheels have no VAAPI; the images' build has: docs/hardware.md says how these run there.
 """
@@ -14,7 +14,7 @@ import pytest
 
 from reelmill_server.errors import DriverFailed, HardwareUnavailable
 from reelmill_server.model.capability import FrameSizes, Limits
-from reelmill_server.model.request import Hardware
+from reelmill_server.model.request import Hardware, TargetSpec
 from reelmill_server.worker.parent import child_process
 from reelmill_server.worker.parent.capabilities import try_family
 from tests import judge
@@ -23,9 +23,11 @@ from tests.drivers import Driver, build_va, va_child
 from tests.integration.test_attempt import Bench
 from tests.integration.test_nvenc import FORMS, attempt, known, target, times
 from tests.integration.trials import discover
+from tests.media.test_right_by_default import PQ, hdr_clip
+from tests.sources import write
 
 pytestmark = pytest.mark.toolchain
-ENCODER = "h264_vaapi"
+ENCODER, HEVC = "h264_vaapi", "hevc_vaapi"
 
 
 @pytest.fixture(scope="module")
@@ -64,7 +66,7 @@ async def bench(tmp_path: Path, clip: Path, driver: Driver) -> AsyncIterator[Ben
 
 async def look(bench: Bench) -> None:
     """Try the card, as a worker does at its start and after a cool-down."""
-    bench.capabilities._update(await try_family(Limits(), "vaapi", (ENCODER,)))
+    bench.capabilities._update(await try_family(Limits(), "vaapi", (ENCODER, HEVC)))
 
 
 @pytest.mark.parametrize("form", FORMS)
@@ -80,6 +82,36 @@ async def test_frames_are_those_that_went_in(bench: Bench, clip: Path) -> None:
     await attempt(bench, target(bench))
     frames = zip(judge.pictures(bench.folder / "out.mp4"), judge.pictures(clip), strict=True)
     assert all(judge.psnr(frame, was) > 50 for frame, was in frames)
+
+
+def transport_stream(bench: Bench, **video: Any) -> TargetSpec:
+    """A target of H.265 in a container that keeps parameter sets in band: those of this driver are not FFmpeg's."""
+    made = target(bench, codec="h265", **video)
+    return replace(made, uri=made.uri.replace(".mp4", ".ts"), container="ts")
+
+
+@pytest.mark.parametrize("pixel_format", ["yuv420p", "yuv420p10le"])
+async def test_the_card_encodes_h265(bench: Bench, clip: Path, pixel_format: str) -> None:
+    """Without B-frames, which this driver lacks, in 8 and in 10 bits."""
+    artifacts, warnings = await attempt(bench, transport_stream(bench, pixel_format=pixel_format, crf=10.0))
+    video = artifacts[0].streams[0]
+    assert (video.encoder, video.packet_count, list(warnings)) == (HEVC, 50, [])
+    frames = zip(judge.pictures(bench.folder / "out.ts"), judge.pictures(clip), strict=True)
+    assert min(judge.psnr(frame, was) for frame, was in frames) > 35
+
+
+async def test_hdr_metadata_are_those_of_the_source(bench: Bench) -> None:
+    """FFmpeg takes them from the frames."""
+    write(hdr_clip(PQ), bench.folder / "clip.mp4")
+    shown = []
+    for hardware in (Hardware.REQUIRED, Hardware.NEVER):
+        made = transport_stream(bench, pixel_format="yuv420p10le", width=320, height=180, hardware=hardware)
+        artifacts, warnings = await attempt(bench, made)
+        assert artifacts[0].streams[0].encoder == (HEVC if hardware is Hardware.REQUIRED else "libx265") and not warnings
+        lines = judge.first_picture_side_data(bench.folder / "out.ts").splitlines()
+        told = (line.partition("side data - ")[2] for line in lines)
+        shown.append({text for text in told if text.startswith(("Mastering display", "Content light"))})
+    assert shown[0] == shown[1] and len(shown[0]) == 2
 
 
 @pytest.mark.parametrize("start_us", [0, 500_000])
