@@ -490,6 +490,17 @@ def _of_gops(codec: str, form: str = "mpegts", b_frames: int = 2, **options: str
     return Clip(form, (Video(codec, seconds=4, gop=20, b_frames=b_frames, options=made),), ())
 
 
+def test_a_cut_copy_may_end_before_gradual_refresh_does(convert: Converter) -> None:
+    """Its last keyframe then decodes to no whole frame, which is no fault of the copy."""
+    made = convert(
+        _of_gops("libx264", b_frames=0, **{"x264-params": "intra-refresh=1"}),
+        target("mkv", audio=None),
+        start=0.9,
+        duration=0.8,
+    )
+    assert len(judge.packets(made.path, "v:0")) >= 20
+
+
 GOPS = {
     "h264 refreshed gradually": (_of_gops("libx264", b_frames=0, **{"x264-params": "intra-refresh=1"}), False),
     "h264 open": (_of_gops("libx264", **{"x264-params": "open-gop=1:bframes=2"}), False),

@@ -8,6 +8,7 @@ from pathlib import Path
 from struct import pack
 from typing import Any
 
+import av
 import numpy as np
 import pytest
 from PIL import Image, ImageOps
@@ -66,6 +67,18 @@ def test_a_still_is_shown_for_the_duration(convert: Converter, tmp_path: Path, f
         assert judge.numbers(converted.path) == [700] * count
         assert converted.artifact.duration_seconds == pytest.approx(2.5, abs=0.021)
         assert not any("still image" in text for text in converted.warnings)
+
+
+def test_a_still_may_be_shown_for_less_than_it_claims(convert: Converter, tmp_path: Path) -> None:
+    """AVIF as FFmpeg writes it lasts a second."""
+    path = tmp_path / "still.avif"
+    with av.open(str(path), "w", format="avif") as file:
+        stream = file.add_stream("libsvtav1", rate=1, options={"preset": "12"})
+        stream.width, stream.height, stream.pix_fmt = 64, 64, "yuv420p"
+        file.mux(stream.encode(av.VideoFrame(64, 64, "yuv420p")))
+        file.mux(stream.encode(None))
+    made = convert(path, target("mp4", encoded(), None), duration=0.32)
+    assert len(judge.times(made.path)) == 8
 
 
 @pytest.mark.parametrize("container", ["mkv", "mov", "ts", "webm"])

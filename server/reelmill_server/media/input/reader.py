@@ -62,7 +62,7 @@ class Reader:
         self._counting: dict[int, str] = {}  # kinds of the streams that count for the input's length
         self._indexed = source.format.name in INDEXED_FORMATS
         self._by_decoding = source.format.name in COUNTING_FORMATS
-        self._claimed_ends = claimed_ends(source)
+        self._claimed_ends = {} if plan.still else claimed_ends(source)
         self._claimed = Fraction(0)  # how far a packet claims to reach, whatever is shown after it
         self.latest = float("-inf")
         """When the last packet begins, about, seconds of the source."""

@@ -12,5 +12,5 @@ def held(packets: Iterator[AnyPacket], end: Fraction) -> Iterator[AnyPacket]:
     for packet in packets:
         if packet.pts is not None and packet.time_base:
             ticks = -(-end // exact(packet.time_base)) - packet.pts
-            packet.duration = max(packet.duration or 0, int(ticks))
+            packet.duration = max(int(ticks), 1)  # whatever the file claims: AVIF says a second
         yield packet

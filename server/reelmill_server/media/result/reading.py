@@ -36,6 +36,8 @@ _HEAD_PACKETS = 30
 _COPY_BYTES, _COPY_PACKETS = 1 << 18, 8
 # Frames need not look right to be counted: without their last filter they are decoded a fifth faster.
 _QUICKLY = {"skip_loop_filter": "all"}
+# With gradual refresh a part that begins at a keyframe may end before all of a frame was refreshed.
+_UNRECOVERED = {"flags": "+output_corrupt"}
 _EMPTY_LINE_BYTES = 2  # of an empty mov_text sample
 
 
@@ -166,7 +168,7 @@ def decode_ends(stream: Any, planned: StreamPlan, sight: StreamReading, where: s
         return
     # A copy may be as imperfect as its source; what was encoded here must be flawless.
     copied = planned.encoder == COPY
-    checks = {} if stream.type != "video" else _QUICKLY if copied else {**_QUICKLY, "err_detect": "explode"}
+    checks = {} if stream.type != "video" else {**_QUICKLY, **(_UNRECOVERED if copied else {"err_detect": "explode"})}
     stream.codec_context.options = {**usual_decoders(), **checks}
     if copied and not may_decode(stream):
         return

@@ -12,6 +12,7 @@ from reelmill_server.media.libav.timestamps import exact, first_tick
 
 UNSEEN = Fraction(1, 10)
 """What a span lacks at its start for less than this is the rest of a frame that began before it, not a frame of its own."""
+_COARSE, _FINE = Fraction(1, 25), Fraction(1, 90_000)
 
 
 class FramesOnScreen:
@@ -26,7 +27,7 @@ class FramesOnScreen:
         self.span = span
         self._before: VideoFrame | None = None
         self._held: VideoFrame | None = None
-        self._begun = False
+        self._begun = self._several = False
         self._twins = FrameTwins()
         self.held = 0
         """How many frames from before the span are shown in it."""
@@ -41,6 +42,7 @@ class FramesOnScreen:
             return
         held, self._held = self._held, frame
         if held is not None:
+            self._several = True
             yield held
 
     def _shown(self, frame: VideoFrame) -> bool:
@@ -65,7 +67,9 @@ class FramesOnScreen:
             self._hold()
         frame, self._held = self._held, None
         if frame is not None and end is not None and frame.time_base is not None:
-            base, frame = frame.time_base, self._twins.of(frame)
+            frame, base = self._twins.of(frame), exact(frame.time_base)
+            if not self._several and base > _COARSE:  # of a still in AVIF a tick may be a second
+                frame.pts, frame.time_base, base = round((frame.pts or 0) * base / _FINE), _FINE, _FINE
             shown = round(end / base) - (frame.pts or 0)
             frame.duration = shown if shown > 0 else frame.duration or 1
         if frame is not None:
