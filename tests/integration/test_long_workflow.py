@@ -10,7 +10,7 @@ from temporalio import activity
 from temporalio.api.enums.v1 import EventType
 from temporalio.client import Client, WorkflowHistory
 from temporalio.exceptions import ApplicationError
-from temporalio.worker import Replayer, Worker
+from temporalio.worker import Worker
 
 from reelmill_server.engine import FAST_QUEUE, INSPECT_QUEUE, bounds, encode_queue
 from reelmill_server.engine.claim import TaskClaim
@@ -29,6 +29,7 @@ from reelmill_server.model.publication import PendingFile
 from reelmill_server.model.request import ConvertRequest
 from reelmill_server.model.task import Artifact, Outcome, TaskStatus
 from reelmill_server.model.units import Split, UnitFile, VideoUnit
+from tests.replays import replay
 
 pytestmark = pytest.mark.xdist_group("workflow")
 LONG_EVENTS = 40
@@ -112,9 +113,8 @@ class World:
 
     async def replay(self, histories: Sequence[WorkflowHistory]) -> None:
         """Replay them, as whoever takes a workflow over does."""
-        replayer = Replayer(workflows=[MediaConvertWorkflow], data_converter=self.client.data_converter)
         for history in histories:
-            await replayer.replay_workflow(history)
+            await replay(history, MediaConvertWorkflow)
 
 
 @pytest.fixture

@@ -8,7 +8,6 @@ from typing import Any, cast
 import pytest
 from temporalio.api.history.v1 import HistoryEvent
 from temporalio.client import Client, WorkflowHandle
-from temporalio.worker import Replayer
 
 from reelmill_server.engine import CONTROL_QUEUE
 from reelmill_server.engine.client import Engine
@@ -19,6 +18,7 @@ from reelmill_server.engine.workers import control_worker, notify_worker
 from reelmill_server.engine.workflow import MediaConvertWorkflow
 from reelmill_server.model.notification import Failure, Step
 from reelmill_server.model.request import ConvertRequest
+from tests.replays import replay
 
 pytestmark = pytest.mark.xdist_group("workflow")
 
@@ -102,8 +102,7 @@ async def test_what_is_due_is_delivered_in_order_and_again(world: World) -> None
     await handle.result()
     lost = "the attempt did not end: no one knows whether it was delivered"
     assert world.log == ["first", "responded with 500", "first", lost, "first", "later", "first", "second", "third"]
-    replayer = Replayer(workflows=[NotifyWorkflow, ProgressWorkflow], data_converter=world.client.data_converter)
-    await replayer.replay_workflow(await handle.fetch_history())
+    await replay(await handle.fetch_history(), NotifyWorkflow, ProgressWorkflow)
 
 
 async def test_progress_is_noted_once_for_each_step_by_the_task_s_own_workflow(world: World) -> None:
@@ -119,8 +118,7 @@ async def test_progress_is_noted_once_for_each_step_by_the_task_s_own_workflow(w
             found = [execution.id async for execution in world.client.list_workflows()]
     assert found == ["task"]
     handle = world.client.get_workflow_handle("task")
-    replayer = Replayer(workflows=[MediaConvertWorkflow], data_converter=world.client.data_converter)
-    await replayer.replay_workflow(await handle.fetch_history())
+    await replay(await handle.fetch_history(), MediaConvertWorkflow)
 
 
 async def test_progress_that_comes_faster_than_it_is_noted_is_noted_as_it_stands(

@@ -7,10 +7,9 @@ from pathlib import Path
 
 import pytest
 from temporalio.client import WorkflowHistory
-from temporalio.worker import Replayer
 
-from reelmill_server.engine.payloads import DATA_CONVERTER
 from reelmill_server.engine.workflow import MediaConvertWorkflow
+from tests.replays import replay
 
 HISTORIES = sorted((Path(__file__).parents[1] / "data" / "histories").glob("*.json"))
 
@@ -24,6 +23,4 @@ async def test_what_began_before_goes_on(file: Path, whole: bool) -> None:
     events = list(history.events)
     if not whole:
         events = events[: 2 * len(events) // 3]
-    await Replayer(workflows=[MediaConvertWorkflow], data_converter=DATA_CONVERTER).replay_workflow(
-        WorkflowHistory(file.stem, events)
-    )
+    await replay(WorkflowHistory(file.stem, events), MediaConvertWorkflow)
