@@ -170,7 +170,7 @@ def _geometry(spec: ImageSpec, stream: VideoStreamInfo, where: str) -> Geometry:
     if not any(asked) and shown != natural:
         asked = shown
     geometry = plan_geometry(VideoSpec(width=asked[0], height=asked[1], scale_type=spec.scale_type), stream, "rgb24")
-    if max(geometry.width, geometry.height) > _MAX_SIDE and any(asked):
+    if max(geometry.size) > _MAX_SIDE and any(asked):
         raise InvalidArgument(violations=[Violation(where, f"sides must have at most {_MAX_SIDE} pixels")])
     return geometry
 
@@ -183,7 +183,7 @@ def _part(spec: ImageSpec, item: Input, number: int, geometry: Geometry, codec: 
     scale_type = ScaleType.FILL if spec.scale_type is ScaleType.FIT or spec.width is spec.height is None else spec.scale_type
     sized = VideoSpec(width=geometry.width, height=geometry.height, scale_type=scale_type)
     own = _geometry(spec, stream, "")
-    if (own.width, own.height) != (geometry.width, geometry.height):
+    if (own.width, own.height) != geometry.size:
         own = plan_geometry(sized, stream, "rgb24")
     # FFmpeg 9 writes a turn that frames still claim into PNG and JPEG, and viewers would turn them again.
     upright = (_UPRIGHT,) if stream.turned else ()

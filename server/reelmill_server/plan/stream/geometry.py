@@ -31,6 +31,11 @@ class Geometry:
     filters: tuple[str, ...]
     warnings: tuple[str, ...] = ()
 
+    @property
+    def size(self) -> tuple[int, int]:
+        """Width and height."""
+        return self.width, self.height
+
 
 def displayed_size(stream: VideoStreamInfo, turned: int = 0) -> tuple[int, int]:
     """Return width and height as displayed, in square pixels, after the stream's own rotation and `turned` further degrees."""

@@ -126,8 +126,7 @@ def plan_video(
     )
     opaque = () if has_alpha(wanted) else on_black(stream)
     geometry = plan_geometry(_square(spec, stream), stream, wanted)
-    size = geometry.width, geometry.height
-    choice = video_encoders.choose(spec, wanted, facts.capabilities, facts.order, facts.excluded, size)
+    choice = video_encoders.choose(spec, wanted, facts.capabilities, facts.order, facts.excluded, geometry.size)
     _refuse_thin(choice.encoder, geometry, field)
     rate = spec.frame_rate
     steady = (f"fps={rate}:start_time=0",) if rate else ()
@@ -173,7 +172,7 @@ def plan_video(
 
 def _refuse_thin(encoder: str, geometry: Geometry, field: str) -> None:
     """Refuse frames that are so wide and low, or so narrow and high, that the encoder never returns."""
-    narrow, wide = sorted((geometry.width, geometry.height))
+    narrow, wide = sorted(geometry.size)
     if encoder == "libsvtav1" and narrow < _SVT_LEAST and wide > _SVT_SUPERBLOCK:
         raise UnsupportedFormat(
             f"{field}: {encoder} does not encode {geometry.width}x{geometry.height}: where one side is above {_SVT_SUPERBLOCK} "

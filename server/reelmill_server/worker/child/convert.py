@@ -253,20 +253,17 @@ def _carry_out(
     """Convert and verify. Raises as a conversion, and _Again if `search` wants another plan for what came of this one."""
     directory = Path(attempt.assignment.directory)
     _empty(directory)
-    locations, beside = attempt.locations, attempt.subtitle_locations
-    limits, stop = attempt.assignment.limits, attempt.stop
     conversion = Conversion(
         plan,
-        locations,
+        attempt.locations,
         directory,
-        limits=limits,
-        stop=stop,
-        subtitle_locations=beside,
+        limits=attempt.assignment.limits,
+        stop=attempt.stop,
+        subtitle_locations=attempt.subtitle_locations,
         watermark_locations=attempt.watermark_locations,
         joined=joined,
     )
     closed: set[str] = set()
-
     previews = Previews(attempt.assignment.previews)
 
     def report() -> None:
