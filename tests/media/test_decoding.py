@@ -183,3 +183,14 @@ def test_uncompressed_frames_are_copied_with_the_code_of_their_pixels(
     made = convert(path, target("mkv", audio=None))
     assert pixel_format in judge.describe(made.path).of("Video")[0].rest
     assert np.array_equal(judge.pictures(made.path), judge.pictures(path))
+
+
+def test_a_program_stream_may_begin_within_a_frame_of_audio(convert: Converter, shelf: Shelf, tmp_path: Path) -> None:
+    """What is left of that is no frame: it is neither copied nor told as damage."""
+    whole = shelf.get(Clip("vob", (Video("mpeg2video", seconds=4),), (Audio("ac3", seconds=4, clicks=(3.5,)),)))
+    source = tmp_path / "front.vob"
+    source.write_bytes(whole.read_bytes()[20_000:])
+    for asked in (target("mp4"), target("mkv", encoded(), AudioSpec("flac"))):
+        made = convert(source, asked)
+        assert not any("could not be decoded" in warning for warning in made.warnings)
+        assert judge.clicks(made.path)[-1] - float(judge.times(made.path)[-1]) == pytest.approx(3.5 - 99 / 25, abs=0.01)
