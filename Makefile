@@ -130,7 +130,7 @@ sweep: $(STAMP) ## each container with each codec that goes into it, against the
 	$(BIN)/python -m tests.sweep --out docs/sweep.md $(ARGS)
 
 .PHONY: sweep-short
-sweep-short: $(STAMP) ## a twentieth of it, in half a minute
+sweep-short: $(STAMP) ## a twelfth of it, in half a minute
 	$(BIN)/python -m tests.sweep --short $(ARGS)
 
 .PHONY: conformance

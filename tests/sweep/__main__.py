@@ -19,7 +19,7 @@ from tests.sweep.worker import convert_in_all_modes
 _PROCESSES = multiprocessing.get_context("forkserver")
 _SECONDS = 120  # for one clip
 _SHORT_SECONDS = 60
-_SHORT_SHARE = 20  # of the clips, one in so many is in the short form
+_SHORT_SHARE = 12  # of the clips, one in so many is in the short form
 
 
 @dataclass(frozen=True)

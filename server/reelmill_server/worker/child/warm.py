@@ -1,4 +1,4 @@
-"""What the fork server does last when it starts: what each child would do first and keep, whatever its task is."""
+"""Do in the fork server, when it starts, what each child would do first and keep, whatever its task is."""
 
 import importlib
 
