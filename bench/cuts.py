@@ -30,7 +30,6 @@ from tests.sources import Shelf
 _FFMPEG = imageio_ffmpeg.get_ffmpeg_exe()
 _SEED = 20
 _SECONDS, _CUTS = 24, 50
-_LONG_SIZE = "160x90"  # of so small frames, what packets cost weighs most
 _TOLERANCE = Fraction(1, 1_000_000)
 _SSIM = re.compile(r"n:(\d+) .*All:([\d.]+)")
 _X265 = "log-level=none:keyint={}:min-keyint={}:open-gop={}"
@@ -182,14 +181,14 @@ def _cpu() -> float:
     return sum(usage.ru_utime + usage.ru_stime for usage in usages)
 
 
-def long() -> Iterator[str]:
+def long(size: str) -> Iterator[str]:
     """Yield the lines of the table: ten minutes of a longer film, cut at the frame, at a keyframe, and encoded."""
     start, length = Fraction("12.345"), Fraction(600)
-    yield "| ten minutes of 160x90 | CPU s | of the encode | packets the source's |"
+    yield f"| ten minutes of {size} | CPU s | of the encode | packets the source's |"
     yield "|---|---|---|---|"
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
-        source = _make(folder, "mp4", ("-c:v", "libx264", "-preset", "veryfast", "-g", "250"), 630, _LONG_SIZE)
+        source = _make(folder, "mp4", ("-c:v", "libx264", "-preset", "veryfast", "-g", "250"), 630, size)
         times: dict[str, tuple[float, Path]] = {}
         for what, spec in {
             "encoded (`Codec` h264, its defaults)": VideoSpec("h264"),
@@ -217,8 +216,9 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("what", choices=("sweep", "long"))
     parser.add_argument("--cuts", type=int, default=_CUTS, help="of all sources together")
+    parser.add_argument("--size", default="640x360", help="of the long film")
     asked = parser.parse_args()
-    for line in sweep(asked.cuts) if asked.what == "sweep" else long():
+    for line in sweep(asked.cuts) if asked.what == "sweep" else long(asked.size):
         print(line, flush=True)
 
 

@@ -210,6 +210,14 @@ def test_alike_sources_are_cut_and_joined(convert: Converter, name: str) -> None
     assert not made.warnings
 
 
+def test_joined_cuts_keep_their_times_in_segments(convert: Converter) -> None:
+    """As in a file: where the second begins, decoding goes back a little, and a segment begins."""
+    cuts = [(SOURCES["h264"], _of(0.513, 2.3)), (SOURCES["h264"], _of(1.7, 2.2))]
+    plain = convert.concat(cuts, target("mp4", REQUIRED))
+    parted = convert.concat(cuts, replace(target("mp4", REQUIRED), segment=SegmentSpec(SegmentFormat.HLS, 1_000_000)))
+    assert judge.times(parted.published / "x.m3u8") == judge.times(plain.path)
+
+
 def test_unlike_sources_are_not_joined_so(convert: Converter) -> None:
     """They are encoded, or refused."""
     sources = [(SOURCES["h264"], _of(0.5, 2.0)), (SOURCES["h264 pyramid"], _of(0.5, 2.0))]

@@ -25,6 +25,7 @@ _BROKEN, _UNUSUAL = (
 )
 _MARK_IDR, _MARK_OTHER = 2, 1  # bits by which the encoder says that it drops nothing
 _P = 0
+_IDR_NUMBER = 4095  # an IDR frame of the source that follows has another
 
 
 class RecoveryPoint:
@@ -102,10 +103,10 @@ def _pictures(sets: Sequence[bytes]) -> Mapping[int, PictureSet]:
     return {facts.number: facts for facts in found if facts.usual}
 
 
-def bridge(extradata: bytes, encoder_extradata: bytes, held: Sequence[int]) -> "Bridge":
+def bridge(extradata: bytes, encoder_extradata: bytes, held: Sequence[int], continues: bool) -> "Bridge":
     """Return how packets of an encoder with `encoder_extradata` (start codes) go into a stream with `extradata`.
 
-    `held` as `RecoveryPoint` has it. Raises Unspliceable.
+    `continues`: encoded frames lead into recovery points of it; `held` as `RecoveryPoint` has it. Raises Unspliceable.
     """
     own = own_sets("h264", extradata)
     number, facts = spare_number("h264", extradata), _sequence(own)
@@ -113,7 +114,7 @@ def bridge(extradata: bytes, encoder_extradata: bytes, held: Sequence[int]) -> "
     theirs = PictureSet.of(picture)
     rest = Bits(plain(picture)).text(theirs.rest_at).rstrip("0")
     added = escaped(picture[:1] + aligned(golomb(number) + golomb(facts.number) + rest, "0"))
-    sets = [*map(_lenient, own), added]
+    sets = [*(map(_lenient, own) if continues else own), added]
     size = length_bytes("h264", extradata)
     described = AVC.of(extradata, sets) if size else united(sets, 0)
     return Bridge(
@@ -197,8 +198,8 @@ class Bridge(Splice):
         bits.skip(self.sequence.frame_bits)
         text = golomb(first) + golomb(kind) + golomb(self.number) + _fixed(place.frame, self.own.frame_bits)
         begins = is_idr and not place.order  # another IDR frame becomes one that refers to nothing
-        idr_number = golomb(bits.golomb()) if is_idr else ""
-        text += idr_number if begins else ""
+        bits.skip_golombs(is_idr)
+        text += golomb(_IDR_NUMBER) if begins else ""
         bits.skip(self.sequence.order_bits)
         text += _fixed(place.order, self.own.order_bits)
         if kind % 5 == _P:

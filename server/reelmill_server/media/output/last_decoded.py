@@ -22,7 +22,8 @@ class LastDecoded:
 
     The one that is decoded last, which need not be the one that is shown last, then gets the duration with which all of them
     together last as long as the video. Of fragments, libav moves the first packet to where the one before it ends: that lasts
-    until then, or what follows a pause would be decoded, and audio heard, too early.
+    until then, no less, or what follows a pause would be decoded, and audio heard, too early; and no longer, or the first
+    packet of a joined source would lose the time at which it is shown.
     """
 
     def __init__(self, plan: TargetPlan) -> None:
@@ -55,7 +56,7 @@ class LastDecoded:
                 self._lines[index] = _Line(pts, dts, end, packet)
                 continue
             if self._fragments and (packet.is_keyframe or not self._ends[index]):
-                line.held.duration = max(line.held.duration or 0, dts - (line.held.dts or 0))
+                line.held.duration = dts - (line.held.dts or 0) or line.held.duration
             ready.append(line.held)
             line.held = packet
             if pts < line.begin:

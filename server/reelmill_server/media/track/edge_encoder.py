@@ -16,7 +16,7 @@ from reelmill_server.media.libav.encoder import configure_video, failure_of_enco
 from reelmill_server.media.libav.errors import LIBAV_ERRORS, check_memory
 from reelmill_server.media.libav.log import captured_log, error_text
 from reelmill_server.media.libav.packets import twin
-from reelmill_server.media.libav.parameter_sets import Splice, spare_number, splice
+from reelmill_server.media.libav.parameter_sets import Splice, Unspliceable, spare_number, splice
 from reelmill_server.media.libav.timestamps import exact
 from reelmill_server.media.libav.types import AnyPacket
 from reelmill_server.model.plan import StreamPlan
@@ -36,11 +36,9 @@ class EdgeCodec:
         assert plan.smart_cut is not None
         self._plan, self._cut, self._origin = plan, plan.smart_cut, origin
         self._extradata = bytes(origin.codec_context.extradata or b"")
-        options, continues = dict(self._cut.options), self._cut.continues
+        options = dict(self._cut.options)
         if name := _NUMBERED.get(self._cut.encoder):
-            own = f"sps-id={spare_number(plan.codec, self._extradata)}"
-            if continues:
-                own += f":{OPTIONS}"
+            own = f"sps-id={spare_number(plan.codec, self._extradata)}:{OPTIONS}"
             options[name] = ":".join(filter(None, (options.get(name, ""), own)))
         self._options = options
         described = bytes(self.encoder().extradata or b"")
@@ -48,9 +46,13 @@ class EdgeCodec:
         self.splice: Splice = self.splice_of(self._cut.parts[0])
 
     def splice_of(self, edges: CutEdges) -> Splice:
-        """Return the splice of a part, of which only how it leads into a recovery point is its own."""
-        if self._cut.continues:
-            return bridge(self._extradata, self._described, edges.held)
+        """Return the splice of a part, of which only how it leads into a recovery point is its own. Raises Unspliceable."""
+        if self._plan.codec == "h264":
+            try:
+                return bridge(self._extradata, self._described, edges.held, self._cut.continues)
+            except Unspliceable:
+                if self._cut.continues:
+                    raise
         return splice(self._plan.codec, self._extradata, self._described)
 
     def encoder(self, base: Fraction | None = None) -> Any:

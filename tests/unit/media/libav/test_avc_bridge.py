@@ -23,7 +23,7 @@ def test_a_sequence_is_read() -> None:
 
 def test_numbers_may_be_missing_then() -> None:
     """One bit of the parameter set is changed, wherever it is."""
-    made = bridge(AVC, ENCODER, ())
+    made = bridge(AVC, ENCODER, (), True)
     (changed,) = [unit for unit in own_sets("h264", made.extradata) if unit[0] & 0x1F == 7]
     assert len(changed) == len(SPS) and sum((one ^ two).bit_count() for one, two in zip(SPS, changed, strict=True)) == 1
     other = b"\x41\x9a\x11"
@@ -36,7 +36,7 @@ def test_what_nothing_can_lead_into_is_said(extradata: bytes) -> None:
     """Whatever a file describes its stream with."""
     with pytest.raises(Unspliceable):
         RecoveryPoint(extradata).see(united([b"\x41" + bytes(9)], 4))
-        bridge(extradata, ENCODER, ())
+        bridge(extradata, ENCODER, (), True)
 
 
 def test_a_recovery_point_says_so() -> None:
