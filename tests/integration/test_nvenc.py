@@ -16,7 +16,7 @@ from reelmill_server.model.engine_view import Standing
 from reelmill_server.model.needs import Needs
 from reelmill_server.model.request import Hardware, SegmentFormat, SegmentSpec, TargetSpec
 from reelmill_server.report import feature_table
-from reelmill_server.worker.parent import child_process
+from reelmill_server.worker.parent import capabilities, child_process
 from reelmill_server.worker.parent.capabilities import try_family
 from tests import judge
 from tests.clips import moving_picture
@@ -47,6 +47,7 @@ def driver(built: Driver, monkeypatch: pytest.MonkeyPatch) -> Driver:
     """The driver, without faults, on this machine."""
     built.fault()
     child_process.preload()
+    monkeypatch.setattr(capabilities, "_FAMILY_SECONDS", 120.0)  # on a busy machine, too
     monkeypatch.setattr(child_process, "enter", partial(child_with, str(built.folder)))
     return built
 

@@ -15,7 +15,7 @@ import pytest
 from reelmill_server.errors import DriverFailed, HardwareUnavailable
 from reelmill_server.model.capability import FrameSizes, Limits
 from reelmill_server.model.request import Hardware, TargetSpec
-from reelmill_server.worker.parent import child_process
+from reelmill_server.worker.parent import capabilities, child_process
 from reelmill_server.worker.parent.capabilities import try_family
 from tests import judge
 from tests.clips import moving_picture
@@ -51,6 +51,7 @@ def driver(built: Driver, monkeypatch: pytest.MonkeyPatch) -> Driver:
     """The driver, without faults, on this machine."""
     built.fault()
     child_process.preload()
+    monkeypatch.setattr(capabilities, "_FAMILY_SECONDS", 120.0)  # on a busy machine, too
     monkeypatch.setattr(child_process, "enter", partial(va_child, str(built.folder)))
     return built
 
