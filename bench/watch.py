@@ -120,6 +120,7 @@ def _work(pipe: Connection, load: Load, address: str, argument: Any) -> None:
             os.nice(10)  # what the load itself takes is not to be measured
         stopped = asyncio.Event()
         asyncio.get_running_loop().add_reader(pipe.fileno(), stopped.set)
+        pipe.send("begun")  # on a busy machine, a process takes seconds to come so far
         pipe.send(await load(address, argument, stopped))
 
     asyncio.run(main())
@@ -131,6 +132,8 @@ def running(load: Load, address: str, argument: Any, figures: dict[str, Figures]
     ours, theirs = multiprocessing.Pipe()
     process = multiprocessing.get_context("spawn").Process(target=_work, args=(theirs, load, address, argument))
     process.start()
+    theirs.close()
+    ours.recv()
     try:
         yield
     finally:

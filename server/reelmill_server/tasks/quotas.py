@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from dataclasses import replace
 from datetime import UTC, datetime
 
-from sqlalchemy import bindparam, func, select, update
+from sqlalchemy import bindparam, exists, false, func, select, true, update
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from reelmill_server.errors import QuotaExceeded, Violation
@@ -16,15 +16,19 @@ from reelmill_server.tasks.tables import IS_RUNNING, projects, tasks
 
 _MOST_SURPLUS = 1.1  # what is beyond the limit is deleted soon, unless it ended lately
 _QUOTAS = (projects.c.engine_concurrency, projects.c.max_queued_tasks, projects.c.fairness_weight)
-# Made once: each new task needs both.
+# Made once: each new task needs them.
 _COUNT = counted(projects.c.project_name == bindparam("name"), bindparam("size")).returning(
     *_QUOTAS, projects.c.record_bytes, projects.c.change_count
 )
-_UNFINISHED = (
-    select(tasks.c.admitted, func.count())
-    .where(tasks.c.project_name == bindparam("name"), IS_RUNNING)
-    .group_by(tasks.c.admitted)
+_ITS = (tasks.c.project_name == bindparam("name"), IS_RUNNING)
+_SOME_RUNNING = select(tasks.c.task_id).where(*_ITS, tasks.c.admitted.is_(true())).limit(bindparam("concurrency")).subquery()
+# No more tasks are counted than the quotas allow, however many there are.
+_ROOM = select(
+    exists().where(*_ITS, tasks.c.admitted.is_(false())).label("waits"),
+    select(func.count()).select_from(_SOME_RUNNING).scalar_subquery().label("running"),
+    select(tasks.c.task_id).where(*_ITS).offset(bindparam("last")).limit(1).exists().label("full"),
 )
+_UNFINISHED = select(tasks.c.admitted, func.count()).where(*_ITS).group_by(tasks.c.admitted)
 
 
 async def admission(
@@ -45,11 +49,14 @@ async def admission(
         raise QuotaExceeded(violations=[Violation(f"project/{project_name}", kept)])
     if not quotas.engine_concurrency and not quotas.max_queued_tasks:
         return True, row.change_count
-    running, waiting = await unfinished(connection, project_name)
     limit = quotas.engine_concurrency + quotas.max_queued_tasks
-    if quotas.max_queued_tasks and running + waiting >= limit:
+    last = limit - 1 if quotas.max_queued_tasks else 0
+    room = (
+        await connection.execute(_ROOM, {"name": project_name, "concurrency": quotas.engine_concurrency, "last": last})
+    ).one()
+    if quotas.max_queued_tasks and room.full:
         raise QuotaExceeded(violations=[Violation(f"project/{project_name}", f"may have at most {limit} unfinished tasks")])
-    admitted = not quotas.engine_concurrency or (running < quotas.engine_concurrency and not waiting)
+    admitted = not quotas.engine_concurrency or (room.running < quotas.engine_concurrency and not room.waits)
     return admitted, row.change_count
 
 
