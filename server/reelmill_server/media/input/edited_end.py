@@ -1,7 +1,7 @@
 """Leave out the frames behind the end of an edit list, which demuxers give for what may refer to them."""
 
 from collections import defaultdict
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from itertools import pairwise
 from typing import Any
 
@@ -12,11 +12,14 @@ from reelmill_server.media.libav.types import AnyPacket
 _REORDERED = 16  # more frames are not decoded before one that is shown earlier
 
 
-def hiding_streams(source: InputContainer, formats: Iterable[str]) -> frozenset[int]:
-    """Return the video streams whose edit list ends before their frames do, by index. Only `formats` have such lists."""
+def hidden_from(source: InputContainer, formats: Iterable[str]) -> dict[int, int]:
+    """Return from when on the frames of video streams are hidden, in ticks by index: of those whose edit list ends before their
+    frames do. Only `formats` have such lists.
+    """
     if source.format.name not in formats:
-        return frozenset()
-    return frozenset(stream.index for stream in source.streams.video if _hides(stream.index_entries))
+        return {}
+    streams = [stream for stream in source.streams.video if stream.duration and _hides(stream.index_entries)]
+    return {stream.index: (stream.start_time or 0) + (stream.duration or 0) for stream in streams}
 
 
 def _hides(entries: Any) -> bool:
@@ -31,15 +34,18 @@ def in_several_parts(stream: Any) -> bool:
     return any(later.timestamp < entry.timestamp for entry, later in pairwise(entries))
 
 
-def without_hidden_end(packets: Iterable[AnyPacket], hiding: frozenset[int]) -> Iterator[AnyPacket]:
-    """Yield `packets`; hidden ones of the streams `hiding` come with the next one that is shown, and not without one."""
+def without_hidden_end(packets: Iterable[AnyPacket], ends: Mapping[int, int]) -> Iterator[AnyPacket]:
+    """Yield `packets`; those hidden behind the end of their stream, by `ends` as `hidden_from` returns them, come with the next
+    one that is shown, which may refer to them, and not without one.
+    """
     held: defaultdict[int, list[AnyPacket]] = defaultdict(list)
     for packet in packets:
         index = packet.stream.index  # `stream_index` of the packet that ends a stream is always 0
-        if index not in hiding:
+        if index not in ends:
             yield packet
-        elif packet.is_discard:
-            held[index].append(packet)
+        elif packet.is_discard and packet.pts is not None and packet.pts >= ends[index]:
+            if len(held[index]) < _REORDERED:
+                held[index].append(packet)
         else:
             if packet.size:
                 yield from held[index]

@@ -10,7 +10,7 @@ from av.container import InputContainer
 from reelmill_server.errors import InvalidMedia
 from reelmill_server.media.input.bundle import Bundle, Run, read_bundle
 from reelmill_server.media.input.decoding import StreamDecoding
-from reelmill_server.media.input.edited_end import hiding_streams, without_hidden_end
+from reelmill_server.media.input.edited_end import hidden_from, without_hidden_end
 from reelmill_server.media.input.padding import declared_ends, end_run, ends_at_most, without_padding
 from reelmill_server.media.input.part import Part
 from reelmill_server.media.input.seek import packets_from
@@ -82,7 +82,7 @@ class Reader:
         self._damaged: list[tuple[StreamDecoding, Fraction | None]] = []
         ends = declared_ends(source)
         packets = held(packets, self._stop) if plan.still and self._stop is not None else packets
-        self._hiding = hiding_streams(source, INDEXED_FORMATS)
+        self._hiding = hidden_from(source, INDEXED_FORMATS)
         packets = without_hidden_end(packets, self._hiding) if self._hiding else packets
         self.packets = without_padding(packets, source, ends)
         self._declared, self._bundled = (ends, packets) if ends_at_most(source) else ({}, self.packets)

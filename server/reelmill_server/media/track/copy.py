@@ -142,7 +142,7 @@ class CopyTrack(Track):
         packets = self._hidden.push(item, pts, begin)
         if more := self._hidden.dropped - dropped:
             self.written.dropped[HIDDEN] += more
-        self.revealed += max(len(packets) - 1, 0) * self._reveals
+        self.revealed += (len(packets) - (bool(packets) and pts >= begin)) * self._reveals
         return packets
 
     def feed_all(self, part: Part, run: Run) -> Sequence[Sequence[AnyPacket]]:
