@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from reelmill_server.errors import UnsupportedFormat
+from reelmill_server.errors import InvalidMedia, UnsupportedFormat
 from tests import judge
 from tests.media.converter import Converter, encoded, target
 from tests.sources import Clip, Shelf, Video
@@ -33,13 +33,16 @@ def _box(kind: bytes, *contents: bytes) -> bytes:
 
 
 def edited(path: Path, made: Path, edits: Edits) -> Path:
-    """Write `path`, whose index lies behind its media, with another edit list."""
+    """Write `path`, whose index lies behind its media, with another edit list. A part that begins at -1 shows nothing."""
     data = path.read_bytes()
     scales = {kind: struct.unpack_from(">I", data, data.index(kind) + 16)[0] for kind in (b"mvhd", b"mdhd")}
     found = re.search(b"elst.{12}(.{4})", data, re.DOTALL)
     assert found
     delay = int.from_bytes(found[1])  # of the frames that are decoded in another order
-    shown = [(round(count * FRAME * scales[b"mvhd"]), delay + round(first * FRAME * scales[b"mdhd"])) for first, count in edits]
+    shown = [
+        (round(count * FRAME * scales[b"mvhd"]), 0xFFFFFFFF if first < 0 else delay + round(first * FRAME * scales[b"mdhd"]))
+        for first, count in edits
+    ]
     entries = b"".join(struct.pack(">IIHH", length, begin, 1, 0) for length, begin in shown)
     listed = _box(b"edts", _box(b"elst", struct.pack(">II", 0, len(edits)), entries))
 
@@ -71,6 +74,14 @@ def test_frames_behind_the_end_of_an_edit_list_are_not_shown(
     more = booked.get("after the span, for frames in it that refer to them", 0)
     numbers = judge.numbers(copied.path)
     assert (numbers[:count], len(numbers)) == (asked, count + more) and more <= 1
+
+
+def test_an_edit_list_that_shows_nothing_is_an_error_of_the_source(convert: Converter, shelf: Shelf, tmp_path: Path) -> None:
+    """Not of the disk, as what a seek fails with would say."""
+    source = edited(shelf.get(SOURCE), tmp_path / "edited.mp4", [(-1, 25)])
+    for start in (0, 0.5):
+        with pytest.raises(InvalidMedia):
+            convert(source, target("mp4", encoded(), None), start=start)
 
 
 def test_parts_of_an_edit_list_follow_each_other(convert: Converter, shelf: Shelf, tmp_path: Path) -> None:

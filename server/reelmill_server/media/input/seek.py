@@ -10,6 +10,7 @@ from av import VideoFrame
 from av.container import InputContainer
 from av.stream import Stream
 
+from reelmill_server.errors import InvalidMedia
 from reelmill_server.media.input.decoding import StreamDecoding
 from reelmill_server.media.input.frame_times import VideoTimes
 from reelmill_server.media.input.part import TOLERANCE
@@ -71,7 +72,7 @@ def packets_from(container: InputContainer, streams: Sequence[Stream], others: S
                 _seek(container, target)
                 return SeekResult(_without_video_before(continuous(container, wanted), video, key), key, needed)
     if not _seek(container, before) and not _seek(container, front):
-        rewind(container)
+        _rewind_any(container)
     return SeekResult(continuous(container, wanted), begin)
 
 
@@ -138,6 +139,20 @@ def rewind(container: InputContainer) -> None:
         container.seek(0, unsupported_byte_offset=True)
     else:
         container.seek(container.start_time or 0)
+
+
+def _rewind_any(container: InputContainer) -> None:
+    """Read from the front again, by whatever stream has frames; raise InvalidMedia if none has."""
+    if container.format.name in _BY_POSITION:
+        rewind(container)
+        return
+    for stream in container.streams:
+        try:
+            container.seek(stream.start_time or 0, stream=stream)
+            return
+        except av.error.FFmpegError as error:
+            check_memory(error)
+    raise InvalidMedia("no stream of the source has a frame")
 
 
 def _seek(container: InputContainer, time: Fraction) -> bool:
