@@ -18,7 +18,7 @@ from reelmill_server.plan.inputs import Input
 from reelmill_server.plan.stream import hdr, joining
 from reelmill_server.plan.stream.video import usual_rate
 
-CRF, _EDGE_CRF = 17.0, 14.0
+CRF, _EDGE_CRF, _VP9_EDGE_CRF = 17.0, 14.0, 4.0
 """Quality of what is encoded instead of a cut, and at its edges, which cost few bits: so near the source that nobody sees
 where it begins."""
 _OURS = {libav: ours for ours, libav in LIBAV_CODEC.items()}
@@ -108,7 +108,7 @@ def _objection(target: TargetSpec, stream: VideoStreamInfo, speed: Fraction) -> 
 
 def with_edges(copied: StreamPlan, stream: VideoStreamInfo, edges: Sequence[CutEdges], facts: PlanFacts) -> StreamPlan:
     """Return a stream copy whose parts are cut at `edges`. Raises UnsupportedFormat when no encoder can run here."""
-    spec = replace(_software(stream), crf=_EDGE_CRF)
+    spec = replace(_software(stream), crf=_VP9_EDGE_CRF if stream.codec == "vp9" else _EDGE_CRF)
     common = stream.pixel_format.replace("yuvj", "yuv")
     choice = video_encoders.choose(spec, common, facts.capabilities, facts.order, facts.excluded)
     level = Fraction(stream.level, _LEVEL_UNITS.get(stream.codec, 1))
@@ -118,8 +118,6 @@ def with_edges(copied: StreamPlan, stream: VideoStreamInfo, edges: Sequence[CutE
     if own := _OWN.get(choice.encoder):
         name = f"{choice.encoder.removeprefix('lib')}-params"
         options[name] = ":".join(filter(None, (options.get(name, ""), own.format(level=f"{float(level):g}"))))
-    if choice.encoder == "libvpx-vp9":
-        options["auto-alt-ref"] = "0"  # else it shows a mean of frames once in a while
     if choice.encoder == "libx264" and level:
         options["level"] = f"{float(level):g}"
     if hdr.is_hdr(stream):
