@@ -171,6 +171,8 @@ def test_vmaf_is_refused_where_libav_cannot_measure_it(make: Maker) -> None:
     if not LIBVMAF.available:
         with pytest.raises(UnsupportedFormat, match=r"quality_target: VMAF cannot be measured here: libvmaf"):
             make.plan((at(90.0, Metric.VMAF),), SHORT)
+        with pytest.raises(UnsupportedFormat, match=r"min_vmaf: VMAF cannot be measured here: libvmaf"):
+            make.plan((replace(target("mkv", encoded(), None), min_vmaf=90.0),), SHORT)
         return
     quality = make((at(90.0, Metric.VMAF),), SHORT).artifacts[0].streams[0].quality
     assert quality is not None and quality.final == pytest.approx(90.0, abs=1.0)
