@@ -40,7 +40,7 @@ from reelmill_server.telemetry.metrics import Metrics
 pytestmark = pytest.mark.xdist_group("workflow")
 MADE = AttemptResult((Artifact("file:///out.mp4", 0, 1, 1.0, "mp4"),), started_us=1_000_000)
 Attempt = Callable[[Work], Awaitable[AttemptResult]]
-_USUAL = {"heartbeat_seconds": 2, "records_at_once": True}
+_USUAL = {"heartbeat_seconds": 30, "records_at_once": True}
 
 
 class World:
