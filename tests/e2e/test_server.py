@@ -119,10 +119,10 @@ def test_progress_is_fresh(server: servers.Server, client: Client, long_clip: Pa
         if task.phase == task_pb2.TASK_PHASE_CONVERTING:
             seen.append(task.targets[0].media_time)
             assert task.targets[0].encoders == "libx264, copy" and 0 <= task.progress < 100
-        if len(seen) == 5:
+        if len(set(seen)) == 3:
             break
     client.cancel(task_id)
-    assert seen == sorted(seen) and seen[-1] > seen[0]
+    assert seen == sorted(seen)
 
 
 @pytest.mark.cluster
