@@ -21,9 +21,9 @@ from reelmill_server.model.capability import SOFTWARE, Capability
 from reelmill_server.model.quality import Metric, QualityTarget
 from reelmill_server.model.request import VideoSpec
 from reelmill_server.plan.codec.video_encoders import VIDEO_ENCODERS, choose, options
-from tests.integration.test_nvenc import Bench, attempt, bench, built, clip, driver, target
+from tests.integration.test_nvenc import Bench, attempt, bench, built, clip, driver, target, tried
 
-__all__ = ["bench", "built", "clip", "driver"]
+__all__ = ["bench", "built", "clip", "driver", "tried"]
 pytestmark = pytest.mark.toolchain
 PAGE = Path(__file__).parents[2] / "docs" / "hardware.md"
 BEGIN, END = "<!-- options: made by tests/integration/test_nvenc_options.py -->\n", "<!-- /options -->\n"
