@@ -22,8 +22,8 @@ class LastDecoded:
 
     The one that is decoded last, which need not be the one that is shown last, then gets the duration with which all of them
     together last as long as the video. Of fragments, libav moves the first packet to where the one before it ends: that lasts
-    until then, no less, or what follows a pause would be decoded, and audio heard, too early; and no longer, or the first
-    packet of a joined source would lose the time at which it is shown.
+    until then, no less, or what follows a pause would be decoded, and audio heard, too early; and no longer than until the
+    first one is shown, or it would be shown later, as happens where a joined source begins.
     """
 
     def __init__(self, plan: TargetPlan) -> None:
@@ -56,7 +56,8 @@ class LastDecoded:
                 self._lines[index] = _Line(pts, dts, end, packet)
                 continue
             if self._fragments and (packet.is_keyframe or not self._ends[index]):
-                line.held.duration = dts - (line.held.dts or 0) or line.held.duration
+                gap, lasts = dts - (line.held.dts or 0), line.held.duration or 0
+                line.held.duration = max(gap, lasts) if (line.held.dts or 0) + lasts <= pts else gap or lasts
             ready.append(line.held)
             line.held = packet
             if pts < line.begin:
