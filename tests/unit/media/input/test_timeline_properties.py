@@ -71,7 +71,8 @@ def test_each_recording_begins_where_all_before_it_ended(made: list[list[Packet]
         expected += [(packet, packet.pts * packet.time_base + shift) for packet in packets]
         reached = max((packet.pts + packet.duration) * packet.time_base + shift for packet in packets)
     flat = [packet for packets in made for packet in packets]
-    streams: Any = [SimpleNamespace(index=VIDEO, type="video"), SimpleNamespace(index=AUDIO, type="audio")]
+    kinds = ((VIDEO, "video"), (AUDIO, "audio"))
+    streams: Any = [SimpleNamespace(index=index, type=kind, codec_context=None) for index, kind in kinds]
     seams: list[Fraction] = []
     source: Any = Source(flat)
     timeline: Any = Timeline(source, streams, seams)
