@@ -133,8 +133,10 @@ def _lenient(unit: bytes) -> bytes:
 
 @dataclass(frozen=True)
 class _Place:
-    """Where an encoded frame comes: its number, its place in the order, and which frames it drops, by how much less their
-    numbers are than its own; None: none refers to itself.
+    """Number an encoded frame as the source's stream would: `frame` is its `frame_num`, `order` its picture order count.
+
+    `drops`: which earlier frames are no longer referred to from it on, by how much less their `frame_num` is; None: it is no
+    reference itself.
     """
 
     frame: int

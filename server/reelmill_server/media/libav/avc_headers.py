@@ -148,7 +148,16 @@ def _drops(bits: Bits) -> Iterator[tuple[int, int]]:
 
 
 def recovers(data: bytes, length: int) -> bool:
-    """Return whether a packet of H.264 is a recovery point from which on all that is shown is whole (D.2.8)."""
+    """Return whether a packet of H.264 is a recovery point from which on all that is shown is whole (D.2.8); one that is broken
+    is none.
+    """
+    try:
+        return _recovers(data, length)
+    except ValueError:
+        return False
+
+
+def _recovers(data: bytes, length: int) -> bool:
     found, kinds = False, set()
     for unit in parted(data, length):
         if kind_of(unit) == SEI:

@@ -46,3 +46,9 @@ def test_a_recovery_point_says_so() -> None:
     assert not recovers(united([intra], 4), 4)
     assert not recovers(united([message, intra, other], 4), 4)
     assert not recovers(b"", 4)
+
+
+@pytest.mark.parametrize("unit", [b"\x65", b"\x65" + bytes(20), b"\x06\x06\x00", b"\x06\x06\x01\x00\x80"])
+def test_broken_packets_are_no_recovery_points(unit: bytes) -> None:
+    """Of a stranger's file: headers that end too early, and numbers without an end."""
+    assert not recovers(len(unit).to_bytes(4) + unit, 4)
