@@ -4,7 +4,7 @@ import re
 from fractions import Fraction
 from typing import Any
 
-from PIL.ImageColor import colormap
+from PIL.ImageColor import colormap, getrgb
 
 from reelmill.v1 import audio_pb2, image_pb2, subtitle_pb2, target_pb2, video_pb2
 from reelmill_server.model.request import COPY
@@ -81,7 +81,10 @@ _HEX_COLOR = re.compile("#[0-9a-f]{6}")
 def color(text: str) -> str:
     """Return a color, given as `#rrggbb` or by its CSS name, as `#rrggbb`; "" if it is neither."""
     name = text.lower()
-    return name if _HEX_COLOR.fullmatch(name) else str(colormap.get(name, ""))
+    if _HEX_COLOR.fullmatch(name):
+        return name
+    # Pillow replaces a value of its table by a tuple once anybody has asked for it, so the table serves for the names alone.
+    return "#" + bytes(getrgb(name)[:3]).hex() if name in colormap else ""
 
 
 def optional_length(entry: Any, field: str, ratio_below: float = 1.0) -> int | Fraction | None:

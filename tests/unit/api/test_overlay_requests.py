@@ -4,7 +4,9 @@ from fractions import Fraction
 from typing import Any
 
 import pytest
+from PIL import ImageColor
 
+from reelmill_server.api.field_values import color
 from reelmill_server.errors import InvalidArgument
 from reelmill_server.model.overlay_request import (
     Corner,
@@ -106,6 +108,14 @@ def test_overlays_become_plain_data() -> None:
         WatermarkSpec(PlaceSpec(), None, "file:///logo.png", Fraction(1, 2), 1),
     )
     assert video.delogos == (DelogoSpec(PlaceSpec(Corner.TOP_RIGHT), Fraction(1, 4)),)
+
+
+def test_a_named_color_is_hexadecimal_whoever_asked_before() -> None:
+    """Pillow's table of colors holds a tuple from the first time that a color of its is asked for."""
+    ImageColor.getrgb("tomato")
+    assert color("Tomato") == color("tomato") == "#ff6347"
+    assert color("#FF6347") == "#ff6347"
+    assert color("rgb(255, 99, 71)") == color("none such") == ""
 
 
 def test_a_copied_video_has_no_overlays_and_fetches_no_files() -> None:
