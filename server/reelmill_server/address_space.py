@@ -15,10 +15,10 @@ _MARGIN_SHARE = 16
 def peak_bytes(pid: int | str = "self") -> int:
     """Return the peak size of a process's address space; 0 if the system does not report it."""
     try:
-        found = _PEAK.search(Path(f"/proc/{pid}/status").read_text())
+        match = _PEAK.search(Path(f"/proc/{pid}/status").read_text())
     except OSError:
         return 0
-    return int(found[1]) << 10 if found else 0
+    return int(match[1]) << 10 if match else 0
 
 
 def was_short(peak: int, limit: int) -> bool:

@@ -206,15 +206,15 @@ def _places(proc: Path, controller: str) -> Iterator[tuple[str, Path, Path]]:
 
 def _mounts(proc: Path, controller: str) -> Iterator[tuple[str, str, Path]]:
     """Yield the version, root and mount point of each hierarchy that may have a controller, version 1 first."""
-    found = []
+    mounts = []
     with suppress(OSError):
         for line in (proc / "mountinfo").read_text().splitlines():
             left, _, right = line.partition(" - ")
             root, mount_point = left.split()[3:5]
             version, _, options = right.split(" ", 2)
             if version == "cgroup2" or (version == "cgroup" and controller in options.split()[-1].split(",")):
-                found.append((version, root, Path(_unescaped(mount_point))))
-    yield from sorted(found)
+                mounts.append((version, root, Path(_unescaped(mount_point))))
+    yield from sorted(mounts)
 
 
 def _path(proc: Path, version: str, controller: str) -> str | None:

@@ -90,7 +90,7 @@ class MediaConvertService:
 
     async def WatchTask(self, request: pb.WatchTaskRequest, _: Any) -> AsyncIterator[bytes]:
         validate.check_rules(request)
-        with self._watches.one(_watcher()):
+        with self._watches.counted(_watcher()):
             async with aclosing(self._feeds.watch(request.project_name, request.task_id)) as states:
                 async for snapshot in states:
                     yield responses.watched(snapshot, pb.WatchTaskResponse, _is_foreign(snapshot.record))
@@ -100,7 +100,7 @@ class MediaConvertService:
         query = TaskQuery(
             request.project_name, statuses=status_filter(request.status), tags=parse_selector(request.tag_selector)
         )
-        with self._watches.one(_watcher()):
+        with self._watches.counted(_watcher()):
             async with aclosing(self._feeds.watch_all(query)) as states:
                 async for snapshot in states:
                     yield responses.watched(snapshot, pb.WatchTasksResponse, _is_foreign(snapshot.record))
@@ -176,7 +176,7 @@ class MediaConvertService:
         """Return all workers that show themselves."""
         shown = await self._workers.list()
         return pb.ListWorkersResponse(
-            request_id=request_id(), workers=[workers.worker(one, partial(caller().may, "GetTask")) for one in shown]
+            request_id=request_id(), workers=[workers.worker(worker, partial(caller().may, "GetTask")) for worker in shown]
         )
 
 

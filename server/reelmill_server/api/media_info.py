@@ -50,8 +50,8 @@ def media_info(info: MediaInfo) -> media_info_pb2.MediaInfo:
 
 def _lat_long(tags: Mapping[str, str]) -> str:
     """Return the place as `27.5916,86.564`."""
-    found = coordinates(place(tags))
-    return ",".join(f"{degrees:.10g}" for degrees in found) if found else ""
+    degrees_pair = coordinates(place(tags))
+    return ",".join(f"{degrees:.10g}" for degrees in degrees_pair) if degrees_pair else ""
 
 
 def _common(stream: StreamInfo) -> dict[str, Any]:

@@ -115,12 +115,12 @@ def authorize(principal: Principal, method: str, request: Message) -> None:
 
 def check_uris(principal: Principal, action: str, project: str, request: Message) -> None:
     """Raise Forbidden unless one grant of the action lets the principal use all URIs in a request."""
-    found = list(_uris(request))
-    if found and not principal.may_use(
+    uris = list(_uris(request))
+    if uris and not principal.may_use(
         action,
         project,
-        [text for name, text in found if name in SOURCES],
-        [text for name, text in found if name in TARGETS],
+        [text for name, text in uris if name in SOURCES],
+        [text for name, text in uris if name in TARGETS],
     ):
         raise Forbidden(
             f"no grant of {action_text(action, project)} lets this caller use all of these sources and targets"

@@ -175,8 +175,8 @@ def _quality(result: QualityResult | None) -> task_pb2.QualityResult | None:
 
 def _loudness(result: LoudnessResult) -> task_pb2.LoudnessResult:
     before, after = (
-        task_pb2.LoudnessValues(integrated=one.integrated, range=one.range, true_peak=one.true_peak)
-        for one in (result.before, result.after)
+        task_pb2.LoudnessValues(integrated=values.integrated, range=values.range, true_peak=values.true_peak)
+        for values in (result.before, result.after)
     )
     return task_pb2.LoudnessResult(before=before, after=after, gain=result.gain_db, limited_samples=result.limited_samples)
 
@@ -187,9 +187,9 @@ def _ladder(ladder: Ladder) -> task_pb2.Ladder:
             task_pb2.LadderPoint(
                 width=point.width, height=point.height, crf=point.crf, bitrate=point.bitrate, score=point.score
             )
-            for point in found
+            for point in group
         ]
-        for found in (ladder.points, ladder.rungs)
+        for group in (ladder.points, ladder.rungs)
     )
     return task_pb2.Ladder(metric=ladder.metric, width=ladder.width, height=ladder.height, points=points, rungs=rungs)
 
@@ -213,8 +213,10 @@ def _artifact(artifact: Artifact) -> task_pb2.Artifact:
             vmaf=stream.vmaf,
             loudness=_loudness(stream.loudness) if stream.loudness else None,
             adjustments=[
-                task_pb2.StreamAdjustment(reason=one.reason, count=one.count, unit=one.unit, added=one.added)
-                for one in stream.adjustments
+                task_pb2.StreamAdjustment(
+                    reason=adjustment.reason, count=adjustment.count, unit=adjustment.unit, added=adjustment.added
+                )
+                for adjustment in stream.adjustments
             ],
             quality=_quality(stream.quality),
         )

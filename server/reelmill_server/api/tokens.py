@@ -32,10 +32,10 @@ def fetch(url: str) -> Mapping[str, Any]:
         body = response.read(_MOST_BYTES + 1)
     if len(body) > _MOST_BYTES:
         raise ValueError(f"more than {_MOST_BYTES} bytes")
-    found = json.loads(body)
-    if not isinstance(found, dict):
+    document = json.loads(body)
+    if not isinstance(document, dict):
         raise ValueError("expected a JSON object")
-    return found
+    return document
 
 
 class KeyRing:

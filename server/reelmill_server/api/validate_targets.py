@@ -98,16 +98,18 @@ def group_problems(
     yield from _output_uri(group.uri, f"{field}.uri", tags, storage)
     if "{index}" in group.uri:
         yield Violation(f"{field}.uri", "{index} numbers segments, and a master playlist has none")
-    more = (RUNG,) if group.HasField("auto_ladder") else ()
-    if more and not any(unknown_variables(member.uri, dict.fromkeys(tags), more) for member in group.targets):
+    group_variables = (RUNG,) if group.HasField("auto_ladder") else ()
+    if group_variables and not any(
+        unknown_variables(member.uri, dict.fromkeys(tags), group_variables) for member in group.targets
+    ):
         yield from ladder_problems(group, field)
     for index, member in enumerate(group.targets):
         path = f"{field}.targets[{index}]"
-        yield from _output_uri(member.uri, f"{path}.uri", tags, storage, more)
+        yield from _output_uri(member.uri, f"{path}.uri", tags, storage, group_variables)
         if member.segment.format == target_pb2.SEGMENT_FORMAT_DASH:
             yield Violation(f"{path}.segment.format", "must be HLS: a group is an HLS master playlist")
         else:
-            yield from _list_name(member.uri, SegmentFormat.HLS, f"{path}.uri", tags, more)
+            yield from _list_name(member.uri, SegmentFormat.HLS, f"{path}.uri", tags, group_variables)
         if "{" not in group.uri + member.uri and not Resource.of(group.uri).holds(Resource.of(member.uri)):
             yield Violation(f"{path}.uri", f"must be in the folder of the master playlist {group.uri} or below it")
         yield from _group_subtitles(group, index, field, tags, storage)
@@ -139,10 +141,10 @@ def _group_subtitles(
 
 
 def _output_uri(
-    uri: str, field: str, tags: set[str], storage: Storage, more: Collection[str] = ()
+    uri: str, field: str, tags: set[str], storage: Storage, variables: Collection[str] = ()
 ) -> Iterator[Violation | ReelmillError]:
     """Yield what is wrong with the URI template of an output, in which the variables `more` are known, too."""
-    unknown = unknown_variables(uri, dict.fromkeys(tags), more)
+    unknown = unknown_variables(uri, dict.fromkeys(tags), variables)
     for problem in unknown:
         yield Violation(field, problem)
     if not unknown:
@@ -194,8 +196,10 @@ def _segment(target: target_pb2.Target, field: str, tags: set[str]) -> Iterator[
     yield from _list_name(target.uri, SegmentFormat(name), f"{field}.uri", tags)
 
 
-def _list_name(uri: str, form: SegmentFormat, field: str, tags: set[str], more: Collection[str] = ()) -> Iterator[Violation]:
-    if not unknown_variables(uri, dict.fromkeys(tags), more):
+def _list_name(
+    uri: str, form: SegmentFormat, field: str, tags: set[str], variables: Collection[str] = ()
+) -> Iterator[Violation]:
+    if not unknown_variables(uri, dict.fromkeys(tags), variables):
         for problem in package_problems(uri, LIST_EXTENSION[form]):
             yield Violation(field, problem)
 

@@ -16,7 +16,7 @@ class Watches:
         self._open: Counter[str] = Counter()
 
     @contextmanager
-    def one(self, peer: str) -> Iterator[None]:
+    def counted(self, peer: str) -> Iterator[None]:
         """Count a stream of the caller with this address during the block. Raises LimitExceeded."""
         caller = caller_of(peer)
         if self._open[caller] >= self._most_of_caller:

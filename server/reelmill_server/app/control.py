@@ -112,7 +112,7 @@ class ControlPlane:
             any_started=self._records.tasks.any_started,
             chunked_percent=self._engine.chunked_percent,
             waiting_in=self._engine.waiting_in,
-            told=self._feeds.poll_now,
+            announce=self._feeds.poll_now,
             show=self._records.previews.add,
         )
 

@@ -36,8 +36,8 @@ class Chunks:
 
     def continued(self, continuation: Continuation) -> Continuation:
         """Return `continuation` with what the next run of the workflow must know of the chunks."""
-        made = tuple(self._results.items())
-        return replace(continuation, made=made, units_given_up=self._given_up, units_used=self.used)
+        results = tuple(self._results.items())
+        return replace(continuation, made=results, units_given_up=self._given_up, units_used=self.used)
 
     async def worthwhile(self, work: Work) -> bool:
         """Return whether to encode the task in chunks: it can be cut, chunks were not given up, and workers can share it."""
@@ -57,11 +57,11 @@ class Chunks:
         await self._encode_missing([number for number in numbers if number not in self._results], work, history)
         if any(number not in self._results for number in numbers):
             raise HistoryFull
-        made = [self._results[number] for number in numbers]
-        kept = tuple(file for result in made for file in result.kept)
+        results = [self._results[number] for number in numbers]
+        kept = tuple(file for result in results for file in result.kept)
         joining = replace(work, needs=needs.for_join(), kept=kept, attempt=history.number)
         result: AttemptResult = await run_activity(CONVERT, joining, joining, encode_queue(SOFTWARE), AttemptResult)
-        warnings = dict.fromkeys(warning for unit in made for warning in unit.warnings)
+        warnings = dict.fromkeys(warning for unit in results for warning in unit.warnings)
         return replace(result, warnings=(*warnings, *result.warnings))
 
     def failed(self, failure: Failure) -> None:
@@ -112,11 +112,11 @@ class Chunks:
                 own.add(failure)
                 if failure.code in _DISCARDS:
                     raise
-                more = await with_more_memory(work, failure) if failure.retryable and ran_out(failure) else work
-                if not failure.retryable or more is None or own.exhausted(work.max_attempts):
+                enlarged = await with_more_memory(work, failure) if failure.retryable and ran_out(failure) else work
+                if not failure.retryable or enlarged is None or own.exhausted(work.max_attempts):
                     text = f"{OF_CHUNK}{number}: {failure.message}"
                     raise ApplicationError(text, [], 0, failure.percent, type=failure.code, non_retryable=True) from error
-                work = more
+                work = enlarged
                 history.add(failure, f"{OF_CHUNK}{number}: ")
                 history.number += 1
                 own.number += 1

@@ -65,9 +65,9 @@ def find_binary(configured: str) -> str:
     """
     candidates = [configured] if configured else [str(Path(sysconfig.get_path("scripts"), "temporal")), "temporal"]
     for candidate in candidates:
-        found = shutil.which(candidate)
-        if found:
-            return found
+        path = shutil.which(candidate)
+        if path:
+            return path
     raise ServiceUnavailable(f"no Temporal server program: tried {', '.join(candidates)}")
 
 

@@ -107,7 +107,7 @@ class History:
         if own >= max_attempts or lost >= _MAX_WORKERS_LOST:
             return True
         # A chunk of many that meets a stop says nothing about the length of the others.
-        stopped = sum(one.code == WORKER_DRAINING and not one.message.startswith(OF_CHUNK) for one in self._failed)
+        stopped = sum(failure.code == WORKER_DRAINING and not failure.message.startswith(OF_CHUNK) for failure in self._failed)
         return stopped >= _MAX_WORKERS_STOPPED and workflow.patched(_LIMITED_STOPS)
 
     def pause(self) -> float:

@@ -39,7 +39,7 @@ class _Payloads(CompositePayloadConverter):
 
     def __init__(self) -> None:
         usual = DefaultPayloadConverter.default_encoding_payload_converters
-        super().__init__(*(_Json() if isinstance(one, JSONPlainPayloadConverter) else one for one in usual))
+        super().__init__(*(_Json() if isinstance(converter, JSONPlainPayloadConverter) else converter for converter in usual))
 
     def from_payloads(self, payloads: Sequence[Payload], type_hints: list[type] | None = None) -> list[Any]:
         """Read as many values as there are payloads.

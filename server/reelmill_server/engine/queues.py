@@ -38,8 +38,8 @@ class Backlog:
 
 async def backlogs(client: Client) -> dict[str, Backlog]:
     """Return the backlog of each of QUEUES. Raises ServiceUnavailable."""
-    found = await asyncio.gather(*(_backlog(client, queue) for queue in QUEUES.values()))
-    return dict(zip(QUEUES, found, strict=True))
+    counts = await asyncio.gather(*(_backlog(client, queue) for queue in QUEUES.values()))
+    return dict(zip(QUEUES, counts, strict=True))
 
 
 async def _backlog(client: Client, queue: str) -> Backlog:

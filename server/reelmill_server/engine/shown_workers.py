@@ -82,13 +82,13 @@ class ShowWorker:
     @activity.defn(name=SHOW_WORKER)
     async def show(self) -> None:
         """Say what the worker does, whenever that changes, until it stops."""
-        said, said_at = None, 0.0
+        last_state, last_at = None, 0.0
         with suppress(asyncio.CancelledError):
             while True:
                 state = self._state()
-                if state != said or time.monotonic() - said_at >= _QUIET_SECONDS:
+                if state != last_state or time.monotonic() - last_at >= _QUIET_SECONDS:
                     activity.heartbeat(*state)
-                    said, said_at = state, time.monotonic()
+                    last_state, last_at = state, time.monotonic()
                 await asyncio.sleep(_STEP_SECONDS)
 
     def worker(self) -> Worker:
@@ -133,7 +133,7 @@ class ShownWorkers:
         limit = asyncio.Semaphore(_AT_ONCE)
         query = f"WorkflowType = '{_WORKFLOW}' AND ExecutionStatus = 'Running'"
 
-        async def one(workflow_id: str) -> ShownWorker | None:
+        async def read_worker(workflow_id: str) -> ShownWorker | None:
             async with limit:
                 return await self._worker(workflow_id)
 
@@ -142,10 +142,10 @@ class ShownWorkers:
                 self._listed_at = time.monotonic()
                 listed = self._client.list_workflows(query, rpc_timeout=_RPC_SECONDS)
                 self._ids = [execution.id async for execution in listed]
-            found = await asyncio.gather(*map(one, self._ids))
+            answers = await asyncio.gather(*map(read_worker, self._ids))
         except RPCError as error:
             raise ServiceUnavailable(f"the engine did not answer: {error.message}") from error
-        return sorted((shown for shown in found if shown is not None), key=lambda shown: shown.report.worker)
+        return sorted((shown for shown in answers if shown is not None), key=lambda shown: shown.report.worker)
 
     async def _worker(self, workflow_id: str) -> ShownWorker | None:
         """Return one worker; None if it is gone, has only just come, or is of a version that tells something else."""

@@ -129,10 +129,10 @@ class MediaConvertWorkflow:
         if not failure.retryable or self._history.exhausted(self._work.max_attempts):
             return False
         if ran_out(failure):
-            more = await with_more_memory(self._work, failure)
-            if more is None:
+            enlarged = await with_more_memory(self._work, failure)
+            if enlarged is None:
                 return False
-            self._work = more
+            self._work = enlarged
         self._chunks.failed(failure)
         if failure.encoders and workflow.patched(_AVOIDS):
             self._work = self._work.avoiding(failure.encoders)

@@ -93,7 +93,7 @@ class FeatureTrials:
             if ranges := _RANGES.search(wide):
                 return FrameSizes(int(ranges[1]), int(ranges[3]), int(ranges[2]), int(ranges[4]))
             most = _MOST.search(wide), _MOST.search(self._refusal((_USUAL[0], _BEYOND)))
-            width, height = (int(found[1]) if found else 0 for found in most)
+            width, height = (int(match[1]) if match else 0 for match in most)
         except _Unknown:
             return FrameSizes()
         least = self._least(lambda side: (side, _USUAL[1])), self._least(lambda side: (_USUAL[0], side))
@@ -104,11 +104,11 @@ class FeatureTrials:
         if "bf" in self.lacks or self.codec in video_encoders.WITHOUT_REFERENCES:
             return 0
         try:
-            told = self._refusal(_USUAL, _MANY_B_FRAMES)
+            refusal = self._refusal(_USUAL, _MANY_B_FRAMES)
         except _Unknown:
             return 0
-        found = _MOST_B_FRAMES.search(told)
-        return int(found[1]) if found else 0
+        match = _MOST_B_FRAMES.search(refusal)
+        return int(match[1]) if match else 0
 
     def _least(self, size: Callable[[int], tuple[int, int]]) -> int:
         """Return a side below which frames are refused; 0: unknown, or none that was asked for."""
@@ -141,5 +141,5 @@ class FeatureTrials:
 
 
 def _card(lines: Iterable[LogLine]) -> str:
-    found = _CARD.search("\n".join(text.strip() for _, _, text in lines))
-    return next(filter(None, found.groups()), "") if found else ""
+    match = _CARD.search("\n".join(text.strip() for _, _, text in lines))
+    return next(filter(None, match.groups()), "") if match else ""

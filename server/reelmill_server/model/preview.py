@@ -25,7 +25,7 @@ def jpeg_of(text: str) -> bytes:
     if len(text) > 4 * (MAX_BYTES + 2) // 3:
         return b""
     try:
-        found = base64.b64decode(text, validate=True)
+        jpeg = base64.b64decode(text, validate=True)
     except (binascii.Error, ValueError):
         return b""
-    return found if len(found) <= MAX_BYTES and found.startswith(_BEGINS) and found.endswith(_ENDS) else b""
+    return jpeg if len(jpeg) <= MAX_BYTES and jpeg.startswith(_BEGINS) and jpeg.endswith(_ENDS) else b""

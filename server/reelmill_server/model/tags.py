@@ -53,11 +53,11 @@ def moment(tags: Mapping[str, str]) -> datetime | None:
     """Return when it was made, None if unknown."""
     for text in _found(tags, _MOMENTS):
         try:
-            found = datetime.fromisoformat(text)
+            time = datetime.fromisoformat(text)
         except ValueError:
             continue
-        if found.tzinfo:
-            return found
+        if time.tzinfo:
+            return time
     return None
 
 
@@ -70,9 +70,12 @@ def coordinates(text: str) -> tuple[float, float] | None:
 def translated(tags: Mapping[str, str]) -> dict[str, str]:
     """Return place and time under the names that libav's muxers write, where `tags` have only a device's."""
     lower = {key.lower() for key in tags}
-    made = moment(tags)
-    found = {"location": place(tags), "creation_time": made.astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%SZ") if made else ""}
-    return {name: value for name, value in found.items() if value and name not in lower}
+    created = moment(tags)
+    tags_of_mp4 = {
+        "location": place(tags),
+        "creation_time": created.astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%SZ") if created else "",
+    }
+    return {name: value for name, value in tags_of_mp4.items() if value and name not in lower}
 
 
 def of_a_device(tags: Iterable[str]) -> bool:

@@ -226,7 +226,7 @@ class TaskRecord:
     outcome: Outcome | None = None
     created_by: str = ""
     retry_of: str = ""
-    told: ReportedProgress = UNREPORTED
+    report: ReportedProgress = UNREPORTED
 
 
 @dataclass(frozen=True)

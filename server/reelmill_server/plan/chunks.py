@@ -100,12 +100,12 @@ def split(
     if any(encoded_audio(plan)) or shared_images(plan, whole=True):
         units.append(WholeUnit(len(units)))
     reason = "asked for" if rule.parallelism else f"{_work(plan, infos):.0f} s of work for one core, by estimate"
-    made = Split(tuple(units), f"{len(cuts) + 1} chunks: {reason}", "", libraries, tuple(sources))
-    return replace(made, digest=_digest(plan, made))
+    chunked = Split(tuple(units), f"{len(cuts) + 1} chunks: {reason}", "", libraries, tuple(sources))
+    return replace(chunked, digest=_digest(plan, chunked))
 
 
-def _digest(plan: Plan, made: Split) -> str:
-    text = json.dumps([plain(plan), plain(made)], sort_keys=True)
+def _digest(plan: Plan, chunked: Split) -> str:
+    text = json.dumps([plain(plan), plain(chunked)], sort_keys=True)
     return hashlib.sha256(text.encode()).hexdigest()[:32]
 
 

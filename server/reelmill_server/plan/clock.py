@@ -113,6 +113,6 @@ def _media_seconds(info: MediaInfo) -> float:
 def _end_seconds(stream: StreamInfo) -> float | None:
     if stream.duration_seconds:
         return (stream.start_seconds or 0.0) + stream.duration_seconds
-    found = _DURATION_TAG.match(stream.metadata.get("DURATION", ""))
-    hours, minutes, seconds = found.groups() if found else (0, 0, 0)
+    match = _DURATION_TAG.match(stream.metadata.get("DURATION", ""))
+    hours, minutes, seconds = match.groups() if match else (0, 0, 0)
     return int(hours) * 3600 + int(minutes) * 60 + float(seconds) or None

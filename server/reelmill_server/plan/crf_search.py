@@ -102,11 +102,11 @@ class CrfSearch:
         curves = [(self._curve(scores), self._frames[sample]) for sample, scores in self._scores.items()]
         curves = curves or self._scouts
         frames = sum(weight for _, weight in curves)
-        found = [
+        choices = [
             Choice(crf, sum(curve.at(crf) * weight for curve, weight in curves) / frames)
             for crf in (index * self._step for index in range(self._lowest, self._highest + 1))
         ]
-        best = min(found, key=lambda choice: (round(abs(choice.predicted - self._target), 3), choice.crf))
+        best = min(choices, key=lambda choice: (round(abs(choice.predicted - self._target), 3), choice.crf))
         return Choice(round(best.crf, 4), round(best.predicted, 3))
 
     def _curve(self, scores: Mapping[float, float]) -> ScoreCurve:

@@ -96,14 +96,14 @@ def _spread(points: Sequence[LadderPoint], step: float, most: int) -> Iterator[L
 
 def hull(points: Sequence[LadderPoint]) -> list[LadderPoint]:
     """Return the upper convex hull of points over their bit rates, ascending in rate and score."""
-    found: list[LadderPoint] = []
+    vertices: list[LadderPoint] = []
     for point in sorted(points, key=lambda point: (point.bitrate, -point.score)):
-        if found and point.score <= found[-1].score:
+        if vertices and point.score <= vertices[-1].score:
             continue
-        while len(found) > 1 and _slope(found[-2], found[-1]) <= _slope(found[-1], point):
-            found.pop()
-        found.append(point)
-    return found
+        while len(vertices) > 1 and _slope(vertices[-2], vertices[-1]) <= _slope(vertices[-1], point):
+            vertices.pop()
+        vertices.append(point)
+    return vertices
 
 
 def interpolated(points: Sequence[LadderPoint], encoder: str) -> list[LadderPoint]:
@@ -111,7 +111,7 @@ def interpolated(points: Sequence[LadderPoint], encoder: str) -> list[LadderPoin
     sizes: dict[tuple[int, int], list[LadderPoint]] = defaultdict(list)
     for point in sorted(points, key=lambda point: point.crf):
         sizes[point.width, point.height].append(point)
-    return [found for measured in sizes.values() for found in _between(measured, encoder)]
+    return [estimate for measured in sizes.values() for estimate in _between(measured, encoder)]
 
 
 def _between(measured: Sequence[LadderPoint], encoder: str) -> Iterator[LadderPoint]:

@@ -25,12 +25,12 @@ class OpenLadder:
 
 def open_ladders(plan: Plan) -> list[OpenLadder]:
     """Return the ladders of `plan` whose rungs are not chosen yet."""
-    found = []
+    ladders = []
     for number, group in enumerate(plan.groups):
         planned = group.ladder
         if planned is None or planned.chosen:
             continue
         targets = [plan.targets[slot] for slot in group.variants[: len(planned.ladder.points)]]
         streams = tuple(stream for target in targets for stream in target.streams if stream.encodes_video)
-        found.append(OpenLadder(number, planned.asked, planned.ladder, targets[0], streams))
-    return found
+        ladders.append(OpenLadder(number, planned.asked, planned.ladder, targets[0], streams))
+    return ladders

@@ -76,9 +76,9 @@ def peak_trial(plan: Plan) -> Plan:
 
 def with_decoded_peaks(plan: Plan, peaks: Sequence[float | None]) -> Plan:
     """Return `plan` with the decoded peaks that `peak_trial` has measured; what passes the limit is kept lower by as much."""
-    for (slot, number, stream), found in zip(_doubtful_audio(plan), peaks, strict=True):
+    for (slot, number, stream), decoded in zip(_doubtful_audio(plan), peaks, strict=True):
         assert stream.loudness
-        peak = SILENCE_DBTP if found is None else found
+        peak = SILENCE_DBTP if decoded is None else decoded
         passed = peak - stream.loudness.asked.true_peak
         headroom = stream.loudness.headroom_db + (passed + _MORE_DB if passed > _PASSED_DB else 0.0)
         known = replace(stream.loudness, decoded_peak=peak, headroom_db=headroom)

@@ -62,11 +62,11 @@ def make_plan(request: ConvertRequest, facts: PlanFacts) -> Plan:
     warnings += dropped_languages(inputs, targets)
     warnings += _long_tags(inputs, targets)
     warnings += doubts(request, facts, plan.inputs, targets)
-    made = [(file.target_index, file.uri) for file in package_files.planned_files(plan)]
-    made += [(image.index, uri) for image in plan.images for uri in writable_image_uris([image])]
-    _spare_sources(request, made)
-    counts = Counter(Resource.of(uri) for _, uri in made)
-    shared = [uri for _, uri in made if counts[Resource.of(uri)] > 1]
+    outputs = [(file.target_index, file.uri) for file in package_files.planned_files(plan)]
+    outputs += [(image.index, uri) for image in plan.images for uri in writable_image_uris([image])]
+    _spare_sources(request, outputs)
+    counts = Counter(Resource.of(uri) for _, uri in outputs)
+    shared = [uri for _, uri in outputs if counts[Resource.of(uri)] > 1]
     warnings += [f"several outputs go to {uri}: the last one stays" for uri in shared]
     return replace(plan, warnings=tuple(dict.fromkeys(warnings)))
 
@@ -80,7 +80,7 @@ def _long_tags(inputs: Inputs, targets: Sequence[TargetPlan]) -> Iterator[str]:
                 yield f"{many}: a file and each of its streams may have {MOST_CHARACTERS} characters of them"
 
 
-def _spare_sources(request: ConvertRequest, made: Sequence[tuple[int, str]]) -> None:
+def _spare_sources(request: ConvertRequest, outputs: Sequence[tuple[int, str]]) -> None:
     """Check that no output, given with the index of its target, would overwrite a source; raise InvalidArgument if one would.
 
     The source would be lost, and an attempt repeated after publishing would convert those outputs.
@@ -88,13 +88,13 @@ def _spare_sources(request: ConvertRequest, made: Sequence[tuple[int, str]]) -> 
     files = (file.uri for source in request.sources for file in source.subtitles)
     given = set(map(Resource.of, (*(source.uri for source in request.sources), *files, *request.watermark_uris)))
     fields = {target.index: target.field for target in request.targets}
-    found = [
+    problems = [
         Violation(fields[index], f"would replace the source {uri}: name it otherwise")
-        for index, uri in made
+        for index, uri in outputs
         if Resource.of(uri) in given
     ]
-    if found:
-        raise InvalidArgument(violations=found)
+    if problems:
+        raise InvalidArgument(violations=problems)
 
 
 def _decoded(targets: Sequence[TargetPlan], inputs: Inputs) -> frozenset[int]:
@@ -126,8 +126,8 @@ def _plan_target(
         target = replace(target, speed=Fraction(1))  # said to be ignored where no container is made
     extracts = plan_extracts(target, offers, warnings)
     warnings += lost_fonts(target, inputs)
-    said = renditions(target, offers, [number for number, _ in extracts])
-    for (number, stream), rendition in zip(extracts, said, strict=True):
+    described = renditions(target, offers, [number for number, _ in extracts])
+    for (number, stream), rendition in zip(extracts, described, strict=True):
         assert target.extract is not None
         name = OutputName(target.extract.format, index=number + 1, stream_index=number)
         prefix = extract_prefix(fill(target.extract.uri, name, *naming))

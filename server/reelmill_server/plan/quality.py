@@ -31,9 +31,9 @@ def searched(plan: Plan, slot: int, number: int, choice: Choice) -> Plan:
     target = plan.targets[slot]
     stream = target.streams[number]
     assert stream.quality
-    found = with_crf(stream, replace(stream.quality, crf=choice.crf, predicted=choice.predicted))
-    told = f"; CRF {choice.crf:g} gives {choice.predicted:.1f} on samples"
-    plan = with_stream(plan, slot, number, replace(found, reason=f"{stream.reason}{told}"))
+    with_choice = with_crf(stream, replace(stream.quality, crf=choice.crf, predicted=choice.predicted))
+    explanation = f"; CRF {choice.crf:g} gives {choice.predicted:.1f} on samples"
+    plan = with_stream(plan, slot, number, replace(with_choice, reason=f"{stream.reason}{explanation}"))
     if abs(choice.predicted - stream.quality.value) > _MISSED:
         field = f"{target.field}.video.transcode_video.quality_target"
         asked = named(stream.quality.metric, stream.quality.value)

@@ -53,9 +53,9 @@ def choose_samples(plan: Plan, stream: StreamPlan, keys_us: Mapping[int, Sequenc
         whole = (Sample(number, VideoUnit(0, 0, 0, 0)) for number, length in enumerate(lengths) if length)
         scouts = _spread(1, sample_us, lengths, stream, keys_us) if total >= _SCOUTED * sample_us else []
         return (*(replace(scout, scout=True) for scout in scouts), *whole)
-    found = _spread(_count(total, sample_us), sample_us, lengths, stream, keys_us)
-    middle = len(found) // 2  # it is likeliest to be like the others
-    return (found[middle], *found[:middle], *found[middle + 1 :])
+    samples = _spread(_count(total, sample_us), sample_us, lengths, stream, keys_us)
+    middle = len(samples) // 2  # it is likeliest to be like the others
+    return (samples[middle], *samples[:middle], *samples[middle + 1 :])
 
 
 def choose_scouts(plan: Plan, stream: StreamPlan, keys_us: Mapping[int, Sequence[int]]) -> tuple[Sample, ...]:
@@ -83,13 +83,13 @@ def _spread(
     count: int, sample_us: int, lengths: Sequence[int], stream: StreamPlan, keys_us: Mapping[int, Sequence[int]]
 ) -> list[Sample]:
     """Return so many samples, spread evenly."""
-    found, total = [], sum(lengths)
+    samples, total = [], sum(lengths)
     for number in range(count):
         begin = (2 * number + 1) * total // (2 * count) - sample_us // 2
         part, offset = _located(begin, lengths)
         keys = keys_us.get(stream.parts[part].input, ())
-        found.append(Sample(part, _span(begin - offset, sample_us, lengths[part], keys, total // (4 * count))))
-    return found
+        samples.append(Sample(part, _span(begin - offset, sample_us, lengths[part], keys, total // (4 * count))))
+    return samples
 
 
 def _sample_us(rate: Fraction) -> int:

@@ -61,8 +61,8 @@ class Registry:
         if scheme in schemes:
             raise AccessDenied(f"{uri} is not in a bucket that this server may access; {_allowing('bucket')} others")
         known = ", ".join(f"{name}://" for name in schemes)
-        more = f"; {_allowing(_ALLOWED_BY[scheme])} {scheme}://" if scheme in _ALLOWED_BY else ""
-        raise InvalidArgument(f"{redacted(uri)!r} is not a supported URI: expected {known}{more}")
+        hint = f"; {_allowing(_ALLOWED_BY[scheme])} {scheme}://" if scheme in _ALLOWED_BY else ""
+        raise InvalidArgument(f"{redacted(uri)!r} is not a supported URI: expected {known}{hint}")
 
 
 _ALLOWED_BY = {"http": "web_host", "https": "web_host", "gs": "bucket", "s3": "bucket", "oss": "bucket", "file": "file_root"}

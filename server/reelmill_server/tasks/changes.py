@@ -101,17 +101,17 @@ class ChangeStore:
         async with self._database.read() as connection:
             columns = (await searched(connection, query)).c
             statement = select(columns.task_id).where(*filters(query, columns), columns.task_id > task_id)
-            found = await connection.execute(statement.order_by(columns.task_id).limit(limit))
-            return [str(name) for name in found.scalars()]
+            rows = await connection.execute(statement.order_by(columns.task_id).limit(limit))
+            return [str(name) for name in rows.scalars()]
 
     async def tagged(self, task_ids: Collection[str], digests: Collection[str]) -> Mapping[str, frozenset[str]]:
         """Return which of these digests of tags each of the tasks has that has any."""
         query = select(task_tags).where(task_tags.c.task_id.in_(task_ids), task_tags.c.tag_digest.in_(digests))
-        found: defaultdict[str, set[str]] = defaultdict(set)
+        digests_of: defaultdict[str, set[str]] = defaultdict(set)
         async with self._database.read() as connection:
             for task_id, digest in await connection.execute(query):
-                found[task_id].add(digest)
-        return {task_id: frozenset(its) for task_id, its in found.items()}
+                digests_of[task_id].add(digest)
+        return {task_id: frozenset(its) for task_id, its in digests_of.items()}
 
     async def shown(self, task_ids: Collection[str]) -> Sequence[tuple[Change, TaskRecord]]:
         """Return these tasks with their last changes, without their requests and work, as far as they exist."""

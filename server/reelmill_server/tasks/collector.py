@@ -39,15 +39,15 @@ class Collector:
         any_started: Callable[[], Awaitable[bool]],
         chunked_percent: Callable[[str], Awaitable[int]],
         waiting_in: Callable[[str], Awaitable[str]],
-        told: Callable[[], object],
+        announce: Callable[[], object],
         show: Callable[[Mapping[str, Preview]], Awaitable[None]],
     ) -> None:
         """`workers` returns the states of those of other processes, None if there are none; `any_started` whether any task may
-        be theirs. `chunked_percent` returns how far a task in chunks is, `waiting_in` the lane that a task waits in. `told` is
-        called after each write; `show` keeps new previews of tasks.
+        be theirs. `chunked_percent` returns how far a task in chunks is, `waiting_in` the lane that a task waits in. After each
+        write `announce` is called; `show` keeps new previews of tasks.
         """
         self._store, self._lease, self._workers, self._any_started = store, lease, workers, any_started
-        self._chunked_percent, self._waiting_in, self._announce, self._show = chunked_percent, waiting_in, told, show
+        self._chunked_percent, self._waiting_in, self._announce, self._show = chunked_percent, waiting_in, announce, show
         self.local: Callable[[], WorkerState] | None = None
         """Returns the state of the worker in this process, if there is one."""
         self._wake = asyncio.Event()
@@ -85,14 +85,14 @@ class Collector:
         states = await self._states()
         attempts = [attempt for state in states for attempt in state.attempts]
         now = {task_id: await self._told(task_id, its) for task_id, its in by_task(attempts).items()}
-        changed = {task_id: told for task_id, told in now.items() if told != self._last.get(task_id)}
+        changed = {task_id: report for task_id, report in now.items() if report != self._last.get(task_id)}
         changed |= await self._returned(now)
         await self._store.tell_lanes(lanes_of(states))
         if changed:
             await self._store.tell(changed)
             self._announce()
         await self._keep_previews(attempts)
-        self._last = {**{task_id: told for task_id, told in self._last.items() if task_id in self._missing}, **now}
+        self._last = {**{task_id: report for task_id, report in self._last.items() if task_id in self._missing}, **now}
         self._chunked = {task_id: asked for task_id, asked in self._chunked.items() if task_id in now}
         return bool(attempts or self._missing)
 
@@ -137,24 +137,24 @@ class Collector:
         Most that workers do not have any more have ended, and are recorded so before the next look.
         """
         assert self._last is not None
-        missing = {task_id for task_id, told in self._last.items() if told.working and task_id not in now}
+        missing = {task_id for task_id, report in self._last.items() if report.working and task_id not in now}
         known = await self._store.of(missing & self._missing) if missing & self._missing else {}
         self._missing = missing - self._missing
         return {
             task_id: ReportedProgress(
-                Progress(percent=told.progress.percent, attempt=told.progress.attempt),
+                Progress(percent=report.progress.percent, attempt=report.progress.attempt),
                 lane=await self._waiting_in(task_id),
             )
-            for task_id, told in known.items()
+            for task_id, report in known.items()
         }
 
 
 def by_task(attempts: Sequence[AttemptState]) -> Mapping[str, Sequence[AttemptState]]:
     """Return the attempts of each task, the latest last: of a worker that was killed, its last word stands for a while."""
-    found: defaultdict[str, list[AttemptState]] = defaultdict(list)
+    states: defaultdict[str, list[AttemptState]] = defaultdict(list)
     for attempt in sorted(attempts, key=lambda attempt: (attempt.started_us, attempt.chunk)):
-        found[attempt.task_id].append(attempt)
-    return found
+        states[attempt.task_id].append(attempt)
+    return states
 
 
 def lanes_of(states: Sequence[WorkerState]) -> Mapping[str, int]:

@@ -147,7 +147,7 @@ class Feeds:
                 follower.raise_error()
                 snapshot = await self._snapshots.of(follower, task_id, page[at + 1 : at + 1 + _AHEAD])
                 if snapshot is not None and (not query.statuses or snapshot.record.status in query.statuses):
-                    reader.told(task_id)
+                    reader.note_listed(task_id)
                     yield snapshot
             if len(page) < _LISTED:
                 return
@@ -180,15 +180,15 @@ class Feeds:
         try:
             heads, _ = await self._changes.heads([follower.project_name])
             follower.number = heads[follower.project_name]
-            head, told = await self._progress.since(0)
+            head, reports = await self._progress.since(0)
             if self._loop is None or self._loop.done():  # else it goes on from where it is, for the others
                 self._round = head
             page = await self._changes.running(follower.project_name)
             while page:
                 for change in page:
                     entry = follower.keep(change)
-                    entry.told = told.get(change.task_id, UNREPORTED)
-                    entry.progress = entry.told.progress
+                    entry.report = reports.get(change.task_id, UNREPORTED)
+                    entry.progress = entry.report.progress
                 more = len(page) == BATCH
                 page = await self._changes.running(follower.project_name, page[-1].task_id) if more else ()
         except KeyError:
@@ -223,8 +223,8 @@ class Feeds:
 
     async def _find_tags(self, follower: Follower, task_ids: Sequence[str], digests: frozenset[str]) -> None:
         for begin in range(0, len(task_ids), BATCH):
-            found = await self._changes.tagged(task_ids[begin : begin + BATCH], digests)
-            for task_id, its in found.items():
+            digests_of = await self._changes.tagged(task_ids[begin : begin + BATCH], digests)
+            for task_id, its in digests_of.items():
                 if task_id in follower.entries:
                     follower.entries[task_id].tags |= its
 
@@ -249,7 +249,9 @@ class Feeds:
         self._poll_now.clear()
 
     async def _follow_changes(self) -> None:
-        followers = [one for one in self._followers.values() if one.started.done() and one.error is None]
+        followers = [
+            candidate for candidate in self._followers.values() if candidate.started.done() and candidate.error is None
+        ]
         heads, self._told_round = await self._changes.heads([follower.project_name for follower in followers])
         for follower in followers:
             head = heads.get(follower.project_name, -1)
@@ -276,12 +278,12 @@ class Feeds:
         """Take what was told since the last time."""
         if self._told_round <= self._round:
             return
-        self._round, told = await self._progress.since(self._round)
+        self._round, reports = await self._progress.since(self._round)
         for follower in self._followers.values():
-            for task_id, its in told.items():
+            for task_id, its in reports.items():
                 entry = follower.entries.get(task_id)
                 if entry is not None:
-                    entry.told = its
+                    entry.report = its
                     follower.advance(task_id, entry, await self._snapshots.progress_of(follower, task_id, entry))
 
     async def _follow_waits(self) -> None:

@@ -34,7 +34,7 @@ class Snapshot:
 class Entry:
     """A task in a follower. `seq`: of its last change here, progress included; 0: none since the project is followed.
 
-    `watchers` of this one task; `told` beside its row; `started`: the engine has it; `heard`: when an attempt of this process
+    `watchers` of this one task; `report` beside its row; `started`: the engine has it; `heard`: when an attempt of this process
     reported last, by the clock of this process: it knows more than the records.
     """
 
@@ -45,7 +45,7 @@ class Entry:
     progress: Progress = _NEW
     tags: frozenset[str] = frozenset()
     watchers: int = 0
-    told: ReportedProgress = UNREPORTED
+    report: ReportedProgress = UNREPORTED
     started: bool = True
     heard: float = 0.0
 
@@ -96,7 +96,7 @@ class Follower:
         entry.number, entry.status, entry.admitted = change.number, change.status, change.admitted
         entry.tags |= tags
         if entry.status.final:
-            entry.told = UNREPORTED
+            entry.report = UNREPORTED
             entry.progress = replace(_ENDED_PROGRESS, percent=entry.progress.percent)
         self.shown.drop(change.task_id)
         self._append(change.task_id, entry)
@@ -175,18 +175,18 @@ class Reader:
         self._follower, self._statuses = follower, query.statuses
         self.tags = frozenset(tag_digest(key, text) for key, text in query.tags)
         self.position = follower.seq
-        self._told: dict[str, int] = {}
+        self._listed: dict[str, int] = {}
 
     @property
     def sees_progress(self) -> bool:
         """Whether running tasks are told."""
         return not self._statuses or TaskStatus.RUNNING in self._statuses
 
-    def told(self, task_id: str) -> None:
+    def note_listed(self, task_id: str) -> None:
         """Note that the list of all tasks has told the current state of this one."""
         entry = self._follower.entries.get(task_id)
         if entry is not None and entry.seq > self.position:
-            self._told[task_id] = entry.seq
+            self._listed[task_id] = entry.seq
 
     async def next(self) -> tuple[str, Entry, int]:
         """Return the next task that has changed, with its entry and the change's `seq`. Raises what ended the watch."""
@@ -201,7 +201,7 @@ class Reader:
                 entry = follower.entries.get(task_id)
                 if entry is not None and entry.seq == self.position and self._matches(task_id, entry):
                     return task_id, entry, self.position
-            self._told.clear()
+            self._listed.clear()
             follower.raise_error()
             await follower.change()
 
@@ -213,7 +213,7 @@ class Reader:
     def _matches(self, task_id: str, entry: Entry) -> bool:
         # A task that has left RUNNING is told once more; no other status is ever left.
         wanted = self.sees_progress or entry.status in self._statuses
-        return wanted and self.tags <= entry.tags and self._told.get(task_id) != entry.seq
+        return wanted and self.tags <= entry.tags and self._listed.get(task_id) != entry.seq
 
 
 class _Shown:
@@ -226,8 +226,8 @@ class _Shown:
         self._bytes = 0
 
     def get(self, task_id: str) -> Snapshot | None:
-        found = self._kept.get(task_id)
-        return found and found[0]
+        entry = self._kept.get(task_id)
+        return entry and entry[0]
 
     def put(self, snapshot: Snapshot) -> None:
         self.drop(snapshot.record.task_id)
@@ -239,9 +239,9 @@ class _Shown:
 
     def advance(self, task_id: str, progress: Progress) -> None:
         """Replace the progress of a task."""
-        found = self.get(task_id)
-        if found is not None:
-            self.put(Snapshot(found.record, progress))
+        snapshot = self.get(task_id)
+        if snapshot is not None:
+            self.put(Snapshot(snapshot.record, progress))
 
     def drop(self, task_id: str) -> None:
         _, size = self._kept.pop(task_id, (None, 0))

@@ -42,8 +42,8 @@ def page_query(query: TaskQuery, source: FromClause) -> Select[Any]:
         conditions.append(key < last if query.descending else key > last)
     if source is tasks:
         return _first(shown_tasks(query.requests).where(*conditions), columns, query)
-    found = _first(select(source.c.task_id).where(*conditions), columns, query)
-    return _first(shown_tasks(query.requests).where(tasks.c.task_id.in_(found)), [tasks.c[name] for name in names], query)
+    ids = _first(select(source.c.task_id).where(*conditions), columns, query)
+    return _first(shown_tasks(query.requests).where(tasks.c.task_id.in_(ids)), [tasks.c[name] for name in names], query)
 
 
 def _first(statement: Select[Any], columns: Sequence[ColumnElement[Any]], query: TaskQuery) -> Select[Any]:
@@ -97,24 +97,24 @@ def _sort_columns(query: TaskQuery) -> tuple[str, ...]:
 
 def filters(query: TaskQuery, columns: ReadOnlyColumnCollection[str, Any] = tasks.c) -> list[ColumnElement[bool]]:
     """Return the conditions of a query, without its position, on these columns of tasks."""
-    found: list[ColumnElement[bool]] = [columns.project_name == query.project_name]
+    conditions: list[ColumnElement[bool]] = [columns.project_name == query.project_name]
     if query.statuses:
-        found.append(columns.status.in_(sorted(status.value for status in query.statuses)))
+        conditions.append(columns.status.in_(sorted(status.value for status in query.statuses)))
     for key, text in query.tags:
         same = (task_tags.c.task_id == columns.task_id, task_tags.c.tag_digest == tag_digest(key, text))
-        found.append(exists().where(*same))
+        conditions.append(exists().where(*same))
     bounds = (
         (columns.start_time, query.start_from, query.start_to),
         (columns.end_time, query.end_from, query.end_to),
     )
     for column, first, last in bounds:
         if first is not None:
-            found.append(column >= to_microseconds(first))
+            conditions.append(column >= to_microseconds(first))
         if last is not None:
-            found.append(column <= to_microseconds(last))
+            conditions.append(column <= to_microseconds(last))
     if query.end_from is not None or query.end_to is not None:
-        found.append(columns.end_time < NOT_ENDED)  # a running task has no end time that could be in the range
-    return found
+        conditions.append(columns.end_time < NOT_ENDED)  # a running task has no end time that could be in the range
+    return conditions
 
 
 def _digest(query: TaskQuery) -> str:

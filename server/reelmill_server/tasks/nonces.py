@@ -43,8 +43,8 @@ class NonceStore:
         """Delete the nonces that have expired. Raises ServiceUnavailable."""
         expired = used_nonces.c.expire_time < now_us
         async with self._database.read() as connection:
-            found = (await connection.execute(select(used_nonces.c.digest).where(expired).limit(1))).first()
-        if found:
+            row = (await connection.execute(select(used_nonces.c.digest).where(expired).limit(1))).first()
+        if row:
             async with self._database.write() as connection:
                 await connection.execute(delete(used_nonces).where(expired))
 

@@ -11,14 +11,14 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 from reelmill_server.model.task import UNREPORTED, ReportedProgress
 from reelmill_server.tasks.database import Database
 from reelmill_server.tasks.leases import HOUSEKEEPING, Lease
-from reelmill_server.tasks.rows import encode_progress, told_columns, told_of
+from reelmill_server.tasks.rows import encode_progress, report_columns, report_of
 from reelmill_server.tasks.tables import IS_RUNNING, leases, task_progress, tasks
 
 _BATCH = 500
 
 
 def _told(condition: ColumnElement[bool]) -> Select[Any]:
-    return select(task_progress.c.task_id, *told_columns()).where(condition)
+    return select(task_progress.c.task_id, *report_columns()).where(condition)
 
 
 def _write(insert: Any) -> Any:
@@ -44,13 +44,13 @@ class ProgressStore:
         """Write as long as `lease` is held."""
         self._database, self._lease, self._lanes = database, lease, ""
 
-    async def tell(self, told: Mapping[str, ReportedProgress]) -> None:
+    async def tell(self, reports: Mapping[str, ReportedProgress]) -> None:
         """Write what is told of tasks, as far as they are unfinished; percentages never decrease. Raises ServiceUnavailable."""
-        ids = sorted(told)
+        ids = sorted(reports)
         async with self._database.write() as connection:
             number = await self._lease.advance(connection)
             for begin in range(0, len(ids) if number else 0, _BATCH):
-                await self._write(connection, number, {name: told[name] for name in ids[begin : begin + _BATCH]})
+                await self._write(connection, number, {name: reports[name] for name in ids[begin : begin + _BATCH]})
 
     async def tell_problems(self, problems: Mapping[str, str]) -> None:
         """Write why these tasks do not go on, and that all others do. Raises ServiceUnavailable."""
@@ -102,8 +102,8 @@ class ProgressStore:
         async with self._database.read() as connection:
             state = select(leases.c.state).where(leases.c.name == HOUSEKEEPING)
             text = (await connection.execute(state)).scalar_one()
-        found: dict[str, int] = json.loads(text or "{}")
-        return found
+        workers: dict[str, int] = json.loads(text or "{}")
+        return workers
 
     async def forget_ended(self) -> None:
         """Delete what is told of tasks that replicas of an earlier version have finished."""
@@ -114,17 +114,17 @@ class ProgressStore:
             async with self._database.write() as connection:
                 await connection.execute(delete(task_progress).where(task_progress.c.task_id.in_(ids)))
 
-    async def _write(self, connection: AsyncConnection, number: int, told: Mapping[str, ReportedProgress]) -> None:
+    async def _write(self, connection: AsyncConnection, number: int, reports: Mapping[str, ReportedProgress]) -> None:
         rows = [
             {
                 "task_id": task_id,
                 "round": number,
-                "percent": told[task_id].progress.percent,
-                "progress": encode_progress(told[task_id].progress),
-                "working": told[task_id].working,
-                "lane": told[task_id].lane,
+                "percent": reports[task_id].progress.percent,
+                "progress": encode_progress(reports[task_id].progress),
+                "working": reports[task_id].working,
+                "lane": reports[task_id].lane,
             }
-            for task_id in (await connection.execute(_UNFINISHED, {"tasks": list(told)})).scalars()
+            for task_id in (await connection.execute(_UNFINISHED, {"tasks": list(reports)})).scalars()
         ]
         if rows:
             await connection.execute(_WRITE_SQLITE if self._database.is_sqlite else _WRITE_POSTGRESQL, rows)
@@ -132,7 +132,7 @@ class ProgressStore:
 
 async def _reported(connection: AsyncConnection, query: Select[Any], values: Mapping[str, Any]) -> dict[str, ReportedProgress]:
     rows = await connection.execute(query, values)
-    return {row["task_id"]: told_of(row) for row in rows.mappings()}
+    return {row["task_id"]: report_of(row) for row in rows.mappings()}
 
 
 async def _known(connection: AsyncConnection, task_ids: Collection[str]) -> set[str]:

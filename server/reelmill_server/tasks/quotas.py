@@ -86,8 +86,8 @@ async def admit(connection: AsyncConnection, project_name: str, defaults: Quotas
 
 async def unfinished(connection: AsyncConnection, project_name: str) -> tuple[int, int]:
     """Return how many unfinished tasks of a project are admitted, and how many are waiting."""
-    found = await connection.execute(_UNFINISHED, {"name": project_name})
-    counts = {bool(admitted): int(count) for admitted, count in found}
+    rows = await connection.execute(_UNFINISHED, {"name": project_name})
+    counts = {bool(admitted): int(count) for admitted, count in rows}
     return counts.get(True, 0), counts.get(False, 0)
 
 

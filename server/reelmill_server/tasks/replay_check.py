@@ -58,10 +58,10 @@ class ReplayCheck:
         answers = dict[str, str]()
         while task_ids and len(answers) < _ASKED:
             batch = [task_ids.popleft() for _ in range(min(_AT_ONCE, len(task_ids)))]
-            found = await asyncio.gather(*(self._answer(task_id) for task_id in batch))
-            answers |= {task_id: answer for task_id, answer in zip(batch, found, strict=True) if answer is not None}
-            if None in found:
-                task_ids += [task_id for task_id, answer in zip(batch, found, strict=True) if answer is None]
+            replies = await asyncio.gather(*(self._answer(task_id) for task_id in batch))
+            answers |= {task_id: answer for task_id, answer in zip(batch, replies, strict=True) if answer is not None}
+            if None in replies:
+                task_ids += [task_id for task_id, answer in zip(batch, replies, strict=True) if answer is None]
                 break
         return answers
 

@@ -58,13 +58,13 @@ async def _oldest(connection: AsyncConnection, project_name: str, kept_bytes: in
     surplus = (await connection.execute(of_project)).scalar_one_or_none() or 0
     surplus -= kept_bytes
     query = select(tasks.c.task_id, tasks.c.record_bytes).where(tasks.c.project_name == project_name, _deletable())
-    found: list[str] = []
+    task_ids: list[str] = []
     for task_id, size in await connection.execute(query.order_by(tasks.c.end_time, tasks.c.task_id).limit(_BATCH)):
         if surplus <= 0:
             break
-        found.append(task_id)
+        task_ids.append(task_id)
         surplus -= size
-    return found
+    return task_ids
 
 
 async def _delete(connection: AsyncConnection, task_ids: Collection[str] | Select[tuple[str]]) -> int:

@@ -77,14 +77,14 @@ def encode_progress(progress: Progress) -> str:
 
 
 @cache
-def told_columns() -> Sequence[ColumnElement[Any]]:
-    """Return the columns of `told_of`, under names that no column of a task has."""
+def report_columns() -> Sequence[ColumnElement[Any]]:
+    """Return the columns of `report_of`, under names that no column of a task has."""
     names = ("percent", "progress", "working", "lane", "problem")
     return [task_progress.c[name].label(f"told_{name}") for name in names]
 
 
-def told_of(row: RowMapping) -> ReportedProgress:
-    """Return what is known of a task from a row with `told_columns`, or without any."""
+def report_of(row: RowMapping) -> ReportedProgress:
+    """Return what is known of a task from a row with `report_columns`, or without any."""
     text = row.get("told_progress")
     if text is None:
         return UNREPORTED
@@ -99,7 +99,7 @@ def shown_tasks(request: bool = False, work: bool = False) -> Select[Any]:
     """Return the statement that selects tasks as `task_record` needs them: request and work, the largest, only where wanted."""
     left_out = ({"request_json"} if not request else set()) | ({"work_json"} if not work else set())
     columns = [column for column in tasks.c if column.name not in left_out]
-    return select(*columns, *told_columns()).select_from(tasks.outerjoin(task_progress))
+    return select(*columns, *report_columns()).select_from(tasks.outerjoin(task_progress))
 
 
 def task_record(row: RowMapping) -> TaskRecord:
@@ -123,7 +123,7 @@ def task_record(row: RowMapping) -> TaskRecord:
         outcome=None if row["outcome"] is None else decode_outcome(row["outcome"]),
         created_by=row["created_by"],
         retry_of=row["retry_of"],
-        told=told_of(row),
+        report=report_of(row),
     )
 
 

@@ -23,9 +23,9 @@ class Snapshots:
 
     async def of(self, follower: Follower, task_id: str, ahead: Sequence[str] = ()) -> Snapshot | None:
         """Return the state of a task, None if it is deleted; those `ahead` are loaded with it if it has to be."""
-        found = follower.shown.get(task_id)
-        if found is not None:
-            return found
+        snapshot = follower.shown.get(task_id)
+        if snapshot is not None:
+            return snapshot
         loading = follower.loading.get(task_id)
         if loading is None:
             others = [other for other in ahead if other not in follower.loading and follower.shown.get(other) is None]
@@ -45,7 +45,7 @@ class Snapshots:
         for change, record in rows:
             entry = follower.note(change)
             if entry is not None and not change.status.final:
-                entry.started, entry.told = record.engine_started, record.told
+                entry.started, entry.report = record.engine_started, record.report
                 follower.advance(change.task_id, entry, await self.progress_of(follower, change.task_id, entry))
                 progress = entry.progress
             elif not change.status.final:
@@ -61,9 +61,9 @@ class Snapshots:
         """Return the progress of an unfinished task; percentages never decrease."""
         if heard(entry):
             return entry.progress
-        told = entry.told
-        wait = await self._waits.of(follower.project_name, task_id, entry.admitted, entry.started, told)
-        return replace(told.progress, percent=max(entry.progress.percent, told.progress.percent), wait=wait)
+        report = entry.report
+        wait = await self._waits.of(follower.project_name, task_id, entry.admitted, entry.started, report)
+        return replace(report.progress, percent=max(entry.progress.percent, report.progress.percent), wait=wait)
 
 
 def heard(entry: Entry) -> bool:

@@ -38,18 +38,18 @@ class Waits:
 
     async def progress_of(self, record: TaskRecord) -> Progress:
         """Return the progress of an unfinished task, with what it waits for."""
-        wait = await self.of(record.project_name, record.task_id, record.admitted, record.engine_started, record.told)
-        return replace(record.told.progress, wait=wait)
+        wait = await self.of(record.project_name, record.task_id, record.admitted, record.engine_started, record.report)
+        return replace(record.report.progress, wait=wait)
 
-    async def of(self, project_name: str, task_id: str, admitted: bool, started: bool, told: ReportedProgress) -> Wait | None:
+    async def of(self, project_name: str, task_id: str, admitted: bool, started: bool, report: ReportedProgress) -> Wait | None:
         """Return what a task waits for; None if it does not."""
-        if told.progress.phase is not TaskPhase.QUEUED:
+        if report.progress.phase is not TaskPhase.QUEUED:
             return None
-        found = reason(admitted, started, told, await self._served())
-        if told.working:
-            return found  # it had its turn
+        wait = reason(admitted, started, report, await self._served())
+        if report.working:
+            return wait  # it had its turn
         line = await self._line(project_name)
-        return replace(found, place=line.places.get(task_id, 0), count=len(line.places))
+        return replace(wait, place=line.places.get(task_id, 0), count=len(line.places))
 
     async def state(self, project_name: str) -> object:
         """Return what stays the same object until what the tasks of a project wait for, or their places, may have changed."""
@@ -81,14 +81,14 @@ class Waits:
         return line
 
 
-def reason(admitted: bool, started: bool, told: ReportedProgress, lanes: Mapping[str, int]) -> Wait:
+def reason(admitted: bool, started: bool, report: ReportedProgress, lanes: Mapping[str, int]) -> Wait:
     """Return what a waiting task waits for; `lanes`: how many workers serve each, empty if nobody has looked yet."""
-    lane = told.lane or FAST
+    lane = report.lane or FAST
     if not admitted:
         return Wait(WaitReason.QUOTA)
     if not started:
         return Wait(WaitReason.ENGINE)
-    if told.working:
+    if report.working:
         return Wait(WaitReason.RESOURCES)
     if lane not in (FAST, SOFTWARE):
         return Wait(WaitReason.ACCELERATOR, lane)

@@ -10,16 +10,16 @@ from reelmill_server.telemetry.metrics import Metrics
 def test_streams_are_limited_per_caller_and_in_total() -> None:
     """The refusal says which limit, and a stream that ends makes room."""
     watches = Watches(3, 2, Metrics())
-    with watches.one("ipv4:10.0.0.1:1000"), watches.one("ipv4:10.0.0.1:1001"):
-        with pytest.raises(LimitExceeded, match="watch_caller_limit"), watches.one("ipv4:10.0.0.1:1002"):
+    with watches.counted("ipv4:10.0.0.1:1000"), watches.counted("ipv4:10.0.0.1:1001"):
+        with pytest.raises(LimitExceeded, match="watch_caller_limit"), watches.counted("ipv4:10.0.0.1:1002"):
             pass
         with (
-            watches.one("ipv6:%5B::1%5D:1000"),
+            watches.counted("ipv6:%5B::1%5D:1000"),
             pytest.raises(LimitExceeded, match="watch_limit"),
-            watches.one("unix:"),
+            watches.counted("unix:"),
         ):
             pass
-    with watches.one("ipv4:10.0.0.1:1000"), watches.one("unix:"):
+    with watches.counted("ipv4:10.0.0.1:1000"), watches.counted("unix:"):
         assert watches._open.total() == 2
     assert not watches._open
 

@@ -42,7 +42,7 @@ class World:
                 any_started=self.store.any_started,
                 chunked_percent=self.chunked_percent,
                 waiting_in=self.waiting_in,
-                told=lambda: None,
+                announce=lambda: None,
                 show=self.previews.add,
             )
             for progress, lease in zip(self.progress, self.leases, strict=True)
@@ -78,7 +78,7 @@ class World:
 
     async def told(self, task_id: str) -> ReportedProgress:
         """What is kept beside the row."""
-        return (await self.store.get("default", task_id)).told
+        return (await self.store.get("default", task_id)).report
 
     async def round(self) -> int:
         """How often anything was written."""

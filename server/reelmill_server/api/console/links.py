@@ -33,7 +33,7 @@ class Links:
     def __init__(self, key: bytes, load: Load, clock: Callable[[], float] = time.time) -> None:
         """Sign with `key`; `load` returns a task by its id, whoever may see it."""
         self._key, self._load, self._clock = key, load, clock
-        self._made: OrderedDict[str, TaskFiles] = OrderedDict()
+        self._files: OrderedDict[str, TaskFiles] = OrderedDict()
 
     def make(self, task_id: str, media_seconds: float = 0) -> str:
         """Return the part of links that signs them; they hold for an hour more than `media_seconds`, of which a day counts."""
@@ -48,15 +48,15 @@ class Links:
             return None
         if not hmac.compare_digest(signature, self._signature(int(until), task_id)) or int(until) <= self._clock():
             return None
-        made = self._made.get(link)
-        if made is None:
+        files = self._files.get(link)
+        if files is None:
             task = await self._load(task_id)
             if task is None:
                 return None
-            made = self._made.setdefault(link, files_of(task))
-            while len(self._made) > _KEPT:
-                self._made.popitem(last=False)
-        return made
+            files = self._files.setdefault(link, files_of(task))
+            while len(self._files) > _KEPT:
+                self._files.popitem(last=False)
+        return files
 
     def _signature(self, until: int, task_id: str) -> str:
         text = f"console media\n{until}\n{task_id}".encode("utf-8", "surrogateescape")
@@ -74,10 +74,10 @@ def key_of(secret: str, folder: Path) -> bytes:
         return sha256(secret.encode()).digest()
     kept = folder / _FILE
     if not kept.exists():
-        made = folder / f"{_FILE}.{secrets.token_hex(8)}"
-        with open(os.open(made, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "wb") as file:
+        draft = folder / f"{_FILE}.{secrets.token_hex(8)}"
+        with open(os.open(draft, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "wb") as file:
             file.write(secrets.token_bytes(_KEY_BYTES))
         with suppress(FileExistsError):  # another process was faster
-            os.link(made, kept)
-        made.unlink()
+            os.link(draft, kept)
+        draft.unlink()
     return kept.read_bytes()

@@ -41,17 +41,17 @@ class Media:
 
     async def serve(self, request: web.Request) -> web.StreamResponse:
         """Return a file, or a range of it."""
-        made = await self._links.find(request.match_info["link"])
-        if made is None:
+        files = await self._links.find(request.match_info["link"])
+        if files is None:
             raise web.HTTPForbidden(text="this link holds no more: load the page that it came from again")
         resource = resource_of(request.raw_path)
-        if resource not in made.artifacts and made.named is None:
-            await self._read_lists(made)
-        if not made.holds(resource):
+        if resource not in files.artifacts and files.named is None:
+            await self._read_lists(files)
+        if not files.holds(resource):
             raise web.HTTPNotFound
         reader = await self._open(uri_of(resource))
         try:
-            if resource in made.artifacts and made.artifacts[resource].size != reader.size_bytes:
+            if resource in files.artifacts and files.artifacts[resource].size != reader.size_bytes:
                 raise web.HTTPGone(text="there is another file now")
             return await _send(request, reader, resource.name)
         finally:
@@ -66,13 +66,13 @@ class Media:
         except ReelmillError:
             raise web.HTTPForbidden(text="this server may not read the file") from None
 
-    async def _read_lists(self, made: TaskFiles) -> None:
+    async def _read_lists(self, files: TaskFiles) -> None:
         """Learn which segments belong to the task."""
-        async with made.reading:
-            if made.named is not None:
+        async with files.reading:
+            if files.named is not None:
                 return
-            lists = [(at, await self._text(uri_of(at), made.artifacts[at].sha256)) for at in made.lists[:_MOST_LISTS]]
-            made.named, made.patterns = await asyncio.to_thread(named_in, lists)
+            lists = [(at, await self._text(uri_of(at), files.artifacts[at].sha256)) for at in files.lists[:_MOST_LISTS]]
+            files.named, files.patterns = await asyncio.to_thread(named_in, lists)
 
     async def _text(self, uri: str, sha256: str) -> str:
         """Return a list as the task wrote it; "" if somebody has changed it: it could name any file."""

@@ -23,14 +23,14 @@ class Strip:
         """Return the strip; the last one says that there will be no other."""
         task = await self._calls.task(request)
         runs = task.status == task_pb2.TASK_STATUS_RUNNING
-        found = await self._previews.of(task.task_id) if runs else ()
-        return pages.respond("_strip.html", 200 if runs else _STOP, previews=found, runs=runs, at=place_of(task))
+        previews = await self._previews.of(task.task_id) if runs else ()
+        return pages.respond("_strip.html", 200 if runs else _STOP, previews=previews, runs=runs, at=place_of(task))
 
     async def preview(self, request: web.Request) -> web.StreamResponse:
         """Return one preview."""
         task = await self._calls.task(request)
-        found = {str(preview.taken_us): preview.jpeg for preview in await self._previews.of(task.task_id)}
-        jpeg = jpeg_of(found.get(request.match_info["taken"], ""))
+        jpegs = {str(preview.taken_us): preview.jpeg for preview in await self._previews.of(task.task_id)}
+        jpeg = jpeg_of(jpegs.get(request.match_info["taken"], ""))
         if not jpeg:
             raise web.HTTPNotFound
         return web.Response(body=jpeg, content_type="image/jpeg", headers=_HEADERS)

@@ -17,10 +17,10 @@ def descriptor_set() -> bytes:
         _collect(method.containing_service.file, files)
     for module in (error_details_pb2, status_pb2):
         _collect(module.DESCRIPTOR, files)
-    found = FileDescriptorSet()
+    descriptors = FileDescriptorSet()
     for file in files.values():
-        file.CopyToProto(found.file.add())
-    return bytes(found.SerializeToString())
+        file.CopyToProto(descriptors.file.add())
+    return bytes(descriptors.SerializeToString())
 
 
 def _collect(file: Any, files: dict[str, Any]) -> None:

@@ -28,11 +28,11 @@ def _detail_json(detail: Any) -> dict[str, Any]:
 
 def unpacked(status: status_pb2.Status, kind: type[DetailT]) -> DetailT:
     """Return the detail of a kind, an empty one if there is none."""
-    found: Any = kind()
+    detail_message: Any = kind()
     for detail in status.details:
-        if detail.Unpack(found):
+        if detail.Unpack(detail_message):
             break
-    return found  # type: ignore[no-any-return]
+    return detail_message  # type: ignore[no-any-return]
 
 
 def retry_seconds(status: status_pb2.Status) -> float:

@@ -53,8 +53,8 @@ class Proxies:
 
 def as_made(request: web.Request) -> web.Request:
     """Return a request as its client has made it, where a trusted proxy has passed it on."""
-    found: web.Request = request.get(_AS_MADE, request)
-    return found
+    original: web.Request = request.get(_AS_MADE, request)
+    return original
 
 
 def _peer(request: web.Request) -> str | None:

@@ -35,10 +35,10 @@ class Method:
 def methods(services: Services, interceptor: CallInterceptor) -> Mapping[str, Method]:
     """Return all RPCs by their paths."""
     handlers = services.handlers()
-    found = {}
+    by_path = {}
     for path, descriptor in method_descriptors():
         wrapped = interceptor.wrap(path, handlers[path])
-        found[path] = Method(
+        by_path[path] = Method(
             path,
             GetMessageClass(descriptor.input_type),
             GetMessageClass(descriptor.output_type),
@@ -46,7 +46,7 @@ def methods(services: Services, interceptor: CallInterceptor) -> Mapping[str, Me
             safe=_is_safe(descriptor),
             handler=wrapped.unary_stream if descriptor.server_streaming else wrapped.unary_unary,
         )
-    return found
+    return by_path
 
 
 def _is_safe(descriptor: Any) -> bool:

@@ -73,8 +73,8 @@ class _Measured:
     def crfs(self, points: Iterable[LadderPoint]) -> _Tries:
         """Return the CRFs of `points` by the number of their size, the largest first."""
         sizes = {(stream.video.width, stream.video.height): n for n, stream in enumerate(self._streams) if stream.video}
-        found = sorted((sizes[point.width, point.height], point.crf) for point in points)
-        return {number: tuple(dict.fromkeys(crf for other, crf in found if other == number)) for number, _ in found}
+        pairs = sorted((sizes[point.width, point.height], point.crf) for point in points)
+        return {number: tuple(dict.fromkeys(crf for other, crf in pairs if other == number)) for number, _ in pairs}
 
 
 class LadderSearch(SampleSearch[Mapping[int, Ladder]]):
@@ -111,10 +111,10 @@ class LadderSearch(SampleSearch[Mapping[int, Ladder]]):
             raise InvalidMedia(f"{given.field}: no frame of the source could be read for the choice of its rungs")
         rungs = choose_rungs(points, given.asked, metric, encoder)
         if doubtful := unreliable(points, rungs):
-            more = measured.crfs(doubtful)
+            extra = measured.crfs(doubtful)
             for sample in samples if not samples[0].scout else samples[1:]:
-                self._measure(given, sample, more, measured)
-            points = (*points, *measured.points(more))
+                self._measure(given, sample, extra, measured)
+            points = (*points, *measured.points(extra))
             rungs = choose_rungs(points, given.asked, metric, encoder)
         return replace(given.ladder, points=points, rungs=rungs)
 

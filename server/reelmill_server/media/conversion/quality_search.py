@@ -78,11 +78,11 @@ class QualitySearch(SampleSearch[Plan]):
                 self._open = (*encoded[0][:2], search)
                 return search.choice()
         for number, sample in enumerate(samples):
-            found = self._tried(target, stream, sample, search.crfs())
+            trials = self._tried(target, stream, sample, search.crfs())
             if sample.scout:
-                search.note_scout(*found)
+                search.note_scout(*trials)
             else:
-                search.note(number, *found)
+                search.note(number, *trials)
             self._share += share / len(samples)
         while again := search.unsure():
             for number, crf in again.items():
@@ -100,6 +100,8 @@ class QualitySearch(SampleSearch[Plan]):
         ways = [with_crf(stream, replace(quality, crf=crf, every=EVERY)) for crf in crfs]
         (written,) = self._encoder.encode(target, (ways,), sample)
         scores = {
-            crf: one.scores[quality.metric] for crf, one in zip(crfs, written, strict=True) if quality.metric in one.scores
+            crf: stats.scores[quality.metric]
+            for crf, stats in zip(crfs, written, strict=True)
+            if quality.metric in stats.scores
         }
         return written[0].packets, scores

@@ -73,13 +73,13 @@ class SampleEncoder:
         """Return where samples may begin so that little is decoded before them, by input, in microseconds of its span."""
         assert stream.video
         after = round(AFTER_KEY_FRAMES * MICROSECONDS / (stream.video.frame_rate or FALLBACK_RATE))
-        found = {}
+        keys = {}
         for part in stream.parts:
-            if part.stream >= 0 and part.input not in found:
+            if part.stream >= 0 and part.input not in keys:
                 entry = self._plan.inputs[part.input]
                 times = keyframe_times(self._locations[entry.source], part.stream, self._limits)
-                found[part.input] = [time - entry.origin_us - entry.start_us + after for time in times]
-        return found
+                keys[part.input] = [time - entry.origin_us - entry.start_us + after for time in times]
+        return keys
 
     def encode(
         self, target: TargetPlan, sizes: Sequence[Sequence[StreamPlan]], sample: Sample

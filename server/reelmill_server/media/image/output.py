@@ -206,7 +206,7 @@ class ImageOutput(Output):
     @property
     def files(self) -> Sequence[WrittenImage]:
         """Return the written files, once `join` has returned."""
-        return self._made if self._chunk_files else self._frames.files
+        return self._written if self._chunk_files else self._frames.files
 
     def _write(self) -> None:
         self._write_files()
@@ -240,7 +240,7 @@ class ImageOutput(Output):
                 self._frames.written.extent.reach(packed.time)
         if not any(chunk_file.summary.final for chunk_file in self._chunk_files):
             self._write_packed(self._selector.finish())
-        self._made = self._writer.finish()
+        self._written = self._writer.finish()
 
     def _write_packed(self, frames: Iterator[SelectedFrame]) -> None:
         for selected in frames:

@@ -90,7 +90,7 @@ class StillWriter:
     plan: ImagePlan
     folder: Path
     most: int
-    _made: list[WrittenImage] = field(default_factory=list)
+    _written: list[WrittenImage] = field(default_factory=list)
     _last: tuple[Fraction, VideoFrame] | None = None
     _encoder: StillEncoder | None = None
     _count: int = 0
@@ -107,12 +107,12 @@ class StillWriter:
     def finish(self) -> Sequence[WrittenImage]:
         if self._last is not None:
             self._write(1, *self._last)
-        return self._made
+        return self._written
 
     def _write(self, number: int, time: Fraction, frame: VideoFrame) -> None:
         path = self.folder / f"{number}.{self.plan.format}"
         path.write_bytes(self._encoded(frame))
-        self._made.append(WrittenImage(number, path, frame.width, frame.height, (time,)))
+        self._written.append(WrittenImage(number, path, frame.width, frame.height, (time,)))
 
     def _encoded(self, frame: VideoFrame) -> bytes:
         name = self.plan.stream.encoder
@@ -130,11 +130,11 @@ class SheetWriter:
         self._plan, self._folder, self._most, self._sheet = plan, folder, most, plan.sheet
         self._canvas: Image.Image | None = None
         self._times: list[Fraction] = []
-        self._made: list[WrittenImage] = []
+        self._written: list[WrittenImage] = []
 
     def take(self, time: Fraction, frame: VideoFrame, until: Fraction | None = None) -> None:
         if self._canvas is None:
-            if len(self._made) >= self._most and self._plan.numbered:
+            if len(self._written) >= self._most and self._plan.numbered:
                 raise MediaLimitExceeded(f"more than {self._most} sheets: ask for fewer pictures by number or interval")
             self._canvas = Image.new("RGB", self._sheet.size(frame.width, frame.height))
         self._canvas.paste(to_pillow(frame), tile_place(self._sheet, len(self._times), frame.width, frame.height))
@@ -149,18 +149,18 @@ class SheetWriter:
         """
         if self._canvas is not None:
             self._write()
-        return self._made
+        return self._written
 
     def _write(self) -> None:
         assert self._canvas
-        if not self._made and len(self._times) < self._sheet.columns * self._sheet.rows:
+        if not self._written and len(self._times) < self._sheet.columns * self._sheet.rows:
             self._canvas = self._canvas.crop((0, 0, *self._used()))
         if not self._plan.numbered:
-            self._made.clear()
-        number = len(self._made) + 1
+            self._written.clear()
+        number = len(self._written) + 1
         path = self._folder / f"{number}.{self._plan.format}"
         path.write_bytes(encoded_image(self._canvas, self._plan.format))
-        self._made.append(WrittenImage(number, path, *self._canvas.size, tuple(self._times)))
+        self._written.append(WrittenImage(number, path, *self._canvas.size, tuple(self._times)))
         self._canvas, self._times = None, []
 
     def _used(self) -> tuple[int, int]:

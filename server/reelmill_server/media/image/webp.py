@@ -83,14 +83,14 @@ def _chunk(name: bytes, content: bytes) -> bytes:
 
 def _image_chunks(image: bytes) -> bytes:
     """Return the chunks of a WebP image that hold its samples."""
-    found, position = b"", _RIFF.size
+    chunks, position = b"", _RIFF.size
     while position < len(image):
         name, size = _CHUNK.unpack_from(image, position)
         end = position + _CHUNK.size + size + (size & 1)
         if name in _KEPT_CHUNKS:
-            found += image[position:end]
+            chunks += image[position:end]
         position = end
-    return found
+    return chunks
 
 
 def _difference(before: VideoFrame, frame: VideoFrame) -> tuple[int, int, int, int]:

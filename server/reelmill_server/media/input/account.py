@@ -105,7 +105,7 @@ class Accountant:
         """
         if any(self._inputs[part.input].align is not AlignMode.NONE for part in plan.parts):
             return None
-        found: Given | None = None
+        total: Given | None = None
         for wanted in own_parts(plan):
             for (part, stream, kind), tally in self._tallies.items():
                 if (part.number, stream, kind) == (wanted.input, wanted.stream, decoded):
@@ -113,8 +113,8 @@ class Accountant:
                     if given is not None:
                         length, doubt = self._length(part)
                         given = replace(given, length=length, doubt=doubt)
-                    found = given if found is None else found if given is None else found + given
-        return found
+                    total = given if total is None else total if given is None else total + given
+        return total
 
     def _length(self, wanted: Part) -> tuple[Fraction, Fraction]:
         """Return how long a part lasts, seconds, and by how much that may be wrong: with its video, or with audio that goes on

@@ -40,7 +40,7 @@ def _counted(stream: Any) -> bool:
 
 def _lengths(source: InputContainer) -> Mapping[int, Fraction | None]:
     """Return the length of each packet, in ticks, of the audio streams whose times mislead, by index; None: as it says."""
-    found: dict[int, Fraction | None] = {}
+    lengths: dict[int, Fraction | None] = {}
     for stream in source.streams.audio if source.format.name in CLOCKLESS_FORMATS else ():
         context: Any = stream.codec_context
         base = exact(stream.time_base or 0)
@@ -54,10 +54,10 @@ def _lengths(source: InputContainer) -> Mapping[int, Fraction | None]:
             # The smallest and the largest frame, of which the last one is left out (RFC 9639, 8.2): they are the same.
             smallest, largest = (int.from_bytes(context.extradata[at : at + 2]) for at in (0, 2))
             if smallest == largest:
-                found[stream.index] = Fraction(largest, context.sample_rate) / base
-        if stream.index not in found and source.format.name == "avi" and _counted(stream):
-            found[stream.index] = None
-    return found
+                lengths[stream.index] = Fraction(largest, context.sample_rate) / base
+        if stream.index not in lengths and source.format.name == "avi" and _counted(stream):
+            lengths[stream.index] = None
+    return lengths
 
 
 def timed_by_length(source: InputContainer, packets: Iterator[Any]) -> Iterator[Any]:

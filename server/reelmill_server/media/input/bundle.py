@@ -78,23 +78,23 @@ class Bundle:
 
 def read_bundle(packets: Iterator[AnyPacket], bases: TimeBases) -> Bundle:
     """Read the next packets, without those that mark the end of a stream. Small ones come in larger bundles."""
-    bundle, found, size = Bundle(over=True), list[AnyPacket](), 0
+    bundle, packets_read, size = Bundle(over=True), list[AnyPacket](), 0
     try:
         for packet in packets:
             length = packet.size
             if not length and packet.dts is None:
                 continue
-            found.append(packet)
+            packets_read.append(packet)
             size += length
-            if size >= _MOST_BYTES or len(found) >= _MOST_PACKETS:
+            if size >= _MOST_BYTES or len(packets_read) >= _MOST_PACKETS:
                 bundle.over = False
                 break
     except av.error.FFmpegError as error:
         check_memory(error)
         bundle.error = error
-    bundle.order = [packet.stream_index for packet in found]
+    bundle.order = [packet.stream_index for packet in packets_read]
     by_stream: dict[int, list[AnyPacket]] = {index: [] for index in bundle.order}
-    for index, packet in zip(bundle.order, found, strict=True):
+    for index, packet in zip(bundle.order, packets_read, strict=True):
         by_stream[index].append(packet)
     bundle.runs = [Run.of(index, bases.of(run[0], index), run) for index, run in by_stream.items()]
     return bundle

@@ -176,5 +176,5 @@ def _likeliest(lines: Sequence[bytes], candidates: Iterable[str]) -> str:
     # ASCII lines say nothing of the charset, but something of the language.
     telling = [line for line in lines if not line.isascii()]
     sample = b"\n".join([*telling, *(line for line in lines if line.isascii())])[:_SAMPLE_BYTES]
-    found = detect(sample, include_encodings=names, compat_names=False)["encoding"] or ""
-    return names.get(found, next(iter(names.values())))
+    detected = detect(sample, include_encodings=names, compat_names=False)["encoding"] or ""
+    return names.get(detected, next(iter(names.values())))

@@ -16,8 +16,8 @@ def cropped(info: VideoStreamInfo, stream: Any) -> VideoStreamInfo:
     """Return `info` of `stream` with its cropping, and the size that is left; unchanged if there is none."""
     if stream.container.format.name not in _CROPPING_FORMATS or info.attached_picture or not info.width:
         return info
-    found = trial_header(stream)
-    left, top, right, bottom = (found.get(edge, 0) for edge in (_LEFT, _TOP, _RIGHT, _BOTTOM))
+    header = trial_header(stream)
+    left, top, right, bottom = (header.get(edge, 0) for edge in (_LEFT, _TOP, _RIGHT, _BOTTOM))
     width, height = info.width - left - right, info.height - top - bottom
     if (width, height) == (info.width, info.height) or width <= 0 or height <= 0:
         return info

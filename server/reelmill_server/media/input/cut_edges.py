@@ -180,19 +180,19 @@ def _around(container: InputContainer, index: int, end: Fraction) -> Sequence[_E
     """Return the packets from a keyframe well before `end` up to the first that is decoded after it."""
     before = end
     for _ in range(_STEPS_BACK):
-        found = [*_until(_entries(container, index, before), end)]
-        keys = [entry.shown for entry in found if entry.clean and entry.shown < end - TOLERANCE]
-        if not found:
+        entries = [*_until(_entries(container, index, before), end)]
+        keys = [entry.shown for entry in entries if entry.clean and entry.shown < end - TOLERANCE]
+        if not entries:
             break
         # The frames before the last keyframe in time may follow it, and need the group before.
-        if found[0].clean and len(keys) > 1:
-            return found
+        if entries[0].clean and len(keys) > 1:
+            return entries
         front = Fraction(container.start_time or 0, av.time_base)
-        if found[0].shown <= front + TOLERANCE or end - found[0].shown > _FARTHEST:
+        if entries[0].shown <= front + TOLERANCE or end - entries[0].shown > _FARTHEST:
             break
-        before = found[0].shown - 2 * TOLERANCE
-    if found and found[0].clean:
-        return found
+        before = entries[0].shown - 2 * TOLERANCE
+    if entries and entries[0].clean:
+        return entries
     raise _Objection("decoding cannot begin with a keyframe before its end")
 
 

@@ -25,10 +25,10 @@ _OPTION = "codec_whitelist"
 
 
 @lru_cache(maxsize=16)
-def _allowed(more: Sequence[str]) -> str:
+def _allowed(extra: Sequence[str]) -> str:
     names = set(av.codecs_available)
-    plain = {name for name in (*_PATTERNS, *more) if name in names}  # a pattern costs a thousand times more
-    patterns = [pattern for pattern in (*_PATTERNS, *more) if pattern not in names]
+    plain = {name for name in (*_PATTERNS, *extra) if name in names}  # a pattern costs a thousand times more
+    patterns = [pattern for pattern in (*_PATTERNS, *extra) if pattern not in names]
     return ",".join(sorted(plain.union(*(matching(names, pattern) for pattern in patterns if set(pattern) & set("*?[")))))
 
 

@@ -28,7 +28,7 @@ def silence_invalid(frames: Iterable[AudioFrame]) -> int:
 
 
 def _silence(frame: AudioFrame) -> int:
-    found, width = 0, frame.format.bytes
+    count, width = 0, frame.format.bytes
     channels, planar = frame.layout.nb_channels, frame.format.is_planar
     per_plane = frame.samples if planar else frame.samples * channels
     # Not `frame.planes`: of eight planes PyAV 18 makes nine, as it looks for the end of a list that is full, and 19 fails.
@@ -43,11 +43,11 @@ def _silence(frame: AudioFrame) -> int:
         if samples.size == 0 or np.abs(samples).max() < _LOUDEST:  # false where one is not a number
             continue
         invalid = ~(np.abs(samples) < _LOUDEST)
-        found += int(np.count_nonzero(invalid))
+        count += int(np.count_nonzero(invalid))
         whole = np.frombuffer(plane, np.uint8).copy()
         whole[: samples.nbytes] = np.where(invalid, 0, samples).astype(kind).view(np.uint8)
         plane.update(whole.tobytes())
-    return found
+    return count
 
 
 def _is_quiet(plane: Any, samples: int, width: int) -> bool:

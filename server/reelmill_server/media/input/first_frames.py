@@ -44,12 +44,12 @@ class FirstFrames:
     times: list[int] = field(default_factory=list)
     interlaced: bool = False
     transparent: bool = False
-    said: Mapping[str, Any] = field(default_factory=dict)
+    facts: Mapping[str, Any] = field(default_factory=dict)
 
     def add(self, frame: VideoFrame) -> None:
         """Note what a frame shows."""
         if not self.count:
-            self.dts, self.said = frame.dts, _said(frame, self.codec)
+            self.dts, self.facts = frame.dts, _facts_of(frame, self.codec)
         self.count += 1
         self.times += [] if frame.pts is None else [frame.pts]
         self.interlaced = self.interlaced or bool(frame.interlaced_frame)
@@ -63,7 +63,7 @@ def first_frames(container: InputContainer, alone: Collection[int] = ()) -> dict
     single frame tells all that is asked, unless it may be transparent, or frames before it are hidden.
     """
     streams = [stream for stream in container.streams.video if may_decode(stream)]
-    found = {stream.index: FirstFrames(stream.codec_context.codec.canonical_name) for stream in streams}
+    by_stream = {stream.index: FirstFrames(stream.codec_context.codec.canonical_name) for stream in streams}
     # A cover picture has one frame only.
     wanted = {stream.index for stream in streams if not stream.disposition & Disposition.attached_pic}
     for stream in streams:
@@ -72,21 +72,21 @@ def first_frames(container: InputContainer, alone: Collection[int] = ()) -> dict
         if stream.index in alone or context.width * context.height > _LARGE_PIXELS:
             context.thread_count = 1
     left = _MOST_PIXELS
-    packets = packets_of(container, container.streams.video) if found else iter(())
+    packets = packets_of(container, container.streams.video) if by_stream else iter(())
     try:
         decoders = Decoders()
         for packet in islice(packets, _PACKETS):
-            if seen := found.get(packet.stream.index):
+            if seen := by_stream.get(packet.stream.index):
                 if seen.begin is None:
                     seen.begin = packet.dts
                 if packet.pts is not None:
                     seen.hidden = _hidden(seen.hidden, packet)
                 left -= _note(seen, decoders, packet)
-            if left <= 0 or all(_tell_all(found[index], index in alone) for index in wanted):
+            if left <= 0 or all(_tell_all(by_stream[index], index in alone) for index in wanted):
                 break
     except av.error.FFmpegError as error:
         check_memory(error)  # else keep what the headers say
-    return found
+    return by_stream
 
 
 def _hidden(before: int, packet: Any) -> int:
@@ -98,7 +98,7 @@ def _hidden(before: int, packet: Any) -> int:
 
 def _tell_all(seen: FirstFrames, alone: bool) -> bool:
     """Return whether enough frames of a stream were seen; `alone`: a plain one tells all."""
-    plain = seen.count > 0 and not seen.hidden and not has_alpha(seen.said["pixel_format"])
+    plain = seen.count > 0 and not seen.hidden and not has_alpha(seen.facts["pixel_format"])
     return seen.count >= _FRAMES or (alone and plain)
 
 
@@ -121,7 +121,7 @@ def _transparent(frame: VideoFrame) -> bool:
     return bool(small.to_ndarray()[..., 3].min() < _OPAQUE)
 
 
-def _said(frame: Any, codec: str) -> Mapping[str, Any]:
+def _facts_of(frame: Any, codec: str) -> Mapping[str, Any]:
     mastering, light = hdr_metadata_of(frame, codec)
     return {
         **orientation(frame, codec)._asdict(),

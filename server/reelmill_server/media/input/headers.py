@@ -172,7 +172,7 @@ def _fits_mp4(stream: Any) -> bool:
             trial.mux(packet)
         file.seek(0)
         with av.open(file, "r", format="mp4") as written:
-            return [found.name for found in written.streams.data] == [stream.name]
+            return [stream_read.name for stream_read in written.streams.data] == [stream.name]
     except LIBAV_ERRORS as error:
         check_memory(error)
         return False

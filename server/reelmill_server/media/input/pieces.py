@@ -40,18 +40,18 @@ def composed(file: BinaryIO, pieces: int, limits: Limits) -> BinaryIO:
     Raises UnsupportedFormat where it cannot be put together, MediaLimitExceeded if it is too large.
     """
     file.seek(0)
-    made = io.BytesIO()
+    png = io.BytesIO()
     try:
         with opened(file, ("AVIF", "WEBP")) as image:
             frames = getattr(image, "n_frames", 1)
             _check(image.width * image.height, frames, limits)
-            image.save(made, format="PNG", compress_level=1, save_all=frames > 1)
+            image.save(png, format="PNG", compress_level=1, save_all=frames > 1)
     except UNREADABLE as error:
         raise UnsupportedFormat(
             f"the file is an image of {pieces} pieces (a grid, or with alpha), which can be put together of AVIF and WebP only"
         ) from error
-    made.seek(0)
-    return made
+    png.seek(0)
+    return png
 
 
 def _check(pixels: int, frames: int, limits: Limits) -> None:

@@ -203,19 +203,19 @@ def _field_order(stream: Any, frames: FirstFrames) -> str:
 def _with_frames(stream: VideoStreamInfo, frames: FirstFrames, field_order: str) -> VideoStreamInfo:
     if not frames.count:
         return stream
-    said = dict(frames.said)
-    rgb, matrix, span = said.pop("rgb"), said["color_space"], said["color_range"]
-    told = {
-        name: _from_frame(said[name], getattr(stream, name)) for name in ("color_space", "color_transfer", "color_primaries")
+    facts = dict(frames.facts)
+    rgb, matrix, span = facts.pop("rgb"), facts["color_space"], facts["color_range"]
+    colors = {
+        name: _from_frame(facts[name], getattr(stream, name)) for name in ("color_space", "color_transfer", "color_primaries")
     }
-    if told["color_space"] == Matrix.GBR and not rgb:
-        told["color_space"] = Matrix.UNSPECIFIED  # a header that is wrong
-    told["color_range"] = span or stream.color_range
+    if colors["color_space"] == Matrix.GBR and not rgb:
+        colors["color_space"] = Matrix.UNSPECIFIED  # a header that is wrong
+    colors["color_range"] = span or stream.color_range
     return replace(
         stream,
-        **said | told,
+        **facts | colors,
         transparent=frames.transparent,
-        header_colors=(told["color_space"], told["color_range"]) != (matrix, span),
+        header_colors=(colors["color_space"], colors["color_range"]) != (matrix, span),
         field_order=field_order,
     )
 

@@ -37,11 +37,11 @@ INDEXED_FORMATS = ("mov,mp4,m4a,3gp,3g2,mj2",)
 
 def claimed_ends(source: InputContainer) -> dict[int, tuple[int, int]]:
     """Return by the index of a video stream the decode timestamp of its last packet and where it claims to end, in ticks."""
-    found = {}
+    ends = {}
     for stream in source.streams.video if source.format.name in INDEXED_FORMATS else ():
         if stream.duration and len(stream.index_entries):
-            found[stream.index] = stream.index_entries[-1].timestamp, (stream.start_time or 0) + stream.duration
-    return found
+            ends[stream.index] = stream.index_entries[-1].timestamp, (stream.start_time or 0) + stream.duration
+    return ends
 
 
 class Reader:
@@ -251,10 +251,10 @@ class Reader:
         """Raise InvalidMedia when the source ended clearly before the end that it claims."""
         claimed = Fraction(self.plan.duration_us, MICROSECONDS)
         # Where a demuxer took distances of decode timestamps for durations, files claim what the frame before a pause does.
-        got = max(max(self._reached(), self._claimed) - self._begin, Fraction(0))
-        if claimed and got + max(_CLAIM_SECONDS, claimed * _CLAIM_SHARE) < claimed:
+        length = max(max(self._reached(), self._claimed) - self._begin, Fraction(0))
+        if claimed and length + max(_CLAIM_SECONDS, claimed * _CLAIM_SHARE) < claimed:
             raise InvalidMedia(
-                f"the source claims {float(claimed):.3f} s in the span, but only {float(got):.3f} s could be read: "
+                f"the source claims {float(claimed):.3f} s in the span, but only {float(length):.3f} s could be read: "
                 "it is truncated or broken"
             )
 

@@ -109,8 +109,8 @@ def _synchronized(sample: bytes) -> tuple[int, int]:
 
 def _program_clocks(sample: bytes) -> Iterator[_Reading]:
     """Yield the system clock references of MPEG-PS."""
-    for found in _PACK.finditer(sample, 0, len(sample) - 14):
-        stamp = int.from_bytes(sample[found.end() : found.end() + 5])
+    for match in _PACK.finditer(sample, 0, len(sample) - 14):
+        stamp = int.from_bytes(sample[match.end() : match.end() + 5])
         if stamp >> 38 == 1:  # MPEG-2: 3, 15 and 15 bits, with a marker behind each, after two bits
             parts = stamp >> 35 & 0x7, stamp >> 19 & 0x7FFF, stamp >> 3 & 0x7FFF
         else:  # MPEG-1, after four bits
@@ -123,10 +123,10 @@ def _ogg_restarts(file: Any, size: int) -> bool:
     begun: set[int] = set()
     last: dict[int, int] = {}
     for number, sample in enumerate(_samples(file, size)):
-        for found in re.finditer(b"OggS", sample):
-            if found.start() + _OGG_PAGE.size > len(sample):
+        for match in re.finditer(b"OggS", sample):
+            if match.start() + _OGG_PAGE.size > len(sample):
                 break
-            _, version, flags, position, serial = _OGG_PAGE.unpack_from(sample, found.start())
+            _, version, flags, position, serial = _OGG_PAGE.unpack_from(sample, match.start())
             if version:
                 continue
             if number == 0 and flags & _OGG_BEGIN and not last:

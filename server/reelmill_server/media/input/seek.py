@@ -107,15 +107,15 @@ def frames_from(
     context = stream.codec_context
     if not context.is_open:
         stream.thread_type = "AUTO"
-    found = packets_from(container, [stream], [], begin)
+    start = packets_from(container, [stream], [], begin)
     times, by_decoding = VideoTimes(stream, keys), container.format.name in DECODING_FORMATS
-    while (packet := _noted(found.packets, note)) is not None:
+    while (packet := _noted(start.packets, note)) is not None:
         # Before the wanted frame, decode reference frames only: the result is the same.
         early = (
-            found.needed is not None
+            start.needed is not None
             and not by_decoding
             and packet.pts is not None
-            and packet.pts * packet.time_base < found.needed
+            and packet.pts * packet.time_base < start.needed
         )
         context.skip_frame = "NONKEY" if keys else "NONREF" if early else "DEFAULT"
         decoding.damaged += packet.is_corrupt

@@ -176,8 +176,8 @@ def _recognized(file: _Nameless, limits: Limits, formats: Sequence[str]) -> tupl
             av.open(file, "r", options=_options(limits, formats), io_open=_refuse, **_OPENED_ERRORS).close()
         except (*LIBAV_ERRORS, MemoryError, OSError):
             pass
-    found = (_RECOGNIZED.match(text) for _, _, text in log)
-    return next((match[1] for match in found if match), ""), any(_TOO_MANY in text for _, _, text in log)
+    matches = (_RECOGNIZED.match(text) for _, _, text in log)
+    return next((match[1] for match in matches if match), ""), any(_TOO_MANY in text for _, _, text in log)
 
 
 def _check(container: InputContainer, limits: Limits) -> None:

@@ -182,13 +182,13 @@ class Tally:
     def given(self, from_key: bool) -> Given | None:
         """Return what is counted; `from_key`: from the keyframe on."""
         begin = min(self.key, self.begin) if from_key and not self._from_front else self._zero
-        found: Given | None = None
+        total: Given | None = None
         for tick, (lead, body) in self._counts.items():
             for count in (lead, body) if from_key else (body,):
                 if count.begun:
                     given = count.given(tick, begin)
-                    found = given if found is None else found.also(given)
-        return found if found is None or not self.video else self._held(found, begin)
+                    total = given if total is None else total.also(given)
+        return total if total is None or not self.video else self._held(total, begin)
 
     def _held(self, given: Given, begin: Fraction) -> Given:
         """Return it with the end of the frame shown last: it stays on screen until the next one, or until its stream ends.

@@ -13,8 +13,8 @@ from reelmill_server.plan.clock import DECODING_FORMATS, TELLING_B_FRAMES
 
 def timed_by_decoding(source: InputContainer, streams: Sequence[Any], packets: Iterator[Any]) -> Iterator[Any]:
     """Return `packets` of `source`; those of video that is not reordered are shown when they are decoded."""
-    found = {stream.index for stream in streams if _in_order(stream)} if source.format.name in DECODING_FORMATS else set()
-    return _at_decoding(packets, found) if found else packets
+    indexes = {stream.index for stream in streams if _in_order(stream)} if source.format.name in DECODING_FORMATS else set()
+    return _at_decoding(packets, indexes) if indexes else packets
 
 
 def _in_order(stream: Any) -> bool:

@@ -55,14 +55,14 @@ def in_frame(frame: VideoFrame, codec: str) -> bytes:
 
 def in_packet(packet: AnyPacket) -> bytes:
     """Return the `cc_data` of a packet of H.264, H.265 or MPEG-2, of all its fields, empty if it has none."""
-    data, found = memoryview(packet)[:_PLACE_BYTES], b""
+    data, captions = memoryview(packet)[:_PLACE_BYTES], b""
     for match in _IDENTIFIED.finditer(data):  # in place: a copy of each packet costs as much as the search
         rest = bytes(data[match.end() : match.end() + 2 * _BYTES * (MOST + 1)])
         if data[match.start() - len(_COUNTRY) : match.start()] == _COUNTRY:
             rest = rest.replace(b"\0\0\3", b"\0\0")
         if rest:
-            found += rest[2 : 2 + (rest[0] & MOST) * _BYTES]
-    return found
+            captions += rest[2 : 2 + (rest[0] & MOST) * _BYTES]
+    return captions
 
 
 def with_captions(packet: AnyPacket, codec: str, data: bytes) -> AnyPacket:

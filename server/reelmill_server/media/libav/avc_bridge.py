@@ -70,14 +70,14 @@ class RecoveryPoint:
             self._left = 0
             return
         try:
-            found = Slice.of(unit, self._sequence, self._pictures)
+            piece = Slice.of(unit, self._sequence, self._pictures)
         except (KeyError, ValueError):
             raise Unspliceable(_BROKEN) from None
         if self._number is None:
-            self._number = found.frame
-        self._since += (found.frame - self._number) % (1 << self._sequence.frame_bits)
-        self._number, self._left = found.frame, self._left - 1
-        for operation, operand in found.drops:
+            self._number = piece.frame
+        self._since += (piece.frame - self._number) % (1 << self._sequence.frame_bits)
+        self._number, self._left = piece.frame, self._left - 1
+        for operation, operand in piece.drops:
             if operation != DROP_SHORT:
                 raise Unspliceable(_UNUSUAL)
             if operand + 1 > self._since:
@@ -97,10 +97,10 @@ def _sequence(sets: Sequence[bytes]) -> SequenceSet:
 
 def _pictures(sets: Sequence[bytes]) -> Mapping[int, PictureSet]:
     try:
-        found = [PictureSet.of(unit) for unit in sets if kind_of(unit) == PPS]
+        picture_sets = [PictureSet.of(unit) for unit in sets if kind_of(unit) == PPS]
     except ValueError:
         raise Unspliceable(_BROKEN) from None
-    return {facts.number: facts for facts in found if facts.usual}
+    return {facts.number: facts for facts in picture_sets if facts.usual}
 
 
 def bridge(extradata: bytes, encoder_extradata: bytes, held: Sequence[int], continues: bool) -> "Bridge":
@@ -170,10 +170,10 @@ class Bridge(Splice):
         unit = next((unit for unit in parted(key or b"", self.length_bytes) if kind_of(unit) in SLICES), b"")
         if not unit or kind_of(unit) == IDR:
             return [_Place(place, 2 * place) for place in range(count)]
-        found, frames, orders = Slice.of(unit, self.own, self.pictures), 1 << self.own.frame_bits, 1 << self.own.order_bits
+        piece, frames, orders = Slice.of(unit, self.own, self.pictures), 1 << self.own.frame_bits, 1 << self.own.order_bits
         # The order of the keyframe is counted on from that of the last frame: it is the least one behind all that are encoded.
-        last = found.order + -(-(2 * count - found.order) // orders) * orders
-        numbers = [0, *((found.frame - count + place) % frames for place in range(1, count))]
+        last = piece.order + -(-(2 * count - piece.order) // orders) * orders
+        numbers = [0, *((piece.frame - count + place) % frames for place in range(1, count))]
         places = [_Place(0, 0)]
         if not numbers[1]:  # frames that others refer to must not have one number behind each other
             places.append(_Place(1, last // count, None))

@@ -158,16 +158,16 @@ def recovers(data: bytes, length: int) -> bool:
 
 
 def _recovers(data: bytes, length: int) -> bool:
-    found, kinds = False, set()
+    announced, kinds = False, set()
     for unit in parted(data, length):
         if kind_of(unit) == SEI:
-            found = found or any(kind == _RECOVERY_POINT and Bits(body).golomb() == 0 for kind, body in _messages(unit))
+            announced = announced or any(kind == _RECOVERY_POINT and Bits(body).golomb() == 0 for kind, body in _messages(unit))
         elif kind_of(unit) in SLICES:
             bits = Bits(plain(unit[:16]))
             bits.skip(8)
             bits.golomb()
             kinds.add(bits.golomb() % 5)
-    return found and kinds == {_I}
+    return announced and kinds == {_I}
 
 
 def _messages(unit: bytes) -> Iterator[tuple[int, bytes]]:

@@ -21,8 +21,8 @@ class Bits:
 
     def golomb(self) -> int:
         """Return an unsigned number in the exponential code of Golomb."""
-        one = self._text.index("1", self.place)
-        zeros, self.place = one - self.place, one
+        end = self._text.index("1", self.place)
+        zeros, self.place = end - self.place, end
         return self.number(zeros + 1) - 1
 
     def skip_golombs(self, count: int) -> None:

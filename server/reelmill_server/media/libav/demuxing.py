@@ -20,9 +20,9 @@ def packets_of(container: InputContainer, streams: Sequence[Any]) -> Iterator[An
     """
     packets = container.demux(streams)
     beginnings = {
-        stream.index: found
+        stream.index: beginning
         for stream in streams
-        if stream.codec_context and (found := _BEGINNINGS.get((container.format.name, stream.codec_context.name)))
+        if stream.codec_context and (beginning := _BEGINNINGS.get((container.format.name, stream.codec_context.name)))
     }
     try:
         yield from _frames(packets, beginnings) if beginnings else packets

@@ -35,9 +35,9 @@ def samples_of(frame: VideoFrame) -> bytes:
     return sample(frame)
 
 
-def squared_error(one: bytes, other: bytes) -> float:
+def squared_error(sample: bytes, other: bytes) -> float:
     """Return the mean squared error between the samples of two pictures, 0 to 65,025."""
-    return sum([(a - b) ** 2 for a, b in zip(one, other, strict=True)]) / len(one)
+    return sum([(a - b) ** 2 for a, b in zip(sample, other, strict=True)]) / len(sample)
 
 
 def _variance(samples: bytes) -> float:

@@ -72,12 +72,12 @@ def error_text(error: Exception) -> str:
 
 def driver_words(error: Exception, lines: Sequence[LogLine], encoder: str) -> str:
     """Return what an encoder, or its driver, logged about a failure, or else the text of the error."""
-    said = dict.fromkeys(
+    texts = dict.fromkeys(
         text.strip(" \n;")
         for level, name, text in lines
         if name == encoder and (level <= av.logging.ERROR or (level <= av.logging.VERBOSE and _OF_A_LIMIT.search(text)))
     )
-    telling = [text for text in said if text and not _OF_NO_LIMIT.match(text)] or [text for text in said if text]
+    telling = [text for text in texts if text and not _OF_NO_LIMIT.match(text)] or [text for text in texts if text]
     return _PATH.sub("(a file)", "; ".join(telling))[:_MOST_WORDS] or error_text(error)
 
 

@@ -42,9 +42,9 @@ def samples_of(frame: AudioFrame) -> Samples:
 
 def frame_of(samples: Samples, like: AudioFrame) -> AudioFrame:
     """Return a frame in `LOUDNESS_FORMAT` of samples at the time of the frame `like`."""
-    made = AudioFrame.from_ndarray(samples.astype(np.float32).reshape(1, -1), LOUDNESS_FORMAT, like.layout.name)
-    made.sample_rate, made.pts, made.time_base = like.sample_rate, like.pts, like.time_base
-    return made
+    frame = AudioFrame.from_ndarray(samples.astype(np.float32).reshape(1, -1), LOUDNESS_FORMAT, like.layout.name)
+    frame.sample_rate, frame.pts, frame.time_base = like.sample_rate, like.pts, like.time_base
+    return frame
 
 
 def decibels(level: float) -> float:
@@ -104,7 +104,7 @@ class LoudnessMeter:
         self._source.link_to(meter)
         meter.link_to(self._graph.add("abuffersink"))
         self._graph.configure()
-        self._rate, self._given, self._said = rate, 0, {"lavfi.r128.I": str(SILENCE_LUFS), "lavfi.r128.LRA": "0"}
+        self._rate, self._given, self._metadata = rate, 0, {"lavfi.r128.I": str(SILENCE_LUFS), "lavfi.r128.LRA": "0"}
 
     def give(self, frame: AudioFrame, samples: Samples) -> None:
         """Measure a frame, and its samples."""
@@ -119,10 +119,10 @@ class LoudnessMeter:
         """Return the loudness of all."""
         self._source.push(None)
         self._drain()
-        integrated = float(self._said["lavfi.r128.I"])
+        integrated = float(self._metadata["lavfi.r128.I"])
         return Loudness(
             max(integrated, SILENCE_LUFS) if np.isfinite(integrated) else SILENCE_LUFS,
-            float(self._said["lavfi.r128.LRA"]),
+            float(self._metadata["lavfi.r128.LRA"]),
             self._peak.finish(channels),
         )
 
@@ -132,7 +132,7 @@ class LoudnessMeter:
                 measured: Any = self._graph.pull()
             except (av.error.BlockingIOError, av.error.EOFError):
                 return
-            self._said |= measured.metadata
+            self._metadata |= measured.metadata
 
 
 class TruePeakLimiter:

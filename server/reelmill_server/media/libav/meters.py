@@ -136,8 +136,8 @@ class XpsnrMeter(Meter):
         self._sum, self._frames = 0.0, 0
 
     def _passed(self, frame: Any) -> None:
-        told = {plane: float(frame.metadata.get(f"lavfi.xpsnr.xpsnr.{plane}", "nan")) for plane in _WEIGHTS}
-        planes = {plane: value for plane, value in told.items() if value == value}
+        values = {plane: float(frame.metadata.get(f"lavfi.xpsnr.xpsnr.{plane}", "nan")) for plane in _WEIGHTS}
+        planes = {plane: value for plane, value in values.items() if value == value}
         weights = sum(_WEIGHTS[plane] for plane in planes)
         if weights:
             capped = {plane: min(value, _MOST_DB) if isfinite(value) else _MOST_DB for plane, value in planes.items()}

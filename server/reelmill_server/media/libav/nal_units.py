@@ -17,7 +17,7 @@ def length_bytes(codec: str, extradata: bytes) -> int:
 
 def split(data: bytes) -> list[bytes]:
     """Return the units of data with start codes."""
-    places = [(found.start(), found.end()) for found in _START_CODE.finditer(data)]
+    places = [(match.start(), match.end()) for match in _START_CODE.finditer(data)]
     ends = [*(begin for begin, _ in places[1:]), len(data)][: len(places)]
     return [data[begin:end].rstrip(b"\0") for (_, begin), end in zip(places, ends, strict=True)]
 

@@ -45,11 +45,11 @@ class Splice:
         """
         if self.codec in _BEGIN_ANEW:
             return [data for data, _ in encoded]
-        made = [self._packet(data, is_key) for data, is_key in encoded]
-        if made and key is not None and _is_open(self.codec, key, self.length_bytes):
+        units_out = [self._packet(data, is_key) for data, is_key in encoded]
+        if units_out and key is not None and _is_open(self.codec, key, self.length_bytes):
             # It counts on from what is before it although it needs none of that: decoders must be told to begin anew.
-            made[-1] += united([_HEVC_END], self.length_bytes)
-        return made
+            units_out[-1] += united([_HEVC_END], self.length_bytes)
+        return units_out
 
     def copied(self, packet: bytes) -> bytes:
         """Return a keyframe of the source as it must be beside encoded packets; empty: as it is."""
@@ -183,11 +183,11 @@ class _Avc:
         """Return a description with other sets."""
         *_, (end, _) = self._entries(extradata)
         rest = extradata[end:]
-        made = extradata[:5]
+        record = extradata[:5]
         for kind, mask in ((_AVC_SPS, 0xE0), (_AVC_PPS, 0)):
             held = [unit for unit in units if self.kind(unit) == kind]
-            made += bytes([mask | len(held)]) + b"".join(len(unit).to_bytes(2) + unit for unit in held)
-        return made + rest
+            record += bytes([mask | len(held)]) + b"".join(len(unit).to_bytes(2) + unit for unit in held)
+        return record + rest
 
 
 class _Hevc:
@@ -257,11 +257,11 @@ class _Hevc:
 
     def described(self, extradata: bytes, added: Sequence[bytes]) -> bytes:
         arrays = [*self._arrays(extradata)]
-        made = extradata[:22] + bytes([len(arrays)])
+        record = extradata[:22] + bytes([len(arrays)])
         for head, units in arrays:
             held = [*units, *(unit for unit in added if self.kind(unit) == head & 0x3F)]
-            made += bytes([head]) + len(held).to_bytes(2) + b"".join(len(unit).to_bytes(2) + unit for unit in held)
-        return made
+            record += bytes([head]) + len(held).to_bytes(2) + b"".join(len(unit).to_bytes(2) + unit for unit in held)
+        return record
 
 
 AVC = _Avc()

@@ -19,19 +19,19 @@ def sample(frame: VideoFrame) -> bytes:
     planes: Sequence[Any] = frame.planes
     deep = name.endswith(("10le", "p010le"))
     kind, shift = (np.uint16, 8 if name == "p010le" else 2) if deep else (np.uint8, 0)
-    found = bytearray()
+    samples = bytearray()
     for number in range(3):
         paired = name in _SEMI_PLANAR and number > 0
         if not paired and number >= len(planes):
-            found += bytes((128,)) * PLANE
+            samples += bytes((128,)) * PLANE
             continue
         plane = planes[min(number, 1)] if paired else planes[number]
         width = frame.format.chroma_width(frame.width) if number else frame.width
         height = frame.format.chroma_height(frame.height) if number else frame.height
         places = _places(width, height, plane.line_size // (1 + deep), paired, number == 2)
         values: NDArray[Any] = np.frombuffer(plane, kind).take(places)
-        found += ((values >> shift).astype(np.uint8) if deep else values).tobytes()
-    return bytes(found)
+        samples += ((values >> shift).astype(np.uint8) if deep else values).tobytes()
+    return bytes(samples)
 
 
 @lru_cache(maxsize=64)

@@ -19,7 +19,7 @@ def planes(frame: VideoFrame) -> list[Samples]:
     """
     name = frame.format.name
     kind = np.dtype("<u2" if depth_of(name) > 8 else "u1")
-    found: list[Samples] = []
+    arrays: list[Samples] = []
     for number, plane in enumerate(frame.planes):
         memory: Any = plane
         pair = name in _SEMI_PLANAR and number == 1
@@ -27,8 +27,8 @@ def planes(frame: VideoFrame) -> list[Samples]:
         height = frame.height if number in (0, 3) else frame.format.chroma_height(frame.height)
         row = plane.line_size // kind.itemsize
         rows = np.frombuffer(memory, kind, count=row * height).reshape(height, row)
-        found += [rows[:, : 2 * width : 2], rows[:, 1 : 2 * width : 2]] if pair else [rows[:, :width]]
-    return found
+        arrays += [rows[:, : 2 * width : 2], rows[:, 1 : 2 * width : 2]] if pair else [rows[:, :width]]
+    return arrays
 
 
 def depth_of(pixel_format: str) -> int:

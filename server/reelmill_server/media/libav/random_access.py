@@ -60,7 +60,7 @@ def _has_sequence_header(data: bytes) -> bool:
 def _units(data: bytes, length: int) -> Iterator[int]:
     """Yield where NAL units begin."""
     if not length:
-        yield from (found.end() for found in _START_CODE.finditer(data))
+        yield from (match.end() for match in _START_CODE.finditer(data))
         return
     place = 0
     while place + length < len(data):

@@ -26,9 +26,9 @@ _MASTERING_DISPLAY, _CONTENT_LIGHT = 137, 144
 def with_messages(packet: AnyPacket, codec: str, messages: Sequence[Message]) -> AnyPacket:
     """Return a packet, whose units have start codes, with these messages before its first slice."""
     held = bytes(packet)
-    for found in _START_CODE.finditer(held):
-        if found.end() < len(held) and _IS_SLICE[codec](held[found.end()]):
-            place, units = found.start(), b"".join(_unit(codec, *message) for message in messages)
+    for match in _START_CODE.finditer(held):
+        if match.end() < len(held) and _IS_SLICE[codec](held[match.end()]):
+            place, units = match.start(), b"".join(_unit(codec, *message) for message in messages)
             changed = AnyPacket(held[:place] + units + held[place:])
             changed.stream = packet.stream
             return twin(packet, changed)
@@ -37,13 +37,13 @@ def with_messages(packet: AnyPacket, codec: str, messages: Sequence[Message]) ->
 
 def hdr_messages(display: MasteringDisplay | None, light: ContentLight | None) -> tuple[Message, ...]:
     """Return the messages of HDR10 metadata (ITU-T H.265, D.2.28 and D.2.35)."""
-    told: list[Message] = []
+    messages: list[Message] = []
     if display:
         points = (*display.green, *display.blue, *display.red, *display.white)
-        told.append((_MASTERING_DISPLAY, pack(">8H2I", *points, display.max_luminance, display.min_luminance)))
+        messages.append((_MASTERING_DISPLAY, pack(">8H2I", *points, display.max_luminance, display.min_luminance)))
     if light:
-        told.append((_CONTENT_LIGHT, pack(">2H", light.max_content, light.max_average)))
-    return tuple(told)
+        messages.append((_CONTENT_LIGHT, pack(">2H", light.max_content, light.max_average)))
+    return tuple(messages)
 
 
 def _unit(codec: str, kind: int, payload: bytes) -> bytes:

@@ -26,7 +26,7 @@ def thumbnail(frame: VideoFrame, aspect: Fraction = Fraction(1)) -> bytes:
         encoder.width, encoder.height, encoder.pix_fmt = small.width, small.height, small.format.name
         encoder.time_base, encoder.thread_count = Fraction(1, 25), 1
         encoder.options = {"qmin": str(quality), "qmax": str(quality)}
-        made = b"".join(bytes(packet) for packet in [*encoder.encode(small), *encoder.encode(None)])
-        if len(made) <= MAX_BYTES:
-            return made
+        jpeg = b"".join(bytes(packet) for packet in [*encoder.encode(small), *encoder.encode(None)])
+        if len(jpeg) <= MAX_BYTES:
+            return jpeg
     return b""

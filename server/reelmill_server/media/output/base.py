@@ -254,8 +254,8 @@ class Output(ABC):
         for track, run in runs:
             by_stream[run.index].append(track.feed_all(part, run))
         nothing = repeat(())
-        made = {index: _together(by_stream[index]) if index in by_stream else nothing for index in {*order}}
-        return [packet for index in order for packet in next(made[index])]
+        packets = {index: _together(by_stream[index]) if index in by_stream else nothing for index in {*order}}
+        return [packet for index in order for packet in next(packets[index])]
 
     def _feed_in_turn(self, part: Part, order: Sequence[int], runs: Sequence[tuple[Track, Run]]) -> list[AnyPacket]:
         """Feed packet by packet, as others follow."""
@@ -318,9 +318,9 @@ class Output(ABC):
             self._thread.join()
 
 
-def _together(made: Sequence[Sequence[Sequence[AnyPacket]]]) -> Iterator[Iterable[AnyPacket]]:
+def _together(batches: Sequence[Sequence[Sequence[AnyPacket]]]) -> Iterator[Iterable[AnyPacket]]:
     """Return what each packet of a stream gives to all tracks that take it."""
-    return iter(made[0]) if len(made) == 1 else (chain.from_iterable(each) for each in zip(*made, strict=True))
+    return iter(batches[0]) if len(batches) == 1 else (chain.from_iterable(each) for each in zip(*batches, strict=True))
 
 
 def planned_span(files: Sequence[TargetPlan], plan: InputPlan, key: Fraction) -> Span:

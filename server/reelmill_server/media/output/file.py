@@ -96,11 +96,11 @@ class FileOutput(Output):
 
     def _chapters(self) -> list[Any]:
         """Return the chapters, as far as it is known by now where the inputs begin and how long they are."""
-        found = [*chapters(self._inputs, self._sources, self.plan.streams[0].speed, self._spans, self._lengths)]
-        if self.plan.muxer in _GAPLESS_CHAPTERS and found and found[0]["start"] > 0:
+        entries = [*chapters(self._inputs, self._sources, self.plan.streams[0].speed, self._spans, self._lengths)]
+        if self.plan.muxer in _GAPLESS_CHAPTERS and entries and entries[0]["start"] > 0:
             # Their first chapter begins with the file, whatever it says.
-            found.insert(0, {**found[0], "start": 0, "end": found[0]["start"], "metadata": {"title": ""}})
-        return [{**chapter, "id": number + 1} for number, chapter in enumerate(found)]
+            entries.insert(0, {**entries[0], "start": 0, "end": entries[0]["start"], "metadata": {"title": ""}})
+        return [{**chapter, "id": number + 1} for number, chapter in enumerate(entries)]
 
     def _attach(self, sources: Sequence[InputContainer]) -> None:
         """Add the attached files. The muxer insists on a name and a type."""

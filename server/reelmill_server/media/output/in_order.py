@@ -18,12 +18,12 @@ class InOrder:
     def __init__(self) -> None:
         self._waiting: deque[Made] = deque()
 
-    def add(self, made: Made) -> Iterator[Sequence[AnyPacket]]:
+    def add(self, packets: Made) -> Iterator[Sequence[AnyPacket]]:
         """Carry out a step that has given `made`; yield what is ready."""
-        if not self._waiting and not isinstance(made, Coming):
-            yield from _bundles(made)
+        if not self._waiting and not isinstance(packets, Coming):
+            yield from _bundles(packets)
             return
-        self._waiting.append(made if isinstance(made, Coming) else list(made))
+        self._waiting.append(packets if isinstance(packets, Coming) else list(packets))
         while self._waiting and (len(self._waiting) > _MOST_WAITING or _is_ready(self._waiting[0])):
             yield from _bundles(self._waiting.popleft())
 
@@ -34,16 +34,16 @@ class InOrder:
 
     def settle(self) -> None:
         """Wait until everything that was added is made."""
-        self._waiting = deque([list(made) for made in self._waiting])
+        self._waiting = deque([list(packets) for packets in self._waiting])
 
 
-def _is_ready(made: Made) -> bool:
-    return not isinstance(made, Coming) or made.ready
+def _is_ready(packets: Made) -> bool:
+    return not isinstance(packets, Coming) or packets.ready
 
 
-def _bundles(made: Made) -> Iterator[Sequence[AnyPacket]]:
-    if isinstance(made, list):
-        yield made
+def _bundles(packets: Made) -> Iterator[Sequence[AnyPacket]]:
+    if isinstance(packets, list):
+        yield packets
     else:
-        for packet in made:
+        for packet in packets:
             yield (packet,)

@@ -28,11 +28,11 @@ def _may_share(output: Output) -> bool:
     return output.shares_audio and output.fed and not any(track.follows_position for track in output.tracks)
 
 
-def _are_alike(one: tuple[Output, AudioTrack], other: tuple[Output, AudioTrack]) -> bool:
+def _are_alike(pair: tuple[Output, AudioTrack], its_pair: tuple[Output, AudioTrack]) -> bool:
     """Return whether two tracks make the same packets: they are planned alike, begin together, and their encoders were opened
     alike.
     """
-    (output, track), (its_output, its_track) = one, other
+    (output, track), (its_output, its_track) = pair, its_pair
     return (
         track.plan == its_track.plan
         and output.from_key == its_output.from_key

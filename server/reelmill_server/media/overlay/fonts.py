@@ -82,10 +82,10 @@ def wanted_face(name: str, language: str) -> Face | None:
     """Return the installed font of this name, None when there is none."""
     family, region = FAMILIES[name], _REGIONS[language]
     for pattern in family.files:
-        found = [path for path in _installed() if fnmatch(path.name, pattern)]
-        found.sort(key=lambda path: (region not in path.stem.split("-")[0], path.name))
-        if found:
-            return Face(str(found[0]), _region_number(str(found[0]), region), family.weight)
+        paths = [path for path in _installed() if fnmatch(path.name, pattern)]
+        paths.sort(key=lambda path: (region not in path.stem.split("-")[0], path.name))
+        if paths:
+            return Face(str(paths[0]), _region_number(str(paths[0]), region), family.weight)
     return None
 
 
@@ -108,13 +108,13 @@ def other_faces() -> Iterator[Face]:
 
 @cache
 def _packaged() -> tuple[Path, ...]:
-    found: list[Path] = []
+    files: list[Path] = []
     for package in _PACKAGES:
         spec = find_spec(package)
         if spec and spec.origin:
             paths = sorted(Path(spec.origin).parent.iterdir(), key=lambda path: path.name.partition("[")[0])
-            found += [path for path in paths if path.suffix in _SUFFIXES and not any(word in path.stem for word in _ITALIC)]
-    return tuple(found)
+            files += [path for path in paths if path.suffix in _SUFFIXES and not any(word in path.stem for word in _ITALIC)]
+    return tuple(files)
 
 
 @cache
@@ -122,8 +122,8 @@ def _installed() -> tuple[Path, ...]:
     folders = [Path(folder).expanduser() for folder in _FOLDERS]
     if "XDG_DATA_HOME" in os.environ:
         folders.append(Path(os.environ["XDG_DATA_HOME"], "fonts"))
-    found = [Path(root, name) for folder in folders for root, _, names in os.walk(folder) for name in names]
-    return tuple(sorted(path for path in found if path.suffix.lower() in _SUFFIXES))
+    files = [Path(root, name) for folder in folders for root, _, names in os.walk(folder) for name in names]
+    return tuple(sorted(path for path in files if path.suffix.lower() in _SUFFIXES))
 
 
 @cache

@@ -120,8 +120,8 @@ def characters(path: str, number: int = 0) -> Collection[int]:
     except (uharfbuzz.HarfBuzzError, freetype.FT_Exception):
         return frozenset()
     tables = _OUTLINES.intersection(face.table_tags)
-    found: Collection[int] = face.unicodes if tables and _COLORS.isdisjoint(face.table_tags) else frozenset()
-    return found
+    codes: Collection[int] = face.unicodes if tables and _COLORS.isdisjoint(face.table_tags) else frozenset()
+    return codes
 
 
 def family_names(path: str) -> Sequence[str]:

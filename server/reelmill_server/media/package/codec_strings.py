@@ -103,13 +103,13 @@ _DOLBY_NAMES: Mapping[str, str] = {"hvc1": "dvh1", "hev1": "dvh1", "avc1": "dva1
 _DOLBY_BRANDS: Mapping[int, str] = {1: "db1p", 2: "db2g", 4: "db4h"}  # by what the base layer is
 
 
-def dolby_codec_string(codec: str, told: DolbyVision) -> str:
+def dolby_codec_string(codec: str, dolby: DolbyVision) -> str:
     """Return the string for Dolby Vision of such a configuration in video that is `codec` (RFC 6381) to other players."""
     name = _DOLBY_NAMES.get(codec.partition(".")[0], "")
-    return f"{name}.{told.profile:02}.{told.level:02}" if name else ""
+    return f"{name}.{dolby.profile:02}.{dolby.level:02}" if name else ""
 
 
-def supplemental_codec(codec: str, told: DolbyVision) -> str:
+def supplemental_codec(codec: str, dolby: DolbyVision) -> str:
     """Return the string with a brand that master playlists name besides `codec`; empty: there is none."""
-    brand, name = _DOLBY_BRANDS.get(told.compatibility, ""), dolby_codec_string(codec, told)
+    brand, name = _DOLBY_BRANDS.get(dolby.compatibility, ""), dolby_codec_string(codec, dolby)
     return f"{name}/{brand}" if brand and name else ""

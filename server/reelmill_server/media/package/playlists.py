@@ -80,7 +80,7 @@ def read_playlist(text: str) -> MediaPlaylist:
     """Read libav's media playlist. Raises ValueError when it has no end, or no segments."""
     if "#EXT-X-ENDLIST" not in text:
         raise ValueError("the playlist has no end")
-    seconds = [Fraction(found) for found in _EXTINF.findall(text)]
+    seconds = [Fraction(length) for length in _EXTINF.findall(text)]
     names = [line for line in text.splitlines() if line and not line.startswith("#")]
     head = _MAP.search(text)
     if not names or len(names) != len(seconds):
@@ -97,17 +97,19 @@ def read_manifest(text: str) -> tuple[MediaPlaylist, ...]:
     except ElementTree.ParseError as error:
         raise ValueError(f"the manifest is no XML: {error}") from error
     check_manifest(root)
-    found = {}
+    playlists = {}
     sets = root.iter(_dash("AdaptationSet"))
-    for adaptation, representation in ((one, held) for one in sets for held in one.iter(_dash("Representation"))):
+    for adaptation, representation in (
+        (adaptation_set, held) for adaptation_set in sets for held in adaptation_set.iter(_dash("Representation"))
+    ):
         template = representation.find(_dash("SegmentTemplate"))
         if template is None:
             raise ValueError("the manifest has no segments")
         lengths = _segment_lengths(template)
         stream, first = int(representation.get("id", "-1")), int(template.get("startNumber", "1"))
         segments = tuple(Segment(f"{stream}-{number}.m4s", length) for number, length in enumerate(lengths, first))
-        found[stream] = MediaPlaylist(segments, f"{stream}-init.mp4", language=adaptation.get("lang", ""))
-    return tuple(found[stream] for stream in sorted(found))
+        playlists[stream] = MediaPlaylist(segments, f"{stream}-init.mp4", language=adaptation.get("lang", ""))
+    return tuple(playlists[stream] for stream in sorted(playlists))
 
 
 def _segment_lengths(template: ElementTree.Element) -> list[Fraction]:

@@ -89,10 +89,10 @@ class Reframing:
         reframing = self._filters.get(packet.stream_index)
         if reframing is None:
             return (packet,)
-        stream, made = packet.stream, reframing.filter(packet)
-        for reframed in made:
+        stream, packets = packet.stream, reframing.filter(packet)
+        for reframed in packets:
             reframed.stream = stream
-        return made
+        return packets
 
 
 def join_tail(plan: TargetPlan, path: str) -> None:
@@ -140,8 +140,8 @@ def closed_segments(plan: Plan, directory: Path) -> set[str]:
         for path in (directory / output_path(slot, target)).parent.glob("*[0-9].*"):
             if match := _SEGMENT.fullmatch(path.name):
                 numbers.setdefault((match["stream"], match["extension"]), []).append(int(match["number"]))
-        for (stream, extension), found in numbers.items():
-            closed.update(f"{slot}/{stream}{number}{extension}" for number in sorted(found)[:-2])
+        for (stream, extension), written in numbers.items():
+            closed.update(f"{slot}/{stream}{number}{extension}" for number in sorted(written)[:-2])
     return closed
 
 
@@ -179,9 +179,9 @@ class Joined:
             self.close()
             self._number, self._file = number, self._paths[number].open("rb")
         self._file.seek(self._position - (self._ends[number - 1] if number else 0))
-        found = self._file.read(size)
-        self._position += len(found)
-        return found
+        data = self._file.read(size)
+        self._position += len(data)
+        return data
 
     def seek(self, offset: int, whence: int = 0) -> int:
         """Seek as in a file."""
@@ -209,7 +209,7 @@ class Cuts:
         self.dolby_vision: DolbyVision | None = None
         self._first: Fraction | None = None
         self._border = Fraction(0)
-        self.found = 0
+        self.count = 0
         self.independent = True
 
     def see(self, packet: AnyPacket) -> None:
@@ -222,11 +222,11 @@ class Cuts:
                 self.dolby_vision = dolby_vision_of(packet.stream)
         time = packet.pts * packet.time_base
         self._first = time if self._first is None else self._first
-        if packet.is_keyframe and self.found < len(self._starts):
-            off, length = time - self._first - self._starts[self.found], (packet.duration or 0) * packet.time_base
+        if packet.is_keyframe and self.count < len(self._starts):
+            off, length = time - self._first - self._starts[self.count], (packet.duration or 0) * packet.time_base
             # In a manifest, the segment of an open GOP begins with the first frame that is shown.
             if -max(_LIST_SECONDS, length) <= off <= max(_LIST_SECONDS, (1 + _MOST_LEADING) * length):
-                self.found, self._border = self.found + 1, time
+                self.count, self._border = self.count + 1, time
                 self.independent = self.independent and starts_decoding(packet, self._codec)
                 return
         if time < self._border:
@@ -245,4 +245,4 @@ class Cuts:
     @property
     def all_found(self) -> bool:
         """Return whether every segment begins with a keyframe, at its time."""
-        return self.found == len(self._starts)
+        return self.count == len(self._starts)

@@ -49,14 +49,14 @@ def read_cues(text: str) -> Iterator[Cue]:
     """Return the cues of a file. A block without a time continues the cue before it: libav writes empty lines as they are."""
     last: Cue | None = None
     for block in _BLANK.split(text.replace("\r\n", "\n").strip("\n")):
-        found = _TIMING.search(block)
-        name = block[: found.start()].strip("\n") if found else ""
-        if found is not None and "\n" not in name:
+        timing = _TIMING.search(block)
+        name = block[: timing.start()].strip("\n") if timing else ""
+        if timing is not None and "\n" not in name:
             if last is not None:
                 yield last
-            hours, minutes, seconds, milliseconds, *rest = (int(part or 0) for part in found.groups()[:8])
+            hours, minutes, seconds, milliseconds, *rest = (int(part or 0) for part in timing.groups()[:8])
             begin = _milliseconds(hours, minutes, seconds, milliseconds)
-            last = Cue(begin, _milliseconds(*rest), block[found.end() + 1 :], found[9].rstrip(), name)
+            last = Cue(begin, _milliseconds(*rest), block[timing.end() + 1 :], timing[9].rstrip(), name)
         elif last is not None:
             last = Cue(last.begin_ms, last.end_ms, f"{last.text}\n{block}", last.settings, last.name)
     if last is not None:
@@ -107,8 +107,8 @@ def _check(file: Path, cues: Sequence[Cue]) -> None:
         return
     try:
         with av.open(str(file), format="webvtt") as container:
-            found = [(packet.pts, packet.duration) for packet in container.demux() if packet.pts is not None]
+            times = [(packet.pts, packet.duration) for packet in container.demux() if packet.pts is not None]
     except av.error.FFmpegError as error:
         raise meaning(error, OutputInvalid(f"subtitles cannot be read back: {error_text(error)}")) from error
-    if sorted(found) != sorted((cue.begin_ms, cue.end_ms - cue.begin_ms) for cue in cues):
-        raise OutputInvalid(f"{len(cues)} subtitles of a segment were written, {len(found)} with other times came back")
+    if sorted(times) != sorted((cue.begin_ms, cue.end_ms - cue.begin_ms) for cue in cues):
+        raise OutputInvalid(f"{len(cues)} subtitles of a segment were written, {len(times)} with other times came back")

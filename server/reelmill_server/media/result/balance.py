@@ -105,9 +105,9 @@ def _shifted(planned: StreamPlan, written: StreamStats, given: Given) -> Iterato
     if planned.counted or len(planned.parts) > 1:
         return
     rules = _video_bounds if planned.type == StreamType.VIDEO else _audio_bounds
-    for what, found, least, most in rules(planned, written, given):
-        if not least <= found <= most:
-            off = float(found - (most if found > most else least))
+    for what, value, least, most in rules(planned, written, given):
+        if not least <= value <= most:
+            off = float(value - (most if value > most else least))
             yield f"the {planned.type} {what} {abs(off):.3f} s {'later' if off > 0 else 'earlier'} than in the source"
 
 

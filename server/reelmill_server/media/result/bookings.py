@@ -36,15 +36,15 @@ def adjustments(planned: StreamPlan, written: StreamStats, given: Given | None) 
         StreamAdjustment(_BLACK, written.black, items, added=True),
         StreamAdjustment(_SILENT, _silent(planned, written, given), "samples", added=True),
     )
-    return tuple(one for one in booked if one.count > 0)
+    return tuple(adjustment for adjustment in booked if adjustment.count > 0)
 
 
 def _resampled(planned: StreamPlan, written: StreamStats) -> tuple[int, int]:
     """Return how many frames were left out and repeated for a constant rate; of a filter only the balance is known."""
     if not (planned.steady and written.taken):
         return written.skipped, written.repeated
-    more = written.packets - written.taken
-    return max(-more, 0), max(more, 0)
+    surplus = written.packets - written.taken
+    return max(-surplus, 0), max(surplus, 0)
 
 
 def _overlapping(planned: StreamPlan, given: Given | None) -> int:

@@ -73,13 +73,13 @@ def _compare_counts(planned: StreamPlan, went_in: StreamStats, came_out: StreamR
     if planned.type == StreamType.SUBTITLE:
         _compare_lines(planned, went_in, came_out, where)
         return
-    sent, got = went_in.extent, came_out.extent
-    if got.first is None or sent.first is None:
+    fed, read = went_in.extent, came_out.extent
+    if read.first is None or fed.first is None:
         return
     # Lengths, not positions: muxers may move a file whose first timestamp is below 0. The start of the last frame is
     # compared, since not every container keeps its duration. PCM is cut anew into frames of another length.
-    expected, length = sent.last_start - sent.first, got.last_start - got.first
-    frame = max(got.last - got.last_start, sent.last - sent.last_start, Fraction(1, 1000))
+    expected, length = fed.last_start - fed.first, read.last_start - read.first
+    frame = max(read.last - read.last_start, fed.last - fed.last_start, Fraction(1, 1000))
     if abs(length - expected) > frame + _ROUNDING:
         raise OutputInvalid(f"{where}: {float(expected):.3f} s of {planned.type} went in, {float(length):.3f} s came out")
 
@@ -90,7 +90,7 @@ def _compare_lines(planned: StreamPlan, went_in: StreamStats, came_out: StreamRe
         return
     if came_out.packets != went_in.packets:
         raise OutputInvalid(f"{where}: {went_in.packets} lines of subtitles went in, {came_out.packets} came out")
-    sent, got = went_in.extent, came_out.extent
-    off = abs((sent.last_start - (sent.first or 0)) - (got.last_start - (got.first or 0)))
+    fed, read = went_in.extent, came_out.extent
+    off = abs((fed.last_start - (fed.first or 0)) - (read.last_start - (read.first or 0)))
     if off > _LINE_ROUNDING[planned.codec]:
         raise OutputInvalid(f"{where}: the last line of the subtitles lies {float(off):.3f} s off its place")

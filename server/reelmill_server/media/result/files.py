@@ -139,21 +139,21 @@ class _Results:
         if file.kind is ArtifactKind.MASTER_PLAYLIST:
             return ()
         apart = len(read.playlists) == len(read.streams)
-        found = []
+        lists = []
         for number, playlist in enumerate(read.playlists):
             parts = tuple(f"{file.slot}/{name}" for name in playlist.names)
             sizes = tuple((self._directory / part).stat().st_size for part in parts)
             streams = (read.streams[number],) if apart else read.streams
             codecs = _dolby_codecs(playlist, (read.codecs[number],) if apart else read.codecs)
-            found.append(_Listed(file.uri, playlist, parts, sizes, streams, codecs))
-        return tuple(found) if file.stream < 0 else (found[file.stream],)
+            lists.append(_Listed(file.uri, playlist, parts, sizes, streams, codecs))
+        return tuple(lists) if file.stream < 0 else (lists[file.stream],)
 
     def _result(self, file: PlannedFile) -> Result:
         path = self._directory / file.path
         lists = self._lists.get(file.path, ())
         if file.kind is not ArtifactKind.MEDIA:
             path.write_text(self._text(file, lists))
-        parts = tuple(part for one in lists for part in one.parts)
+        parts = tuple(part for entry in lists for part in entry.parts)
         return Result(file.path, self._artifact(file, path, lists, parts), parts)
 
     def _artifact(self, file: PlannedFile, path: Path, lists: Sequence[_Listed], parts: Sequence[str]) -> Artifact:
@@ -166,16 +166,16 @@ class _Results:
                 file.uri, file.target_index, size, self._seconds(file), "m3u8", kind=file.kind, sha256=digest, ladder=ladder
             )
         read = self._verified[file.slot]
-        seconds = float(max((one.playlist.seconds for one in lists), default=0)) or read.duration_seconds
+        seconds = float(max((entry.playlist.seconds for entry in lists), default=0)) or read.duration_seconds
         return Artifact(
             uri=file.uri,
             target_index=file.target_index,
             size_bytes=size,
             duration_seconds=seconds,
             container=self._plan.targets[file.slot].container,
-            streams=tuple(stream for one in lists for stream in one.streams) or read.streams,
+            streams=tuple(stream for entry in lists for stream in entry.streams) or read.streams,
             kind=file.kind,
-            segment_count=sum(len(one.playlist.segments) for one in lists),
+            segment_count=sum(len(entry.playlist.segments) for entry in lists),
             segments_size_bytes=segments_size,
             sha256=digest,
             segments_sha256=segments_digest if parts else "",
@@ -184,7 +184,7 @@ class _Results:
 
     def _seconds(self, file: PlannedFile) -> float:
         variants, audio = self._members(file)
-        return float(max((one.playlist.seconds for one in (*variants, *audio)), default=0))
+        return float(max((entry.playlist.seconds for entry in (*variants, *audio)), default=0))
 
     def _text(self, file: PlannedFile, lists: Sequence[_Listed]) -> str:
         if file.kind is ArtifactKind.MASTER_PLAYLIST:
@@ -196,26 +196,26 @@ class _Results:
         prefix, suffix = reference_around(file.uri, package.prefix, package.suffix)
         read = self._verified[file.slot]
         muxed = Path(read.produced.path).read_text()
-        codecs = [codec for one in lists for codec in one.codecs]
-        return rewrite_manifest(muxed, prefix, suffix, [one.playlist for one in lists], codecs)
+        codecs = [codec for entry in lists for codec in entry.codecs]
+        return rewrite_manifest(muxed, prefix, suffix, [entry.playlist for entry in lists], codecs)
 
-    def _published(self, one: _Listed) -> MediaPlaylist:
+    def _published(self, entry: _Listed) -> MediaPlaylist:
         """Return a playlist with the names under which its segments are published."""
-        uris = [part_uri(self._plan, part) for part in one.parts]
-        slot = int(one.parts[0].partition("/")[0])
+        uris = [part_uri(self._plan, part) for part in entry.parts]
+        slot = int(entry.parts[0].partition("/")[0])
         package = self._plan.targets[slot].package
         assert package and all(uris)
-        names = [reference(one.uri, uri) for uri in uris if uri]
-        head = names.pop(0) if one.playlist.head else ""
-        segments = tuple(replace(segment, name=name) for segment, name in zip(one.playlist.segments, names, strict=True))
+        names = [reference(entry.uri, uri) for uri in uris if uri]
+        head = names.pop(0) if entry.playlist.head else ""
+        segments = tuple(replace(segment, name=name) for segment, name in zip(entry.playlist.segments, names, strict=True))
         start = package.start_number if package.format is SegmentFormat.HLS else 0
-        return replace(one.playlist, segments=segments, head=head, start_number=start)
+        return replace(entry.playlist, segments=segments, head=head, start_number=start)
 
     def _target_seconds(self, slot: int) -> int:
         """Return the longest segment of all playlists that one player may switch between (RFC 8216, 6.2.4)."""
         groups = [{*group.variants, *group.renditions, *group.subtitles} for group in self._plan.groups]
         together = next((slots for slots in groups if slot in slots), {slot})
-        return max(one.longest_seconds for number in together for one in self._verified[number].playlists)
+        return max(playlist.longest_seconds for number in together for playlist in self._verified[number].playlists)
 
     def _members(self, file: PlannedFile) -> tuple[list[_Listed], list[_Listed]]:
         """Return the variants of a master playlist, and the audio beside them."""
@@ -225,68 +225,68 @@ class _Results:
             variants = [self._lists[other.path][0] for slot in group.variants for other in playlists if other.slot == slot]
             return variants, [self._lists[other.path][0] for other in playlists if other.slot in group.renditions]
         lists = [self._lists[other.path][0] for other in playlists if other.slot == file.slot and other.stream >= 0]
-        filmed = [one for one in lists if one.video]
-        return (filmed, [one for one in lists if not one.video]) if filmed else (lists, [])
+        filmed = [entry for entry in lists if entry.video]
+        return (filmed, [entry for entry in lists if not entry.video]) if filmed else (lists, [])
 
     def _subtitles(self, file: PlannedFile) -> list[tuple[_Listed, RenditionPlan]]:
         """Return the subtitles beside the variants of a master playlist."""
-        found = []
+        subtitles = []
         for slot in self._plan.groups[file.group].subtitles if file.group >= 0 else ():
             package = self._plan.targets[slot].package
             assert package and package.rendition
-            found += [(self._lists[other.path][0], package.rendition) for other in self._files if other.slot == slot]
-        return found
+            subtitles += [(self._lists[other.path][0], package.rendition) for other in self._files if other.slot == slot]
+        return subtitles
 
     def _master(self, file: PlannedFile) -> MasterPlaylist:
         variants, audio = self._members(file)
         subtitles = self._subtitles(file)
         return MasterPlaylist(
-            variants=tuple(_variant(file.uri, one, audio, [lines for lines, _ in subtitles]) for one in variants),
+            variants=tuple(_variant(file.uri, entry, audio, [lines for lines, _ in subtitles]) for entry in variants),
             audio=tuple(_renditions(file.uri, audio)),
-            subtitles=tuple(_subtitle_rendition(file.uri, one, said) for one, said in subtitles),
-            independent=all(one.playlist.independent for one in (*variants, *audio)),
+            subtitles=tuple(_subtitle_rendition(file.uri, entry, rendition) for entry, rendition in subtitles),
+            independent=all(entry.playlist.independent for entry in (*variants, *audio)),
         )
 
 
 def _dolby_codecs(playlist: MediaPlaylist, codecs: tuple[str, ...]) -> tuple[str, ...]:
     """Return `codecs` with that of Dolby Vision in place of the first, the video's, if only its players show right colors."""
-    told = playlist.dolby_vision
-    return (dolby_codec_string(codecs[0], told), *codecs[1:]) if told is not None and stands_alone(told) else codecs
+    dolby = playlist.dolby_vision
+    return (dolby_codec_string(codecs[0], dolby), *codecs[1:]) if dolby is not None and stands_alone(dolby) else codecs
 
 
-def _video_range(one: _Listed) -> str:
-    told = one.playlist.dolby_vision
-    if one.video is None:
+def _video_range(entry: _Listed) -> str:
+    dolby = entry.playlist.dolby_vision
+    if entry.video is None:
         return ""
-    return "PQ" if told is not None and stands_alone(told) else _VIDEO_RANGES.get(one.video.color_transfer, "SDR")
+    return "PQ" if dolby is not None and stands_alone(dolby) else _VIDEO_RANGES.get(entry.video.color_transfer, "SDR")
 
 
-def _variant(master: str, one: _Listed, audio: Sequence[_Listed], subtitles: Sequence[_Listed]) -> Variant:
+def _variant(master: str, entry: _Listed, audio: Sequence[_Listed], subtitles: Sequence[_Listed]) -> Variant:
     """Return a variant with the audio and the subtitles that cost most: a player may choose any."""
-    codecs = (*one.codecs, *(codec for sound in audio for codec in sound.codecs))
-    video = one.video
+    codecs = (*entry.codecs, *(codec for sound in audio for codec in sound.codecs))
+    video = entry.video
     return Variant(
-        uri=reference(master, one.uri),
-        peak=one.peak + sum(max((other.peak for other in beside), default=0) for beside in (audio, subtitles)),
-        average=one.average + sum(max((other.average for other in beside), default=0) for beside in (audio, subtitles)),
+        uri=reference(master, entry.uri),
+        peak=entry.peak + sum(max((other.peak for other in beside), default=0) for beside in (audio, subtitles)),
+        average=entry.average + sum(max((other.average for other in beside), default=0) for beside in (audio, subtitles)),
         codecs=tuple(dict.fromkeys(codecs)) if all(codecs) else (),
         width=video.width if video else 0,
         height=video.height if video else 0,
         frame_rate=video.frame_rate if video else 0.0,
-        video_range=_video_range(one),
-        captions=one.playlist.captions,
-        supplemental=supplemental_codec(one.codecs[0], told) if (told := one.playlist.dolby_vision) else "",
+        video_range=_video_range(entry),
+        captions=entry.playlist.captions,
+        supplemental=supplemental_codec(entry.codecs[0], dolby) if (dolby := entry.playlist.dolby_vision) else "",
     )
 
 
 def _renditions(master: str, audio: Sequence[_Listed]) -> Iterator[Rendition]:
     """Yield a rendition for each audio; players choose the first of each language by themselves."""
     languages: set[str] = set()
-    for number, one in enumerate(audio):
-        stream = one.streams[0]
+    for number, entry in enumerate(audio):
+        stream = entry.streams[0]
         language = "" if stream.language == "und" else stream.language
         yield Rendition(
-            uri=reference(master, one.uri),
+            uri=reference(master, entry.uri),
             name=f"{number + 1} {language}".strip(),
             language=language,
             default=number == 0,
@@ -296,12 +296,12 @@ def _renditions(master: str, audio: Sequence[_Listed]) -> Iterator[Rendition]:
         languages.add(language)
 
 
-def _subtitle_rendition(master: str, one: _Listed, said: RenditionPlan) -> Rendition:
+def _subtitle_rendition(master: str, entry: _Listed, rendition: RenditionPlan) -> Rendition:
     return Rendition(
-        uri=reference(master, one.uri),
-        name=said.name,
-        language=said.language,
-        default=said.default,
-        autoselect=said.autoselect,
-        forced=said.forced,
+        uri=reference(master, entry.uri),
+        name=rendition.name,
+        language=rendition.language,
+        default=rendition.default,
+        autoselect=rendition.autoselect,
+        forced=rendition.forced,
     )

@@ -50,7 +50,7 @@ def checked_playlist(
     streams.
     """
     if not cuts.all_found:
-        raise OutputInvalid(f"{where}: segment {cuts.found} does not begin with a key frame at its time")
+        raise OutputInvalid(f"{where}: segment {cuts.count} does not begin with a key frame at its time")
     # libav counts what an edit list hides; a player that seeks a segment where the playlist says would wait for its end.
     *before, last = playlist.segments
     first = written.extent.first or Fraction(0)

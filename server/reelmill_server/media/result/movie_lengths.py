@@ -47,7 +47,7 @@ def movie_lengths(file: BinaryIO) -> MovieLengths:
 
 def _track(file: BinaryIO, span: tuple[int, int], scale: int) -> TrackLengths:
     shown = Fraction(_length(file, span, b"tkhd")[0], scale)
-    length, media_scale = next((_length(file, found, b"mdhd") for found in boxes(file, *span, b"mdia")), (0, 1))
+    length, media_scale = next((_length(file, box, b"mdhd") for box in boxes(file, *span, b"mdia")), (0, 1))
     media = Fraction(length, media_scale)
     for edits in boxes(file, *span, b"edts"):
         for begin, end in boxes(file, *edits, b"elst"):

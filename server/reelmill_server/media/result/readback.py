@@ -41,10 +41,10 @@ def out_of_order(times: Sequence[int]) -> bool:
 def moved_apart(plan: TargetPlan, written: Sequence[StreamStats], seen: Sequence[Extent]) -> Iterator[str]:
     """Yield what is wrong with where the streams begin beside each other, and on the clock that segments share."""
     shifts: list[tuple[StreamPlan, Fraction]] = []
-    for planned, went_in, got in zip(plan.streams, written, seen, strict=True):
+    for planned, went_in, extent in zip(plan.streams, written, seen, strict=True):
         sent = went_in.extent
-        if planned.type in _TIMED and sent.first is not None and got.first is not None:
-            shifts.append((planned, got.first - sent.first))
+        if planned.type in _TIMED and sent.first is not None and extent.first is not None:
+            shifts.append((planned, extent.first - sent.first))
     tolerance = min((half_frame(planned) for planned, _ in shifts), default=MILLISECONDS)
     if len(shifts) > 1:
         apart = max(shift for _, shift in shifts) - min(shift for _, shift in shifts)
@@ -68,20 +68,20 @@ def described(stream: Any, planned: StreamPlan) -> Iterator[str]:
     """Yield what is wrong with how an encoded stream describes itself: channels, colors, shape of pixels."""
     context = stream.codec_context
     if planned.audio:
-        (found, channels), wanted = layout_of(context), planned.audio.layout
-        named = channels != AudioLayout(wanted).nb_channels or not found.endswith(_UNTOLD)
-        if named and _plain(found) != _plain(wanted):
-            yield f"the audio has the channels {found}, planned were {wanted}"
+        (layout, channels), wanted = layout_of(context), planned.audio.layout
+        named = channels != AudioLayout(wanted).nb_channels or not layout.endswith(_UNTOLD)
+        if named and _plain(layout) != _plain(wanted):
+            yield f"the audio has the channels {layout}, planned were {wanted}"
     if planned.video:
         for attribute, name in _TAGS.items():
             tag, asked = int(getattr(context, attribute)), int(getattr(planned.video, name))
             if tag not in _UNSAID and asked not in _UNSAID and tag != asked:
                 yield f"the video's {name.replace('_', ' ')} is {tag}, planned was {asked}"
         shape, square = planned.video.sample_aspect_ratio or Fraction(1), Fraction(1)
-        told = stream.sample_aspect_ratio or context.sample_aspect_ratio or square
-        told = Fraction(told.numerator, told.denominator)
-        if abs(told / shape - 1) > Fraction(1, 100):
-            yield f"the video's pixels have the shape {told}, planned was {shape}"
+        pixel_shape = stream.sample_aspect_ratio or context.sample_aspect_ratio or square
+        pixel_shape = Fraction(pixel_shape.numerator, pixel_shape.denominator)
+        if abs(pixel_shape / shape - 1) > Fraction(1, 100):
+            yield f"the video's pixels have the shape {pixel_shape}, planned was {shape}"
 
 
 def _plain(layout: str) -> str:

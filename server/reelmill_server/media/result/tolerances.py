@@ -30,8 +30,8 @@ def rate_step(planned: StreamPlan) -> Fraction:
 def audio_frame(planned: StreamPlan, written: StreamStats, given: Given | None = None) -> Fraction:
     """Return how long a frame of audio is, seconds, in the source or in the output, whichever is longer."""
     read = given.covered / given.items / planned.speed if given and given.items else Fraction(0)
-    made = (written.extent.last - (written.extent.first or 0)) / written.packets if written.packets else Fraction(0)
-    return max(read, made) if planned.type == StreamType.AUDIO else Fraction(0)
+    mean = (written.extent.last - (written.extent.first or 0)) / written.packets if written.packets else Fraction(0)
+    return max(read, mean) if planned.type == StreamType.AUDIO else Fraction(0)
 
 
 def overlap(given: Given) -> Fraction:

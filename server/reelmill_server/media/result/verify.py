@@ -126,8 +126,8 @@ def _read_streams(produced: MediaFile, playlists: Sequence[MediaPlaylist], moved
         except OSError as error:
             raise OutputInvalid(f"{where}: {error_text(error)}") from error
         with closing(joined):
-            one = replace(produced, plan=alone, written=(produced.written[number],), given=produced.given[number:][:1])
-            parts.append(_read_back(one, joined, moved, cuts, format="mp4"))
+            alone_file = replace(produced, plan=alone, written=(produced.written[number],), given=produced.given[number:][:1])
+            parts.append(_read_back(alone_file, joined, moved, cuts, format="mp4"))
         checked.append(checked_playlist(playlist, cuts, produced.written[number], where, begin))
         _check_listed(checked[-1].seconds, parts[-1], _ZERO)
     extents = tuple(extent for part in parts for extent in part.extents)

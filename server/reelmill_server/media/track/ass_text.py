@@ -51,7 +51,7 @@ class Readable:
 
 def readable(text: bytes) -> Readable:
     """Return what can be read of an event's text."""
-    made: list[bytes] = []
+    pieces: list[bytes] = []
     drawing = drawings = plainer = False
     for number, piece in enumerate(_BLOCK.split(text)):
         if number % 2:
@@ -59,12 +59,12 @@ def readable(text: bytes) -> Readable:
             kept = b"".join(b"\\" + name + value for name, value in tags if name in _KEPT_TAGS or _RESET.search(name))
             plainer = plainer or any(name not in _KEPT_TAGS and not _is_drawing(name) for name, _ in tags)
             drawing = next((value.strip() not in (b"", b"0") for name, value in reversed(tags) if _is_drawing(name)), drawing)
-            made.append(b"{" + kept + b"}" if kept else b"")
+            pieces.append(b"{" + kept + b"}" if kept else b"")
         elif drawing:
             drawings = drawings or bool(piece.strip())
         else:
-            made.append(piece.replace(_HARD_SPACE, _NO_BREAK_SPACE))
-    return Readable(b"".join(made), drawings, plainer)
+            pieces.append(piece.replace(_HARD_SPACE, _NO_BREAK_SPACE))
+    return Readable(b"".join(pieces), drawings, plainer)
 
 
 def _is_drawing(name: bytes) -> bool:
@@ -131,13 +131,13 @@ def without_fonts(header: bytes) -> bytes:
     lines = []
     names: list[bytes] = []
     for line in header.splitlines(keepends=True):
-        key, found, values = line.partition(b":")
-        if found and key == b"Format" and b"Fontname" in values:
+        key, colon, values = line.partition(b":")
+        if colon and key == b"Format" and b"Fontname" in values:
             names = [name.strip() for name in values.split(b",")]
-        elif found and key == b"Style" and names:
-            said = values.rstrip(b"\r\n")
-            parts = [_PLAIN_FONT.get(name, value) for name, value in zip(names, said.split(b","), strict=False)]
-            lines.append(b"Style:" + b",".join(parts) + values[len(said) :])
+        elif colon and key == b"Style" and names:
+            fields = values.rstrip(b"\r\n")
+            parts = [_PLAIN_FONT.get(name, value) for name, value in zip(names, fields.split(b","), strict=False)]
+            lines.append(b"Style:" + b",".join(parts) + values[len(fields) :])
             continue
         lines.append(line)
     return b"".join(lines)
@@ -157,10 +157,10 @@ def _styles(header: bytes) -> Iterator[Mapping[bytes, bytes]]:
 
 def _alignment(text: bytes) -> int | None:
     """Return the alignment that an event's text sets; its first one counts."""
-    found = next((match for block in _BLOCK.finditer(text) for match in _ALIGNED.finditer(block[1])), None)
-    if found is None:
+    alignment = next((match for block in _BLOCK.finditer(text) for match in _ALIGNED.finditer(block[1])), None)
+    if alignment is None:
         return None
-    return int(found[1]) if found[1] else _from_ssa(int(found[2][:2]))
+    return int(alignment[1]) if alignment[1] else _from_ssa(int(alignment[2][:2]))
 
 
 def _from_ssa(alignment: int) -> int:

@@ -140,8 +140,8 @@ class CopyTrack(Track):
             return (item,)
         dropped = self._hidden.dropped
         packets = self._hidden.push(item, pts, begin)
-        if more := self._hidden.dropped - dropped:
-            self.written.dropped[HIDDEN] += more
+        if dropped_now := self._hidden.dropped - dropped:
+            self.written.dropped[HIDDEN] += dropped_now
         self.revealed += (len(packets) - (bool(packets) and pts >= begin)) * self._reveals
         return packets
 

@@ -35,7 +35,7 @@ class CueEncoder:
         content = _READ_ORDER.sub(str(self._read_order).encode(), cue.content, count=1)
         self._read_order += 1
         if self._webvtt:
-            content = _WEBVTT_MARKUP.sub(lambda found: _WEBVTT_ESCAPES.get(found[0], found[0]), content)
+            content = _WEBVTT_MARKUP.sub(lambda match: _WEBVTT_ESCAPES.get(match[0], match[0]), content)
         try:
             packet: AnyPacket = self._context.encode_subtitle(SubtitleSet.create(content, 0, _milliseconds(cue), 0))
         except av.error.FFmpegError as error:

@@ -30,8 +30,8 @@ class DecodedPeak:
         try:
             decoded = self._decoder.decode(packet)
         except av.error.FFmpegError as error:
-            told = OutputInvalid(f"{self._encoder.name}: its output cannot be decoded: {error_text(error)}")
-            raise meaning(error, told) from error
+            failure = OutputInvalid(f"{self._encoder.name}: its output cannot be decoded: {error_text(error)}")
+            raise meaning(error, failure) from error
         for frame in decoded:
             for floats in self._resampler.resample(frame):
                 self._meter.give(samples_of(floats))

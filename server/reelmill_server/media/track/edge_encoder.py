@@ -105,7 +105,7 @@ class Edge:
         self._base = Fraction(1)
         self._free: list[int] = []
         self._durations: dict[int, int] = {}
-        self._made: list[AnyPacket] = []
+        self._encoded: list[AnyPacket] = []
         self._frames = 0
 
     def feed(self, packet: AnyPacket, base: Any, free: bool) -> None:
@@ -124,18 +124,18 @@ class Edge:
         if self._encoder is not None:  # it was given packets
             self._decode(None)
             self._encode(None)
-        encoded = [(bytes(packet), not number) for number, packet in enumerate(self._made)]
+        encoded = [(bytes(packet), not number) for number, packet in enumerate(self._encoded)]
         written = self._codec.splice_of(self._edges).packets(encoded, None if key is None else bytes(key))
         return [
             self._packet(packet, data, decoded)
-            for packet, data, decoded in zip(self._made, written, self._decode_timestamps(), strict=True)
+            for packet, data, decoded in zip(self._encoded, written, self._decode_timestamps(), strict=True)
         ]
 
     def _decode_timestamps(self) -> list[int]:
-        count = len(self._made)
+        count = len(self._encoded)
         times = self._free[-count:] if self._opening else self._free[:count]
         missing = count - len(times)
-        first = times[0] if times else min((packet.pts or 0 for packet in self._made), default=0)
+        first = times[0] if times else min((packet.pts or 0 for packet in self._encoded), default=0)
         return [*range(first - missing, first), *times]
 
     def _decode(self, packet: AnyPacket | None) -> None:
@@ -161,12 +161,12 @@ class Edge:
             packets = self._encoder.encode(frame)
         except LIBAV_ERRORS as error:
             raise self._codec.failure(error, "failed while encoding") from error
-        self._made += packets
+        self._encoded += packets
 
     def _packet(self, encoded: AnyPacket, data: bytes, decoded: int) -> AnyPacket:
-        made = AnyPacket(data)
+        packet = AnyPacket(data)
         assert encoded.pts is not None  # those of its frame
-        made.pts, made.dts = encoded.pts, min(decoded, encoded.pts)
-        made.time_base, made.is_keyframe = self._base, encoded is self._made[0]
-        made.duration = self._durations.get(encoded.pts or 0, 0)
-        return made
+        packet.pts, packet.dts = encoded.pts, min(decoded, encoded.pts)
+        packet.time_base, packet.is_keyframe = self._base, encoded is self._encoded[0]
+        packet.duration = self._durations.get(encoded.pts or 0, 0)
+        return packet

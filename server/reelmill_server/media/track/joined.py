@@ -116,11 +116,11 @@ class JoinedTrack(Track):
             self.written.dropped.update(chunk_file.summary.dropped)
         self.written.loudness = chunk_files[0].summary.loudness  # one chunk has all of the audio
         summaries = [chunk_file.summary for chunk_file in chunk_files]
-        for metric, found in (
+        for metric, scores in (
             (Metric.VMAF, [each.vmaf for each in summaries]),
             (Metric.XPSNR, [each.xpsnr for each in summaries]),
         ):
-            mean = _mean_score(found, [each.count for each in summaries])
+            mean = _mean_score(scores, [each.count for each in summaries])
             if mean is not None:
                 self.written.scores[metric] = mean
         self._packets = _all_packets(chunk_files, bool(plan.video))

@@ -263,14 +263,14 @@ class SubtitleTrack(Track):
             yield event
             return
         *fields, text = event.content.split(b",", TEXT_FIELD)
-        found = readable(text)
-        self.drawn += found.drawings
-        if found.empty:
+        plain = readable(text)
+        self.drawn += plain.drawings
+        if plain.empty:
             return
         at = settings or self._styles[event.part].settings(event.content)
         styled = source == "ass" and fields[STYLE_FIELD] != _PLAIN_STYLE
-        self.plainer += lost or found.plainer or styled or (codec == "mov_text" and bool(at))
-        yield replace(event, content=b",".join([*fields, found.text]), settings=at if codec == "webvtt" else b"")
+        self.plainer += lost or plain.plainer or styled or (codec == "mov_text" and bool(at))
+        yield replace(event, content=b",".join([*fields, plain.text]), settings=at if codec == "webvtt" else b"")
 
     def _encoded(self, events: Iterator[Cue]) -> Iterator[AnyPacket]:
         assert self._encoder

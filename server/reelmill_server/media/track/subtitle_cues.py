@@ -87,7 +87,7 @@ def _cues_before(container: InputContainer, begin: Fraction) -> dict[int, list[C
     subtitles = [stream for stream in container.streams.subtitles if stream.codec_context]
     # Stop with the other streams: subtitles may be rare, and looking for the next one would read to the end.
     guide = [stream for stream in container.streams if stream.type in ("video", "audio") and stream.codec_context][:1]
-    found: dict[int, list[Cue]] = {stream.index: [] for stream in subtitles}
+    cues_of: dict[int, list[Cue]] = {stream.index: [] for stream in subtitles}
     wanted = {stream.index for stream in subtitles}
     try:
         for packet in continuous(container, [*subtitles, *guide]) if subtitles else ():
@@ -95,12 +95,12 @@ def _cues_before(container: InputContainer, begin: Fraction) -> dict[int, list[C
             if cue is None:
                 continue
             if packet.stream_index in wanted and cue.start < begin:
-                found[packet.stream_index].append(cue)
+                cues_of[packet.stream_index].append(cue)
             elif packet.stream_index not in wanted and packet.dts is not None and packet.dts * packet.time_base > begin + 1:
                 break
     except av.error.FFmpegError as error:
         check_memory(error)  # otherwise the conversion meets the same packets, and judges them
-    return {stream: with_end_times(cues) for stream, cues in found.items()}
+    return {stream: with_end_times(cues) for stream, cues in cues_of.items()}
 
 
 def cue_of(packet: AnyPacket) -> Cue | None:

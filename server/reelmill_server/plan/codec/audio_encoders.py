@@ -110,8 +110,8 @@ BETTER_AUDIO_ENCODERS: Mapping[str, AudioEncoder] = {
 def audio_encoder(codec: str, capabilities: Mapping[str, Capability]) -> AudioEncoder:
     """Return the encoder for `codec`: the better one if it works on this machine, else libav's own."""
     better = BETTER_AUDIO_ENCODERS.get(codec)
-    found = capabilities.get(better.encoder) if better else None
-    return better if better and found and found.available else AUDIO_ENCODERS[codec]
+    capability = capabilities.get(better.encoder) if better else None
+    return better if better and capability and capability.available else AUDIO_ENCODERS[codec]
 
 
 def audio_bitrate(encoder: AudioEncoder, sample_rate: int, channels: int, asked: int | None, field: str) -> int:

@@ -214,8 +214,8 @@ def takes(encoder: str, capabilities: Mapping[str, Capability]) -> tuple[str, ..
     """Return the contract's pixel formats that `encoder` accepts: those its trial found, or without a trial all it may
     support.
     """
-    found = capabilities[encoder].pixel_formats if encoder in capabilities else ()
-    return found or tuple(PIXEL_FORMATS[encoder])
+    formats = capabilities[encoder].pixel_formats if encoder in capabilities else ()
+    return formats or tuple(PIXEL_FORMATS[encoder])
 
 
 def choose(

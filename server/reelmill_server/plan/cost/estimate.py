@@ -103,15 +103,15 @@ class _Estimate:
     def _decoded_inputs(self) -> Iterator[tuple[bool, Work]]:
         """Yield for each input whether it is attached, and the work of decoding it."""
         wanted: defaultdict[tuple[int, int], float] = defaultdict(float)
-        found: dict[tuple[int, int], tuple[PartPlan, StreamInfo]] = {}
+        inputs: dict[tuple[int, int], tuple[PartPlan, StreamInfo]] = {}
         for part, seconds in self._decoded_parts():
             stream = self._source(part)
             if stream is not None:
                 place = (part.input, part.stream)
                 wanted[place] = max(wanted[place], min(seconds, self._seconds(part)))
-                found[place] = (part, stream)
+                inputs[place] = (part, stream)
         for number, item in enumerate(self._plan.inputs):
-            works = [self._decoding(*found[place], wanted[place]) for place in found if place[0] == number]
+            works = [self._decoding(*inputs[place], wanted[place]) for place in inputs if place[0] == number]
             yield item.attached, in_turn(works)
 
     def _decoded_parts(self) -> Iterator[tuple[PartPlan, float]]:
@@ -237,10 +237,10 @@ class _Estimate:
         once = self._once_more(stream, video, frames, share)
         encoder = self._encoder(stream, video, frames)
         vmaf = Work.of(tables.VMAF_MS * judged * frames / EVERY / MEGA, 4, tables.VMAF_MEMORY * judged)
-        more = share * (tries - 1)
+        again = share * (tries - 1)
         return Work(
-            once.core_seconds + encoder.core_seconds * more + vmaf.core_seconds * share * tries,
-            once.wall_seconds + encoder.wall_seconds * more + vmaf.wall_seconds * share * tries,
+            once.core_seconds + encoder.core_seconds * again + vmaf.core_seconds * share * tries,
+            once.wall_seconds + encoder.wall_seconds * again + vmaf.wall_seconds * share * tries,
             encoder.memory + vmaf.memory,
         )
 
@@ -251,8 +251,8 @@ class _Estimate:
 
     def _once_more(self, stream: StreamPlan, video: VideoOutput, frames: float, share: float) -> Work:
         """Return the work of decoding, filtering and encoding a share of a stream."""
-        found = [(part, source) for part in stream.parts if (source := self._source(part))]
-        decodings = (self._decoding(part, source, self._seconds(part)) for part, source in found)
+        parts = [(part, source) for part in stream.parts if (source := self._source(part))]
+        decodings = (self._decoding(part, source, self._seconds(part)) for part, source in parts)
         filters = (self._filters(part, video) for part in stream.parts)
         whole = in_turn((self._encoder(stream, video, frames), *decodings, *filters))
         return Work(whole.core_seconds * share, whole.wall_seconds * share)
@@ -279,9 +279,9 @@ class _Estimate:
         bits = tables.BITS_PER_PIXEL.get(stream.codec, tables.UNKNOWN_BITS_PER_PIXEL)
         most = bits * 2 ** ((tables.USUAL_CRF - steps.crf(stream)) / tables.CRF_STEP) * pixels
         sources = [(part, self._source(part)) for part in stream.parts]
-        told = [tables.SOURCE_TIMES * self._bitrate(part, source) for part, source in sources if source is not None]
+        bitrates = [tables.SOURCE_TIMES * self._bitrate(part, source) for part, source in sources if source is not None]
         bounds = [bound] if bound else []
-        bounds += [max(told)] if told and len(told) == len(sources) else []
+        bounds += [max(bitrates)] if bitrates and len(bitrates) == len(sources) else []
         return min([most, *bounds])
 
     def _image(self, image: ImagePlan) -> Work:
@@ -292,13 +292,13 @@ class _Estimate:
         pixels = max(image.width * image.height, 1)
         work, disk = tables.STILLS.get(image.format, tables.UNKNOWN_STILL)
         largest = max((steps.pixels(stream) for _, stream in sources), default=tables.ASSUMED_PIXELS)
-        made = Work.of(
+        drawing = Work.of(
             (work * pixels + tables.FILTERS["scale"] * max(pixels, largest)) * count / MEGA,
             memory=steps.kept_bytes(image, count, largest),
             scratch=disk * count * pixels + tables.FILE_BYTES * count,
         )
         reading = (self._sought(part, stream, image, count / len(sources), rate) for part, stream in sources)
-        return in_turn((made, *reading))
+        return in_turn((drawing, *reading))
 
     def _sought(self, part: PartPlan, stream: VideoStreamInfo, image: ImagePlan, count: float, rate: float) -> Work:
         """Return the work of decoding frames for images alone, 0 if they take frames that are decoded anyway."""

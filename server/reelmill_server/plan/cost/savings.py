@@ -43,5 +43,5 @@ def _substitute(stream: StreamPlan, spec: VideoSpec | None) -> StreamPlan:
     if stream.device in ("", SOFTWARE) or spec is None:
         return stream
     encoder = VIDEO_ENCODERS[spec.codec][SOFTWARE]
-    told = options(EncoderChoice(encoder, SOFTWARE, "", ""), spec)
-    return replace(stream, encoder=encoder, device=SOFTWARE, options=told)
+    encoder_options = options(EncoderChoice(encoder, SOFTWARE, "", ""), spec)
+    return replace(stream, encoder=encoder, device=SOFTWARE, options=encoder_options)

@@ -59,12 +59,12 @@ def length(plan: InputPlan, info: MediaInfo | None) -> float:
         return plan.duration_us / MICROSECONDS
     asked = max(plan.end_us - plan.start_us, 0) / MICROSECONDS
     if info and info.duration_seconds > 0:
-        told = max(info.duration_seconds - plan.start_us / MICROSECONDS, _LEAST_SECONDS)
+        seconds = max(info.duration_seconds - plan.start_us / MICROSECONDS, _LEAST_SECONDS)
     elif info and info.size_bytes > 0:
-        told = info.size_bytes * 8 / tables.ASSUMED_BITRATE
+        seconds = info.size_bytes * 8 / tables.ASSUMED_BITRATE
     else:
-        told = tables.ASSUMED_SECONDS
-    return min(told, asked) if asked else told
+        seconds = tables.ASSUMED_SECONDS
+    return min(seconds, asked) if asked else seconds
 
 
 def number(text: str, fallback: float, most: float) -> float:
@@ -83,8 +83,8 @@ def output_rate(video: VideoOutput) -> float:
 
 def rate(stream: VideoStreamInfo) -> float:
     """Return the frame rate of a source."""
-    told = (stream.average_rate, stream.frame_rate)
-    return next((float(value) for value in told if _LEAST_RATE <= value <= tables.MOST_RATE), tables.ASSUMED_RATE)
+    rates = (stream.average_rate, stream.frame_rate)
+    return next((float(value) for value in rates if _LEAST_RATE <= value <= tables.MOST_RATE), tables.ASSUMED_RATE)
 
 
 def pixels(stream: VideoStreamInfo) -> int:

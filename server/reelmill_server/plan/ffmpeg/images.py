@@ -181,8 +181,8 @@ def _count(image: ImagePlan) -> int | None:
         return len(frames.times_us)
     if not step or not image.duration_us or frames.mode is not FrameMode.INTERVAL:
         return None
-    found = -(-Fraction(image.duration_us - frames.start_us, MICROSECONDS) // step)
-    return max(1, min(int(found), frames.number or int(found)))
+    number = -(-Fraction(image.duration_us - frames.start_us, MICROSECONDS) // step)
+    return max(1, min(int(number), frames.number or int(number)))
 
 
 def _animation(draft: Draft, image: ImagePlan, chain: Chain) -> tuple[str, ...]:

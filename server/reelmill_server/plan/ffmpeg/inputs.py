@@ -59,8 +59,8 @@ class InputList:
 
     def any_of(self, item: int) -> int:
         """Return the number of an input that reads the plan's input `item`, added if there is none."""
-        found = next((number for number, use in self._used.items() if use.item == item), None)
-        return self._media(item, _span(self._inputs[item], 0)) if found is None else found
+        number_used = next((number for number, use in self._used.items() if use.item == item), None)
+        return self._media(item, _span(self._inputs[item], 0)) if number_used is None else number_used
 
     def pad(self, part: PartPlan, *options: str, later_us: int = 0, early: bool = False, whole: bool = False) -> str:
         """Return ffmpeg's name of the stream of a part, `input:stream`.

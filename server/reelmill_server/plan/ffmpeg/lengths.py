@@ -29,20 +29,20 @@ class Lengths:
     def counts(self, stream: StreamPlan, parts: Sequence[PartPlan], rate: Fraction) -> tuple[Count | None, ...]:
         """Return the count of each of `parts`, which follow each other, at `rate` a second; None: not known."""
         offset: Fraction | None = Fraction(0)
-        found: list[Count | None] = []
+        counts: list[Count | None] = []
         for part in parts:
             own, plan = self.seconds(part.input), self._plan.inputs[part.input]
             whole = self._main() if plan.attached and plan.align is not AlignMode.NONE else own
             if offset is None or own is None or whole is None:
-                found.append(None)
+                counts.append(None)
                 offset = None
                 continue
             per_second = rate / stream.speed
             begin = _nearest(offset * per_second)
             ends = (_nearest((offset + length) * per_second) for length in (min(own, whole), whole))
-            found.append(Count(*(end - begin for end in ends)))
+            counts.append(Count(*(end - begin for end in ends)))
             offset += own
-        return tuple(found)
+        return tuple(counts)
 
     def before(self, item: int) -> Fraction | None:
         """Return the total length of the inputs before `item`, seconds; None: not known."""

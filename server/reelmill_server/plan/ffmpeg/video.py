@@ -96,9 +96,9 @@ def _black(video: VideoOutput) -> tuple[str, ...]:
 def _colors(video: VideoOutput) -> Iterator[str]:
     """Yield the filter that marks frames with the colors that the encoder is opened with."""
     fields = ((name, int(getattr(video, field)), names, silent) for field, (name, names, silent) in _COLORS.items())
-    said = [f"{name}={names.get(value, value)}" for name, value, names, silent in fields if value != silent]
-    if said:
-        yield f"setparams={':'.join(said)}"
+    properties = [f"{name}={names.get(value, value)}" for name, value, names, silent in fields if value != silent]
+    if properties:
+        yield f"setparams={':'.join(properties)}"
 
 
 def _overlaid(draft: Draft, chain: Chain, overlay: OverlayPlan, video: VideoOutput) -> Chain:

@@ -49,13 +49,13 @@ class OutputName:
     rung: int | str = 0
 
 
-def unknown_variables(template: str, tags: Mapping[str, TagValue], more: Collection[str] = ()) -> list[str]:
+def unknown_variables(template: str, tags: Mapping[str, TagValue], extra: Collection[str] = ()) -> list[str]:
     """Return one message per unknown variable in `template`, or one if it cannot be parsed; `more` are known here, too."""
     try:
         fields = [field for field in Formatter().parse(template) if field[1] is not None]
     except ValueError as error:
         return [f"not a template: {error}"]
-    known = VARIABLES | {f"tags.{key}" for key in tags} | {*more}
+    known = VARIABLES | {f"tags.{key}" for key in tags} | {*extra}
     return [
         *(f"unknown variable {{{name}}}: known are {', '.join(sorted(known))}" for _, name, *_ in fields if name not in known),
         *(f"{{{name}}} takes no format: leave out what follows its name" for _, name, *form in fields if any(form)),
@@ -122,13 +122,13 @@ def _names_extension(template: str, uri: str) -> bool:
 
     Its own text does, `{ext}` and `{autoext}`; the value of another variable only with a known extension, `{barename}` never.
     """
-    found = _EXTENSION.search(Resource.of(uri).name)
+    extension = _EXTENSION.search(Resource.of(uri).name)
     fields = [*Formatter().parse(template)]
     variables = [name for _, name, *_ in fields if name is not None]
     own_end = fields[-1][0] if fields and fields[-1][1] is None else ""
-    if found is None or not variables or "." in own_end or variables[-1] in ("ext", "autoext"):
-        return found is not None
-    return variables[-1] != "barename" and found[0][1:].lower() in _KNOWN_EXTENSIONS
+    if extension is None or not variables or "." in own_end or variables[-1] in ("ext", "autoext"):
+        return extension is not None
+    return variables[-1] != "barename" and extension[0][1:].lower() in _KNOWN_EXTENSIONS
 
 
 @dataclass(frozen=True)

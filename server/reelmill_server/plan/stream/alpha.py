@@ -21,8 +21,8 @@ def alpha_decoder(codec: str, metadata: Mapping[str, str]) -> str:
     WebM has the alpha of VP8 and VP9 beside the frames, where only libvpx's decoders look for it.
     """
     # Matroska's element is `alpha_mode` here, the tag that libav writes besides has capitals.
-    said = codec in _DECODERS and any(name.lower() == "alpha_mode" and value == "1" for name, value in metadata.items())
-    return _DECODERS[codec] if said else ""
+    is_told = codec in _DECODERS and any(name.lower() == "alpha_mode" and value == "1" for name, value in metadata.items())
+    return _DECODERS[codec] if is_told else ""
 
 
 def has_alpha(pixel_format: str) -> bool:
@@ -37,7 +37,7 @@ def on_black(stream: VideoStreamInfo) -> tuple[str, ...]:
     """
     if not has_alpha(stream.pixel_format):
         return ()
-    found = _DEPTH.search(stream.pixel_format)
+    match = _DEPTH.search(stream.pixel_format)
     name, depths = ("yuva444p", _YUVA_DEPTHS) if stream.pixel_format.startswith("yuva") else ("gbrap", _RGBA_DEPTHS)
-    depth = found[1] if found and found[1] in depths else _DEEPEST if found else ""
+    depth = match[1] if match and match[1] in depths else _DEEPEST if match else ""
     return (f"format={name}{depth}{'le' * bool(depth)}", "premultiply=inplace=1")

@@ -128,8 +128,8 @@ def copy_warnings(stream: VideoStreamInfo, container: Container) -> Iterator[str
         yield f"{container.name} cannot say that pictures are to be {turn_asked(stream)}: players show them as they are coded"
     elif stream.tilt:
         yield f"{container.name} keeps that frames are to be {turn_asked(stream)}: most players turn by multiples of 90° only"
-    if (told := stream.dolby_vision) is not None and container.name not in _DOLBY_CONTAINERS:
-        yield f"{container.name} cannot say that the video is {dolby.name_of(told)}: {dolby.shown_as(told)}"
+    if (metadata := stream.dolby_vision) is not None and container.name not in _DOLBY_CONTAINERS:
+        yield f"{container.name} cannot say that the video is {dolby.name_of(metadata)}: {dolby.shown_as(metadata)}"
     if stream.projection and container.name not in _PROJECTING_CONTAINERS:
         yield f"{container.name} cannot say that the video is spherical ({stream.projection}): players show it flat"
 
@@ -159,10 +159,10 @@ def check_copied_audio(stream: AudioStreamInfo, container: Container, source_for
             f"{field}: the source has {stream.sample_rate} Hz, and {container.name} holds {stream.codec} at "
             f"{', '.join(map(str, rates))} Hz: choose a codec other than copy"
         )
-    told = container.layouts.get(stream.codec)
-    if told and channels_of(stream.layout) and not any(alike(stream.layout, name) for name in told):
+    layouts = container.layouts.get(stream.codec)
+    if layouts and channels_of(stream.layout) and not any(alike(stream.layout, name) for name in layouts):
         raise UnsupportedFormat(
-            f"{field}: the source has {stream.layout}, and {container.name} holds {stream.codec} in {', '.join(told)}: "
+            f"{field}: the source has {stream.layout}, and {container.name} holds {stream.codec} in {', '.join(layouts)}: "
             "choose a codec other than copy"
         )
 

@@ -9,35 +9,35 @@ ALONE_TAG = "dvh1"
 _BASES: Mapping[int, str] = {1: "HDR10", 2: "SDR", 4: "HLG", 6: "HDR10"}
 
 
-def stands_alone(told: DolbyVision) -> bool:
+def stands_alone(vision: DolbyVision) -> bool:
     """Return whether there is no base layer that other players show in its colors, as in profile 5."""
-    return told.compatibility not in _BASES
+    return vision.compatibility not in _BASES
 
 
-def name_of(told: DolbyVision) -> str:
+def name_of(vision: DolbyVision) -> str:
     """Return the name of a configuration in words."""
-    number = f"{told.profile}.{told.compatibility}" if told.profile == 8 else f"{told.profile}"
+    number = f"{vision.profile}.{vision.compatibility}" if vision.profile == 8 else f"{vision.profile}"
     return f"Dolby Vision (profile {number})"
 
 
-def shown_as(told: DolbyVision) -> str:
+def shown_as(vision: DolbyVision) -> str:
     """Return what becomes of it where nothing says that it is Dolby Vision."""
-    if stands_alone(told):
+    if stands_alone(vision):
         return "players show it in wrong colors, purple and green"
-    return f"players show its base layer, {_BASES[told.compatibility]}"
+    return f"players show its base layer, {_BASES[vision.compatibility]}"
 
 
 def encoded_warnings(stream: VideoStreamInfo) -> Iterator[str]:
     """Yield what is lost where frames of `stream` are decoded and encoded anew."""
-    told = stream.dolby_vision
-    if told is not None and stands_alone(told):
+    vision = stream.dolby_vision
+    if vision is not None and stands_alone(vision):
         yield (
-            f"the source is {name_of(told)}, whose colors are right only with its metadata, which encoding does not keep: they "
-            "are wrong, purple and green"
+            f"the source is {name_of(vision)}, whose colors are right only with its metadata, which encoding does not keep: "
+            "they are wrong, purple and green"
         )
-    elif told is not None:
-        base = _BASES[told.compatibility]
-        yield f"the source is {name_of(told)}, which encoding does not keep: its base layer, {base}, is encoded"
+    elif vision is not None:
+        base = _BASES[vision.compatibility]
+        yield f"the source is {name_of(vision)}, which encoding does not keep: its base layer, {base}, is encoded"
 
 
 def flat_warnings(stream: VideoStreamInfo) -> Iterator[str]:

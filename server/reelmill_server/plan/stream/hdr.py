@@ -43,10 +43,10 @@ def tone_mapping(stream: VideoStreamInfo) -> tuple[str, ...]:
 
 def _peak(stream: VideoStreamInfo) -> int:
     """Return the brightness in cd/m² that is mapped to white: the lowest of a few values that covers the metadata."""
-    told = stream.content_light.max_content if stream.content_light else 0
-    if not told and stream.mastering_display:
-        told = stream.mastering_display.max_luminance // _LUMINANCE_UNITS
-    return next((peak for peak in _PEAKS if told <= peak), _PEAKS[-1])
+    luminance = stream.content_light.max_content if stream.content_light else 0
+    if not luminance and stream.mastering_display:
+        luminance = stream.mastering_display.max_luminance // _LUMINANCE_UNITS
+    return next((peak for peak in _PEAKS if luminance <= peak), _PEAKS[-1])
 
 
 def _x26x_display(display: MasteringDisplay) -> str:
@@ -94,9 +94,9 @@ def with_metadata(options: Mapping[str, str], encoder: str, stream: VideoStreamI
         return dict(options)
     option, display_name, display_text, light_name = _ENCODERS[encoder]
     light: ContentLight | None = stream.content_light
-    said = [options[option]] if option in options else []
+    settings = [options[option]] if option in options else []
     if stream.mastering_display:
-        said.append(f"{display_name}={display_text(stream.mastering_display)}")
+        settings.append(f"{display_name}={display_text(stream.mastering_display)}")
     if light:
-        said.append(f"{light_name}={light.max_content},{light.max_average}")
-    return {**options, option: ":".join(said)} if said else dict(options)
+        settings.append(f"{light_name}={light.max_content},{light.max_average}")
+    return {**options, option: ":".join(settings)} if settings else dict(options)

@@ -16,8 +16,10 @@ def header_colours(stream: VideoStreamInfo) -> tuple[str, ...]:
     if not stream.header_colors:
         return ()
     values = (stream.color_range, stream.color_primaries, stream.color_transfer, stream.color_space)
-    said = [f"{name}={int(value)}" for (name, unsaid), value in zip(_UNSAID.items(), values, strict=True) if value != unsaid]
-    return (f"setparams={':'.join(said)}",)
+    properties = [
+        f"{name}={int(value)}" for (name, unsaid), value in zip(_UNSAID.items(), values, strict=True) if value != unsaid
+    ]
+    return (f"setparams={':'.join(properties)}",)
 
 
 def header_crop(stream: VideoStreamInfo) -> tuple[str, ...]:

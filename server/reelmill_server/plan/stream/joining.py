@@ -82,9 +82,13 @@ def difference(first: StreamInfo, other: StreamInfo | None) -> str:
     if isinstance(first, AudioStreamInfo) and isinstance(other, AudioStreamInfo):
         facts["sample rate"] = (str(first.sample_rate), str(other.sample_rate))
         facts["channel layout"] = (first.layout, other.layout)
-    for name, (one, two) in facts.items():
-        if one != two:
-            return "its decoder settings differ" if name == "decoder settings" else f"its {name} differs ({two}, not {one})"
+    for name, (value, other_value) in facts.items():
+        if value != other_value:
+            return (
+                "its decoder settings differ"
+                if name == "decoder settings"
+                else f"its {name} differs ({other_value}, not {value})"
+            )
     return ""
 
 

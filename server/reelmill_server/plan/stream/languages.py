@@ -14,10 +14,12 @@ def dropped_languages(inputs: Inputs, targets: Sequence[TargetPlan]) -> Iterator
     parts = (part for target in targets for stream in target.streams for part in stream.parts)
     for number, index in sorted({(part.input, part.stream) for part in parts if part.file is None and part.stream >= 0}):
         item, info = by_number[number], by_number[number].info
-        stream = next(one for one in (*info.video, *info.audio, *info.subtitles, *info.data) if one.index == index)
-        said = stream.metadata.get("language", "")
-        if said and not stream.language:
-            text = "".join(letter if letter.isprintable() else "\N{REPLACEMENT CHARACTER}" for letter in said[:_SHOWN_LENGTH])
+        stream = next(
+            candidate for candidate in (*info.video, *info.audio, *info.subtitles, *info.data) if candidate.index == index
+        )
+        tag = stream.metadata.get("language", "")
+        if tag and not stream.language:
+            text = "".join(letter if letter.isprintable() else "\N{REPLACEMENT CHARACTER}" for letter in tag[:_SHOWN_LENGTH])
             yield (
                 f"sources[{item.source_number}]: the language of stream {index}, {text!r}, is not a code of ISO 639 or BCP 47 "
                 "such as eng: left out"

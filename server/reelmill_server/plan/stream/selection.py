@@ -137,8 +137,8 @@ def _video(job: TargetJob, spec: VideoSpec, number: int, like: Input, members: S
             copied = _joined_copy(job, "video", streams, stream)
             return smart_cut.with_edges(copied, stream, edges, job.facts) if edges else copied
         _copied(job, "video", stream, ".video")  # the container holds the codec
-        spec, told = smart_cut.encoded_instead(spec, stream, reason, path)
-        job.warn(f".video: {told}")
+        spec, warning = smart_cut.encoded_instead(spec, stream, reason, path)
+        job.warn(f".video: {warning}")
     return _encoded_video(job, spec, number, like, members)
 
 
@@ -302,8 +302,8 @@ def _copied(job: TargetJob, kind: str, stream: StreamInfo, where: str) -> Stream
 
 def _copied_tag(container: Container, stream: StreamInfo) -> str:
     """Return the codec tag that players expect of a copy; empty: libav's."""
-    told = stream.dolby_vision if isinstance(stream, VideoStreamInfo) and container.muxer == "mp4" else None
-    if told is not None and dolby.stands_alone(told) and stream.codec == "hevc":
+    vision = stream.dolby_vision if isinstance(stream, VideoStreamInfo) and container.muxer == "mp4" else None
+    if vision is not None and dolby.stands_alone(vision) and stream.codec == "hevc":
         return dolby.ALONE_TAG
     return COPY_TAGS.get((container.muxer, stream.codec), "") or container_fit.pixel_code(stream, container)
 

@@ -99,10 +99,10 @@ def plan_extracts(
         streams = _parts(number, inputs)
         if not all(_is_text(stream) for stream, _ in streams):
             form = target.extract.format
-            said = f"{field}: subtitle stream {number} is {_codecs(streams)}, which holds no text to write as {form}"
+            problem = f"{field}: subtitle stream {number} is {_codecs(streams)}, which holds no text to write as {form}"
             if target.group < 0 or number in target.subtitle_streams or (number == taken[-1] and not planned):
-                raise UnsupportedFormat(f"{said}: name other streams")
-            warnings.append(f"{said}: left out")
+                raise UnsupportedFormat(f"{problem}: name other streams")
+            warnings.append(f"{problem}: left out")
             continue
         planned.append((number, _text(streams, codec, f"a {muxer} file", target, keeps=(codec,))))
     return tuple(planned)
@@ -126,8 +126,8 @@ def doubts(
 
 def _text_doubts(text: TextInfo, field: str, hint: str) -> Iterator[str]:
     if text.guessed:
-        said = f"the text is not UTF-8 and was read as {text.charset}, which is a guess"
-        yield f"{field}: {said}: if its letters are wrong, store it as UTF-8{hint}"
+        doubt = f"the text is not UTF-8 and was read as {text.charset}, which is a guess"
+        yield f"{field}: {doubt}: if its letters are wrong, store it as UTF-8{hint}"
     if text.broken:
         many = f"{text.broken} character{'s are' if text.broken > 1 else ' is'}"
         yield f"{field}: {many} broken in {text.charset}: replaced by U+FFFD"
@@ -165,18 +165,18 @@ def renditions(target: TargetSpec, inputs: Sequence[SubtitleInput], numbers: Seq
     """
     streams = [_parts(number, inputs)[0] for number in numbers]
     default = next((place for place, (stream, _) in enumerate(streams) if stream.default), None)
-    made: dict[int, RenditionPlan] = {}
+    by_place: dict[int, RenditionPlan] = {}
     for place in sorted(range(len(streams)), key=lambda place: place != default):
         stream, part = streams[place]
         language = part.file.language if part.file else stream.language
         language = "" if language == "und" else language
         title = "" if target.strip_metadata else stream.metadata.get("title", "")
         name = title or language or str(numbers[place])
-        while any(other.name == name for other in made.values()):
+        while any(other.name == name for other in by_place.values()):
             name = f"{name} ({numbers[place]})"
-        alike = any((other.language, other.forced) == (language, stream.forced) for other in made.values())
-        made[place] = RenditionPlan(name, language, place == default, not alike, stream.forced)
-    return tuple(made[place] for place in range(len(streams)))
+        alike = any((other.language, other.forced) == (language, stream.forced) for other in by_place.values())
+        by_place[place] = RenditionPlan(name, language, place == default, not alike, stream.forced)
+    return tuple(by_place[place] for place in range(len(streams)))
 
 
 def _selected(target: TargetSpec, inputs: Sequence[SubtitleInput]) -> list[int]:
@@ -209,12 +209,12 @@ def _stream(number: int, target: TargetSpec, container: Container, inputs: Seque
         keeps = [word for word in TEXT_CODECS if container.holds("subtitle", word)]
         return _text(streams, codec, container.name, target, keeps)
     codecs = {stream.codec for stream, _ in streams}
-    (codec, *more) = codecs
+    (codec, *other_codecs) = codecs
     if not codec or not container.holds("subtitle", codec):
-        where = [name for name, one in CONTAINERS.items() if one.holds("subtitle", codec) or _takes(name, codec)]
+        where = [name for name, candidate in CONTAINERS.items() if candidate.holds("subtitle", codec) or _takes(name, codec)]
         would = f" ({', '.join(where)} would)" if where else ""
         raise UnsupportedFormat(f"{field}: {container.name} does not hold {_codecs(streams)}{would}")
-    if more or (len(streams) > 1 and codec not in _SELF_CONTAINED):
+    if other_codecs or (len(streams) > 1 and codec not in _SELF_CONTAINED):
         raise UnsupportedFormat(f"{field}: subtitles in {_codecs(streams)} cannot follow each other in one stream")
     return StreamPlan(
         StreamType.SUBTITLE, tuple(part for _, part in streams), codec, COPY, "stream copy", slack_us=0, speed=target.speed

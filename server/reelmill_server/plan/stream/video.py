@@ -161,13 +161,13 @@ def plan_video(
         mastering_display=display,
         content_light=light,
     )
-    told = (
+    warnings = (
         ON_BLACK * bool(opaque and stream.transparent),
         hdr.unasked(spec.codec) * (mapped and not spec.pixel_format),
         hdr.lost_metadata(choice.encoder, stream) if stays else "",
         hdr.unusual(spec.codec) if stays and not spec.pixel_format else "",
     )
-    return planned, (*geometry.warnings, *filter(None, told))
+    return planned, (*geometry.warnings, *filter(None, warnings))
 
 
 def _refuse_thin(encoder: str, geometry: Geometry, field: str) -> None:

@@ -299,5 +299,5 @@ def _carry_out(
         check_conditions(plan, results)
         for slot, files in enumerate(conversion.images):
             results += image_results(slot, plan.images[slot], files, directory, moved)
-    made = tuple(messages.Result(result.path, result.artifact, result.parts) for result in results)
-    return messages.Finished(made, tuple(warnings), attempt.stages, usage())
+    sent = tuple(messages.Result(result.path, result.artifact, result.parts) for result in results)
+    return messages.Finished(sent, tuple(warnings), attempt.stages, usage())

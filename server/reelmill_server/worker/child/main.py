@@ -117,7 +117,9 @@ def _failed(error: Exception, directory: str) -> messages.Failed:
         known = too_little_memory(known.message)
     elif known.code in _OF_THE_DISK and _is_full(directory):
         known = OutputError(f"the worker's disk is full: {known.message}")
-    return messages.Failed(known.code, known.message, tuple((found.field, found.description) for found in known.violations))
+    return messages.Failed(
+        known.code, known.message, tuple((violation.field, violation.description) for violation in known.violations)
+    )
 
 
 def _is_full(directory: str) -> bool:

@@ -51,8 +51,8 @@ class Previews:
 def _preview(frame: VideoFrame, track: "Track") -> Previewed | None:
     """Return the preview of a frame; None where none can be made, which is no reason for an attempt to fail."""
     try:
-        made = thumbnail(frame, track.plan.video.sample_aspect_ratio if track.plan.video else Fraction(1))
+        jpeg = thumbnail(frame, track.plan.video.sample_aspect_ratio if track.plan.video else Fraction(1))
     except (*LIBAV_ERRORS, MemoryError):
         return None
     seconds = max(0.0, float((frame.pts or 0) * (frame.time_base or 0)))
-    return Previewed(seconds, base64.b64encode(made).decode()) if made else None
+    return Previewed(seconds, base64.b64encode(jpeg).decode()) if jpeg else None

@@ -115,9 +115,9 @@ def _slowest(outputs: Iterable["Output"]) -> Iterable["Output"]:
     slowest: dict[int, Output] = {}
     known = list(outputs)
     # Subtitles beside video or audio say nothing about progress: their last cue may be early.
-    told = {output.plan.index for output in known if not _only_subtitles(output.plan)}
+    indexes = {output.plan.index for output in known if not _only_subtitles(output.plan)}
     for output in known:
-        if output.plan.index in told and _only_subtitles(output.plan):
+        if output.plan.index in indexes and _only_subtitles(output.plan):
             continue
         slower = slowest.get(output.plan.index)
         if slower is None or output.position < slower.position:

@@ -198,9 +198,9 @@ class RangeFile:
             self.failure = error
             raise
         place = self._position - begin
-        found = data[place : place + size]
-        self._position += len(found)
-        return found
+        piece = data[place : place + size]
+        self._position += len(piece)
+        return piece
 
     def seek(self, offset: int, whence: int = SEEK_SET) -> int:
         """Set the position, like `io.IOBase.seek`."""

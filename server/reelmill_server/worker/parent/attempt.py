@@ -184,9 +184,9 @@ class Attempts:
                     task = _Task(request, heartbeat, claim, lease, lane, held, keeps=needs.keeps, avoided=avoided)
                     if kept:
                         task = replace(task, keeps=False, chunked=needs.chunked, kept=kept)
-                    made = await self._convert(task)
+                    converted = await self._convert(task)
                 self._metrics.estimated_core_seconds_total.labels("join" if kept else "whole").inc(needs.cost.core_seconds)
-                return made
+                return converted
 
     async def encode_unit(
         self,
@@ -205,8 +205,8 @@ class Attempts:
         assert needs.chunked
         async with heartbeats(report, show) as heartbeat:
             with _busy_without_descriptors(), self.capabilities.lease() as lease:
-                if found := await self._chunks.from_retried(request, needs.chunked.split, number, PublishGuard(claim)):
-                    return found.files, found.warnings
+                if kept_chunk := await self._chunks.from_retried(request, needs.chunked.split, number, PublishGuard(claim)):
+                    return kept_chunk.files, kept_chunk.warnings
                 admitted = self._reservations.hold(needs, least_bytes, lane, heartbeat, lease)
                 async with (
                     admitted as held,
@@ -216,12 +216,12 @@ class Attempts:
                     opened = await self._opener.open(request, range_server)
                     cut = replace(opened, plan=needs.chunked.plan, split=needs.chunked.split, unit=number)
                     assignment = replace(cut, action="encode_unit", directory=str(directory), held_bytes=held)
-                    made = await self._supervisor.unit(assignment, range_server, heartbeat)
-                    count_usage(self._metrics, lane, "unit", made.usage)
+                    encoded = await self._supervisor.unit(assignment, range_server, heartbeat)
+                    count_usage(self._metrics, lane, "unit", encoded.usage)
                     with tracing.span("keep"):
                         chunk = Chunk(request.task_id, needs.chunked.split, number, directory)
-                        kept = await self._chunks.keep(chunk, made.files, made.warnings, PublishGuard(claim))
-                    return kept, made.warnings
+                        kept = await self._chunks.keep(chunk, encoded.files, encoded.warnings, PublishGuard(claim))
+                    return kept, encoded.warnings
 
     def _rule(self, request: ConvertRequest) -> SplitRule | None:
         """Return when a task is split into chunks; None: never, as workers have nowhere to keep their files."""
@@ -265,7 +265,7 @@ class Attempts:
                         await self._publish(early_upload, uploads_of(finished, plan, directory), guard)
         count_results(self._metrics, finished, self.capabilities)
         count_usage(self._metrics, task.lane, "join" if task.kept else "whole", finished.usage)
-        return tuple(made.artifact for made in finished.made), finished.warnings
+        return tuple(result.artifact for result in finished.made), finished.warnings
 
     def _result_cache(self, assignment: messages.Assignment) -> ResultCache | None:
         """Return the cache of results of the assignment's task, None if this worker has no shared scratch."""

@@ -53,8 +53,8 @@ class BlockCache:
             return {}
         for block in slots:
             self._slots.move_to_end(block)
-        found = await asyncio.to_thread(self._read, slots)
-        return {block: data for block, data in found.items() if self._slots.get(block) is slots[block]}
+        data_of = await asyncio.to_thread(self._read, slots)
+        return {block: data for block, data in data_of.items() if self._slots.get(block) is slots[block]}
 
     async def put(self, blocks: Mapping[Block, bytes | memoryview]) -> None:
         """Store `blocks` as far as there is room. A full disk is not an error."""

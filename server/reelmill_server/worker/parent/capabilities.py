@@ -126,8 +126,8 @@ class Capabilities:
         }
         tried = await try_software(self._limits, software)
         trials = [try_family(self._limits, family, names) for family, names in families.items() if names]
-        found = [*tried.encoders, *(capability for family in await asyncio.gather(*trials) for capability in family)]
-        by_name = {capability.name: capability for capability in found}
+        capabilities = [*tried.encoders, *(capability for family in await asyncio.gather(*trials) for capability in family)]
+        by_name = {capability.name: capability for capability in capabilities}
         video = [known.get(family, "") for known in VIDEO_ENCODERS.values() for family in self._order]
         self._encoders = {name: by_name[name] for name in (*filter(by_name.__contains__, video), *by_name)}
         self.decoders, self.versions = tried.decoders, tried.versions

@@ -26,8 +26,8 @@ def clipped(message: FromChild) -> FromChild:
         case Planned():
             message = replace(message, plan=replace(message.plan, warnings=_clip_all(message.plan.warnings)))
         case Finished():
-            made = tuple(replace(result, artifact=_clip_artifact(result.artifact)) for result in message.made)
-            message = replace(message, made=made, warnings=_clip_all(message.warnings))
+            results = tuple(replace(result, artifact=_clip_artifact(result.artifact)) for result in message.made)
+            message = replace(message, made=results, warnings=_clip_all(message.warnings))
         case ChunkEncoded():
             message = replace(message, warnings=_clip_all(message.warnings))
     return message
@@ -51,7 +51,9 @@ def _clip_artifact(artifact: Artifact) -> Artifact:
             encoder=_clip(stream.encoder),
             reason=_clip(stream.reason),
             language=_clip(stream.language),
-            adjustments=tuple(replace(one, reason=_clip(one.reason)) for one in stream.adjustments[:_MAX_TEXTS]),
+            adjustments=tuple(
+                replace(adjustment, reason=_clip(adjustment.reason)) for adjustment in stream.adjustments[:_MAX_TEXTS]
+            ),
         )
         for stream in artifact.streams[:_MAX_TEXTS]
     )

@@ -98,5 +98,5 @@ def _is_asked_for(assignment: messages.Assignment, split: Split) -> bool:
 
 def is_known(assignment: messages.Assignment, lost: messages.EncoderLost) -> bool:
     """Return whether the child may use the encoder that it lost: else others go on using it."""
-    known: Collection[tuple[str, str]] = {(one.name, one.device) for one in assignment.capabilities}
+    known: Collection[tuple[str, str]] = {(capability.name, capability.device) for capability in assignment.capabilities}
     return assignment.uses_devices and (lost.encoder, lost.device) in known

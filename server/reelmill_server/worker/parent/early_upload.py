@@ -103,7 +103,7 @@ async def uploading_early(storage: Storage, owner: str) -> AsyncIterator[EarlyUp
 
 def parts_of(finished: messages.Finished) -> dict[str, None]:
     """Return the paths of all segments, in order and once each."""
-    return dict.fromkeys(name for made in finished.made for name in made.parts)
+    return dict.fromkeys(name for result in finished.made for name in result.parts)
 
 
 def uploads_of(finished: messages.Finished, plan: Plan, directory: Path) -> list[Upload]:
@@ -112,13 +112,13 @@ def uploads_of(finished: messages.Finished, plan: Plan, directory: Path) -> list
     URIs follow from the plan; the child says only which of the planned files it has produced.
     """
     planned = planned_files(plan)
-    made = [(made.path, made.artifact.uri) for made in finished.made]
-    files, images = made[: len(planned)], made[len(planned) :]
+    results = [(result.path, result.artifact.uri) for result in finished.made]
+    files, images = results[: len(planned)], results[len(planned) :]
     if files != [(file.path, file.uri) for file in planned] or any(image_uri(plan, path) != uri for path, uri in images):
         raise OutputInvalid("the child names other outputs than it planned")
     return [
         *(upload_of(name, plan, directory) for name in parts_of(finished)),
-        *(Upload(inside(directory, name), uri, directory) for name, uri in made),
+        *(Upload(inside(directory, name), uri, directory) for name, uri in results),
     ]
 
 

@@ -39,8 +39,8 @@ def taken_bytes(folder: Path) -> int:
 
 def _entries(path: str) -> Iterator[os.DirEntry[str]]:
     try:
-        with os.scandir(path) as found:
-            yield from found
+        with os.scandir(path) as entries:
+            yield from entries
     except FileNotFoundError:
         return
     except PermissionError as error:

@@ -53,12 +53,12 @@ class KeptChunks:
         if self._shared is None or not request.retry_of:
             return None
         async with self._scratch.attempt(request.task_id) as directory:
-            found = await ChunkCache(self._shared, split, number).load(request.retry_of, directory)
-            if found is None:
+            chunk_files = await ChunkCache(self._shared, split, number).load(request.retry_of, directory)
+            if chunk_files is None:
                 return None
             chunk = Chunk(request.task_id, split, number, directory)
-            files = tuple(kept.file for kept in found.files)
-            return replace(found, files=await self.keep(chunk, files, found.warnings, guard))
+            files = tuple(kept.file for kept in chunk_files.files)
+            return replace(chunk_files, files=await self.keep(chunk, files, chunk_files.warnings, guard))
 
     async def erase(self, task_id: str) -> None:
         """Remove the files that chunks of a task left. Raises ServiceUnavailable where nothing could have been kept."""

@@ -132,16 +132,16 @@ class RangeServer:
         """Return the requested bytes, from the cache or from storage."""
         first, last = request.offset // BLOCK_BYTES, (request.offset + request.length - 1) // BLOCK_BYTES
         blocks = [(request.key, number) for number in range(first, last + 1)]
-        found: dict[Block, bytes | memoryview] = {}
+        data_of: dict[Block, bytes | memoryview] = {}
         self.hits += len(blocks)
-        while missing := [block for block in blocks if block not in found]:  # again, if some gave way while others were read
+        while missing := [block for block in blocks if block not in data_of]:  # again, if some gave way while others were read
             coming = {self._coming[block] for block in missing if block in self._coming}
             absent = [block for block in missing if block not in self._coming and block not in self._cache]
             coming |= {self._fetch(run) for run in _runs(absent)}
-            found.update(await self._cache.get(missing))
+            data_of.update(await self._cache.get(missing))
             for blocks_read in await asyncio.gather(*coming):
-                found.update(blocks_read)
-        whole = b"".join(found[block] for block in blocks)
+                data_of.update(blocks_read)
+        whole = b"".join(data_of[block] for block in blocks)
         begin = request.offset - first * BLOCK_BYTES
         return whole[begin : begin + request.length]
 
@@ -162,9 +162,9 @@ class RangeServer:
                 data = memoryview(await _read_whole(reader, offset, length))
             self.pace.received(length)
             self.fetched_bytes += length
-            found = {block: data[at * BLOCK_BYTES : (at + 1) * BLOCK_BYTES] for at, block in enumerate(blocks)}
-            await self._cache.put(found)
-            return found
+            data_of = {block: data[at * BLOCK_BYTES : (at + 1) * BLOCK_BYTES] for at, block in enumerate(blocks)}
+            await self._cache.put(data_of)
+            return data_of
         finally:
             for block in blocks:
                 del self._coming[block]

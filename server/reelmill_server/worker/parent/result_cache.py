@@ -88,9 +88,9 @@ def _check_content(directory: Path, finished: messages.Finished) -> None:
     """Raise OutputInvalid unless the files are those that were verified: of the same size and digest."""
     for result in finished.made:
         known = result.artifact
-        found = [
+        contents = [
             (checksum([directory / result.path]), (known.size_bytes, known.sha256)),
             (checksum([directory / part for part in result.parts]), (known.segments_size_bytes, known.segments_sha256)),
         ]
-        if any(expected[1] and read != expected for read, expected in found):
+        if any(expected[1] and read != expected for read, expected in contents):
             raise OutputInvalid(f"{result.path} is not the file that was verified")

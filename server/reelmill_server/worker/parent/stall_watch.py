@@ -41,8 +41,8 @@ class Bounds:
 
 def look_bounds(bounds: Bounds, range_server: RangeServer) -> messages.LookBounds:
     """Return what a look may use. Some sources are read to their end, which costs CPU time of its own."""
-    more = range_server.size_bytes / _BYTES_PER_CORE_SECOND
-    return messages.LookBounds(bounds.look_memory_bytes, bounds.look_core_seconds + more)
+    for_size = range_server.size_bytes / _BYTES_PER_CORE_SECOND
+    return messages.LookBounds(bounds.look_memory_bytes, bounds.look_core_seconds + for_size)
 
 
 class StallWatch:

@@ -205,7 +205,7 @@ class Supervisor:
                     raise self._failure(message, context)
                 case messages.Finished():
                     log_adjustments(message)
-                    names = (*parts_of(message), *(made.path for made in message.made))
+                    names = (*parts_of(message), *(result.path for result in message.made))
                     context.early_upload.check_own(inside(directory, name) for name in names)
                     return message, course.plan
 

@@ -94,9 +94,9 @@ class Scratch:
             raise OutputInvalid("the child made folders that cannot be measured")
         return own, sum(size or 0 for size in taken.values())
 
-    def _has_room(self, more: int) -> bool:
+    def _has_room(self, extra: int) -> bool:
         kept = sum(cache.size_bytes for cache in self._caches)
-        return not self._quota or self._written + kept + more <= self._quota
+        return not self._quota or self._written + kept + extra <= self._quota
 
     def close(self) -> None:
         """Remove the worker's folder."""

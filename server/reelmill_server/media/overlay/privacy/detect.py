@@ -93,11 +93,11 @@ class PlateDetector:
     def _at(self, rgb: NDArray[Any]) -> list[Box]:
         picture = _padded(rgb)[:, ::-1] - _PLATE_MEAN
         moves, scores, _ = _session("plates.onnx").run(None, {"image": np.ascontiguousarray(picture)})
-        found = scores[0, :, 1] > self._LEAST_SCORE
-        moves, squares = moves[0, found], _squares(*picture.shape[2:])[found]
+        likely = scores[0, :, 1] > self._LEAST_SCORE
+        moves, squares = moves[0, likely], _squares(*picture.shape[2:])[likely]
         centres = squares[:, :2] + moves[:, :2] * self._CENTRE_SCALE * squares[:, 2:]
         sizes = squares[:, 2:] * np.exp(moves[:, 2:4] * self._SIZE_SCALE)
-        return _boxes(centres, sizes, scores[0, found, 1], self._OVERLAP)
+        return _boxes(centres, sizes, scores[0, likely, 1], self._OVERLAP)
 
 
 def try_detectors() -> None:

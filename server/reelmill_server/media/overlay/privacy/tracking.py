@@ -25,40 +25,40 @@ _KEPT = 4
 class Track:
     """The detections of one object by frame number, in increasing order. `sure`: one of them was sure enough."""
 
-    found: dict[int, Box] = field(default_factory=dict)
+    boxes: dict[int, Box] = field(default_factory=dict)
     sure: bool = False
 
     @property
     def first(self) -> int:
         """Return the number of the first frame in which it was found."""
-        return next(iter(self.found))
+        return next(iter(self.boxes))
 
     @property
     def last(self) -> int:
         """Return the number of the last frame in which it was found."""
-        return next(reversed(self.found))
+        return next(reversed(self.boxes))
 
     def at(self, number: int) -> Box:
         """Return the box in a frame: interpolated between two detections, extrapolated at their speed beyond them."""
-        if number in self.found:
-            return self.found[number]
+        if number in self.boxes:
+            return self.boxes[number]
         if self.first < number < self.last:
-            before = max(known for known in self.found if known < number)
-            after = min(known for known in self.found if known > number)
-            return self.found[before].towards(self.found[after], (number - before) / (after - before))
+            before = max(known for known in self.boxes if known < number)
+            after = min(known for known in self.boxes if known > number)
+            return self.boxes[before].towards(self.boxes[after], (number - before) / (after - before))
         end = self.first if number < self.first else self.last
         x, y = self._speed(end)
         away = number - end
-        return self.found[end].moved(x * away, y * away).grown(1 + _GROWTH * abs(away))
+        return self.boxes[end].moved(x * away, y * away).grown(1 + _GROWTH * abs(away))
 
     def _speed(self, end: int) -> tuple[float, float]:
         """Return pixels per frame near the detection in frame `end`, which is the first or the last one."""
-        others = [known for known in self.found if known != end]
+        others = [known for known in self.boxes if known != end]
         if not others:
             return 0.0, 0.0
         # The nearest one far enough away for the detector's jitter not to look like speed.
         other = min(others, key=lambda known: (abs(known - end) < _SPEED_SPAN, abs(abs(known - end) - _SPEED_SPAN)))
-        steps, here, there = other - end, self.found[end], self.found[other]
+        steps, here, there = other - end, self.boxes[end], self.boxes[other]
         return (there.x - here.x) / steps, (there.y - here.y) / steps
 
     def distance(self, number: int, box: Box) -> float:
@@ -70,9 +70,9 @@ class Track:
 
     def forget(self, number: int) -> None:
         """Drop the detections before frame `number` that say nothing about it or later ones."""
-        known = [key for key in self.found if key < number]
+        known = [key for key in self.boxes if key < number]
         for key in known[:-_KEPT]:
-            del self.found[key]
+            del self.boxes[key]
 
 
 class Tracker:
@@ -112,7 +112,7 @@ class Tracker:
                 self._note(self._tracks[-1], number, box)
 
     def _note(self, track: Track, number: int, box: Box) -> None:
-        track.found[number] = box
+        track.boxes[number] = box
         track.sure |= box.score >= self._confidence
 
     def at(self, number: int) -> Sequence[Box]:

@@ -80,7 +80,7 @@ def test_what_is_long_gone_is_forgotten() -> None:
     for number in range(2000):
         tracked.add(number, [Box(number % 7 * 300, 100, 30, 30), Box(50, 50, 30, 30)])
         tracked.at(number)
-    assert len(tracked._tracks) < 20 and all(len(track.found) < 20 for track in tracked._tracks)
+    assert len(tracked._tracks) < 20 and all(len(track.boxes) < 20 for track in tracked._tracks)
 
 
 def test_of_boxes_that_overlap_the_surest_stays() -> None:
