@@ -4,6 +4,8 @@ import asyncio
 import json
 import os
 import signal
+import threading
+import time
 from collections.abc import AsyncIterator, Sequence
 from pathlib import Path
 from socket import socket
@@ -15,6 +17,7 @@ from reelmill_server.model.capability import Limits
 from reelmill_server.worker import messages
 from reelmill_server.worker.child import main as child
 from reelmill_server.worker.handover import Handover
+from reelmill_server.worker.parent import child_process
 from reelmill_server.worker.parent.child_process import preload, start
 from reelmill_server.worker.parent.waiting_child import Reserve, WaitingChild
 from tests.waiting import eventually
@@ -47,6 +50,20 @@ async def _probe(reserve: Reserve | None, assignment: messages.Assignment = _PRO
         answer = await process.receive(_SECONDS)
         assert isinstance(answer, messages.Probed), answer
         return process.pid
+
+
+async def test_no_thread_uses_a_pipe_that_is_closed(reserve: Reserve, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Its number may be the next child's pipe at once, of which the thread would take the beginning of a message."""
+    read = child_process._read
+
+    def slowly(text: bytes) -> messages.FromChild:
+        time.sleep(0.3)
+        return read(text)
+
+    monkeypatch.setattr(child_process, "_read", slowly)
+    async with start(_PROBE, reserve=reserve):
+        pass
+    assert "child-pipe" not in {thread.name for thread in threading.enumerate()}
 
 
 async def test_a_waiting_child_takes_one_assignment(reserve: Reserve) -> None:

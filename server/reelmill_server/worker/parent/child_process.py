@@ -84,7 +84,9 @@ class Child:
         self._most_bytes = most_bytes(assignment)
         self._inbox: asyncio.Queue[messages.FromChild | None] = asyncio.Queue()
         self._loop = asyncio.get_running_loop()
-        threading.Thread(target=self._listen, name="child-pipe", daemon=True).start()
+        self._sending: set[asyncio.Task[None]] = set()
+        self._listening = threading.Thread(target=self._listen, name="child-pipe", daemon=True)
+        self._listening.start()
 
     @property
     def pid(self) -> int:
@@ -93,10 +95,9 @@ class Child:
 
     async def send(self, message: messages.ToChild) -> None:
         """Send a message; dropped if the child has exited or does not read."""
-        sending = asyncio.to_thread(self._pipe.send_bytes, messages.TO_CHILD.dump_json(message))
-        with suppress(OSError, TimeoutError):
-            async with asyncio.timeout(_SEND_SECONDS):
-                await sending
+        sending = asyncio.create_task(asyncio.to_thread(self._pipe.send_bytes, messages.TO_CHILD.dump_json(message)))
+        self._sending.add(sending)
+        await asyncio.wait({sending}, timeout=_SEND_SECONDS)
 
     async def receive(self, timeout: float) -> messages.FromChild | None:
         """Return the next message, or None on timeout (seconds).
@@ -201,10 +202,17 @@ class Child:
             await self.stop()
         finally:
             await asyncio.to_thread(MEMORY_WATCH.remove, self._memory)
-            self._pipe.close()
+            await self._close_pipe()
             self._crash.close()
             with suppress(ValueError):
                 self._process.close()
+
+    async def _close_pipe(self) -> None:
+        """Close the pipe when no thread uses it any more: its number may be another child's pipe at once."""
+        with socket.socket(fileno=os.dup(self._pipe.fileno())) as end, suppress(OSError):
+            end.shutdown(socket.SHUT_RDWR)  # whoever waits for the pipe is told that it ended
+        await asyncio.gather(asyncio.to_thread(self._listening.join), *self._sending, return_exceptions=True)
+        self._pipe.close()
 
 
 def _read(text: bytes) -> messages.FromChild:
