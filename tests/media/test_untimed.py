@@ -1,6 +1,7 @@
 """Video without a container has no times: pictures follow each other at the rate that the stream tells."""
 
 from fractions import Fraction
+from pathlib import Path
 
 import pytest
 
@@ -12,6 +13,7 @@ from tests.media.converter import Converter, encoded, target
 from tests.sources import Clip, Video
 
 pytestmark = pytest.mark.media
+_FRAME = b"\x00\x00\x01\xb6"  # begins each one of MPEG-4 part 2
 
 
 def clip(codec: str, fps: int = 30, b_frames: int = 2) -> Clip:
@@ -29,6 +31,15 @@ def test_pictures_follow_each_other(convert: Converter, codec: str, fps: int) ->
     assert judge.numbers(made.path) == [*range(2 * fps)]
     times = judge.times(made.path)
     assert [float(time - times[0]) for time in times] == pytest.approx([number / fps for number in range(2 * fps)], abs=1e-4)
+
+
+def test_frames_before_the_first_keyframe_are_kept(convert: Converter, tmp_path: Path) -> None:
+    """libav says of a recording that was cut between keyframes that it begins with the first of them."""
+    whole = convert.shelf.get(clip("mpeg4", 25, b_frames=0)).read_bytes()
+    cut = tmp_path / "cut.m4v"
+    cut.write_bytes(whole[whole.index(_FRAME, whole.index(_FRAME) + 1) :])
+    made = convert(cut, target("mp4", encoded(frame_rate=Fraction(25)), None))
+    assert len(judge.times(made.path)) in (49, 50, 51)
 
 
 @pytest.mark.parametrize("codec", ["libx264", "libx265", "mpeg4"])
