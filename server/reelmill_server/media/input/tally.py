@@ -68,7 +68,7 @@ class _Count:
         self.reached = max(self.reached, end)
         self.first = min(self.first, begin)
         if begin >= self.last_start:
-            # Not the latest end of all: a packet's duration may be another frame's, where frames are reordered.
+            # Of video not the latest end of all: a packet's duration may be another frame's, where frames are reordered.
             self.last = max(self.last, end) if begin == self.last_start else end
             self.last_start = begin
 
@@ -96,8 +96,10 @@ class _Count:
             self.last = max(self.last, last) if latest == self.last_start else last
             self.last_start = latest
 
-    def given(self, base: Fraction, begin: Fraction) -> Given:
-        first, last_start, last = (tick * base - begin for tick in (self.first, self.last_start, self.last))
+    def given(self, base: Fraction, begin: Fraction, video: bool) -> Given:
+        # Audio that overlaps ends with whichever item reaches farthest, as what is made of it does.
+        end = self.last if video else self.reached
+        first, last_start, last = (tick * base - begin for tick in (self.first, self.last_start, end))
         return Given(self.items, first, last_start, last, last, self.covered * base, overlap=self.overlap * base)
 
 
@@ -186,7 +188,7 @@ class Tally:
         for tick, (lead, body) in self._counts.items():
             for count in (lead, body) if from_key else (body,):
                 if count.begun:
-                    given = count.given(tick, begin)
+                    given = count.given(tick, begin, self.video)
                     total = given if total is None else total.also(given)
         return total if total is None or not self.video else self._held(total, begin)
 
