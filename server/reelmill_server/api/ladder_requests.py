@@ -18,13 +18,13 @@ def ladder(group: target_pb2.TargetGroup) -> LadderSpec | None:
     """Return the ladder that a group asks for, None if its variants are given."""
     if not group.HasField("auto_ladder"):
         return None
-    asked = group.auto_ladder
+    message = group.auto_ladder
     return LadderSpec(
-        max_renditions=asked.max_renditions if asked.HasField("max_renditions") else LadderSpec.max_renditions,
-        min_bitrate=optional(asked, "min_bitrate"),
-        max_bitrate=optional(asked, "max_bitrate"),
-        max_height=asked.max_height,
-        min_step=round(asked.min_vmaf_step, 4) if asked.HasField("min_vmaf_step") else LadderSpec.min_step,
+        max_renditions=message.max_renditions if message.HasField("max_renditions") else LadderSpec.max_renditions,
+        min_bitrate=optional(message, "min_bitrate"),
+        max_bitrate=optional(message, "max_bitrate"),
+        max_height=message.max_height,
+        min_step=round(message.min_vmaf_step, 4) if message.HasField("min_vmaf_step") else LadderSpec.min_step,
     )
 
 

@@ -13,13 +13,15 @@ def loudness(filters: audio_pb2.FilterAudio) -> LoudnessSpec | None:
     """Return what is done about loudness; None: nothing."""
     if not filters.HasField("loudness"):
         return None
-    asked = filters.loudness
-    measured = asked.mode == audio_pb2.LOUDNESS_MODE_MEASURE
+    message = filters.loudness
+    measured = message.mode == audio_pb2.LOUDNESS_MODE_MEASURE
     return LoudnessSpec(
         LoudnessMode.MEASURE if measured else LoudnessMode.NORMALIZE,
-        round(asked.integrated, 3) if asked.HasField("integrated") else _PRESETS.get(asked.preset, LoudnessSpec.integrated),
-        round(asked.true_peak, 3) if asked.HasField("true_peak") else LoudnessSpec.true_peak,
-        asked.dual_mono,
+        round(message.integrated, 3)
+        if message.HasField("integrated")
+        else _PRESETS.get(message.preset, LoudnessSpec.integrated),
+        round(message.true_peak, 3) if message.HasField("true_peak") else LoudnessSpec.true_peak,
+        message.dual_mono,
     )
 
 
@@ -27,10 +29,10 @@ def ducking(filters: audio_pb2.FilterAudio) -> DuckingSpec | None:
     """Return how music gives way to a voice; None: it does not."""
     if not filters.HasField("ducking"):
         return None
-    asked, usual = filters.ducking, DuckingSpec()
+    message, usual = filters.ducking, DuckingSpec()
     return DuckingSpec(
-        round(asked.threshold, 3) if asked.HasField("threshold") else usual.threshold_db,
-        round(asked.ratio, 3) if asked.HasField("ratio") else usual.ratio,
-        round(asked.attack, 3) if asked.HasField("attack") else usual.attack_ms,
-        round(asked.release, 3) if asked.HasField("release") else usual.release_ms,
+        round(message.threshold, 3) if message.HasField("threshold") else usual.threshold_db,
+        round(message.ratio, 3) if message.HasField("ratio") else usual.ratio,
+        round(message.attack, 3) if message.HasField("attack") else usual.attack_ms,
+        round(message.release, 3) if message.HasField("release") else usual.release_ms,
     )

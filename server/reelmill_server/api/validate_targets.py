@@ -143,7 +143,7 @@ def _group_subtitles(
 def _output_uri(
     uri: str, field: str, tags: set[str], storage: Storage, variables: Collection[str] = ()
 ) -> Iterator[Violation | ReelmillError]:
-    """Yield what is wrong with the URI template of an output, in which the variables `more` are known, too."""
+    """Yield what is wrong with the URI template of an output, in which the variables `variables` are known, too."""
     unknown = unknown_variables(uri, dict.fromkeys(tags), variables)
     for problem in unknown:
         yield Violation(field, problem)
@@ -209,19 +209,19 @@ def _copies(
 ) -> Iterator[Violation]:
     """Yield impossible stream copies: of several sources unless requested explicitly, and of audio at another speed."""
     concatenated = [source for source in request.sources if not source.attached]
-    kept = {
+    copies = {
         "video": any(not source.disable_video for source in concatenated) and not _none(target, "video"),
         "audio": any(not source.disable_audio for source in concatenated) and not _none(target, "audio"),
     }
     if container_name(target.container) in _AUDIO_ONLY and not target.HasField("video"):
-        kept["video"] = False
-    for kind, present in kept.items():
+        copies["video"] = False
+    for kind, present in copies.items():
         if present and len(concatenated) > 1 and getattr(getattr(target, kind), f"transcode_{kind}").codec == 0:
             expected = (
                 "several sources cannot be concatenated by the default stream copy: set a codec, or COPY if they are alike"
             )
             yield Violation(f"{field}.{kind}.transcode_{kind}.codec", expected)
-    if kept["audio"]:
+    if copies["audio"]:
         yield from rules.speed_problems(_ruled(target), field)
     filters = target.video.filter_video
     if target.HasField("speed") and filters.HasField("speed") and target.speed != filters.speed:

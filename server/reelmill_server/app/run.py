@@ -87,8 +87,8 @@ async def run(settings: Settings, *, control: bool, work: bool) -> None:
         stopped = _stop_signal()  # before anybody is told that it is ready, and may stop it
         print(f"reelmill-server is ready: {', '.join(endpoints)}", flush=True)
         await stopped.wait()
-        asked = time.monotonic()
-        metrics.draining_seconds.set_function(lambda: time.monotonic() - asked)
+        stop_time = time.monotonic()
+        metrics.draining_seconds.set_function(lambda: time.monotonic() - stop_time)
         _log.info("stopping", drain_seconds=settings.drain_seconds)
         if plane is not None:
             await plane.drain()

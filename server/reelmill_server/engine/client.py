@@ -124,8 +124,8 @@ class Engine:
             return 0
         pending = description.raw_description.pending_activities
         units = [activity for activity in pending if activity.activity_type.name == ENCODE_UNIT]
-        count, done = (await description.memo()).get(UNITS, (len(units), 0))
-        share = done + sum([await self._percent(unit) for unit in units]) / END
+        count, finished = (await description.memo()).get(UNITS, (len(units), 0))
+        share = finished + sum([await self._percent(unit) for unit in units]) / END
         return int(share / max(count, 1) * JOINING_FROM)
 
     async def _percent(self, unit: PendingActivityInfo) -> int:

@@ -234,5 +234,5 @@ async def _end(process: "subprocess.Popen[bytes]") -> None:
 
 def _environment() -> dict[str, str]:
     """Return the server's environment: it needs none of our variables, least of all secrets, only a user name."""
-    kept = {name: os.environ[name] for name in ("PATH", "HOME", "LANG", "TMPDIR") if name in os.environ}
-    return {"USER": str(os.geteuid()), **kept}
+    passed_on = {name: os.environ[name] for name in ("PATH", "HOME", "LANG", "TMPDIR") if name in os.environ}
+    return {"USER": str(os.geteuid()), **passed_on}

@@ -27,11 +27,11 @@ def ran_out(failure: Failure) -> bool:
 
 async def with_more_memory(work: Work, failure: Failure) -> Work | None:
     """Return the work for one more attempt; None: it had one, or no worker has more memory than was taken."""
-    taken = max(failure.memory_bytes, work.needs.cost.memory_bytes if work.needs else 0)
+    used = max(failure.memory_bytes, work.needs.cost.memory_bytes if work.needs else 0)
     room = 0 if work.memory_bytes else await _room(work)
     if room <= failure.memory_bytes:
         return None
-    return replace(work, memory_bytes=min(_RAISED * taken, room) if taken else room)
+    return replace(work, memory_bytes=min(_RAISED * used, room) if used else room)
 
 
 async def has_room(work: Work) -> bool:

@@ -238,7 +238,7 @@ class InspectWorkflow:
     @workflow.run
     async def run(self, inspection: Inspection) -> Inspected:
         """Return the result; fail as the activity did, or on timeout when no worker is there."""
-        seen: Inspected = await workflow.execute_activity(
+        inspected: Inspected = await workflow.execute_activity(
             INSPECT,
             inspection,
             task_queue=INSPECT_QUEUE,
@@ -248,4 +248,4 @@ class InspectWorkflow:
             retry_policy=ONCE,
             priority=Priority(fairness_key=fairness_key(inspection.request.project_name)) if inspection.request else Priority(),
         )
-        return seen
+        return inspected

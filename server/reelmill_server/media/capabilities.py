@@ -83,24 +83,24 @@ def try_video(codec: str, device: str, encoder: str, budget: Budget | None = Non
         return _told(encoder, codec, device, _explained(reasons[0], device))
     # libvpx, for one, is built with or without more than 8 bits.
     built = {form.name for form in known.video_formats or ()}
-    taken = [name for name, own in formats.items() if own in built]
+    names = [name for name, own in formats.items() if own in built]
     if device == SOFTWARE:
-        return replace(_told(encoder, codec, device, ""), pixel_formats=tuple(taken))
-    deeper = ((name, _trial(encoder, device, codec, formats[name], lacks)) for name in taken if name != "yuv420p")
+        return replace(_told(encoder, codec, device, ""), pixel_formats=tuple(names))
+    deeper = ((name, _trial(encoder, device, codec, formats[name], lacks)) for name in names if name != "yuv420p")
     # One that found no session left may have the format: a task learns it.
     tried = [Feature(name, reason) for name, reason in deeper if not is_full(device, reason)]
     without = {feature.name for feature in tried if not feature.available}
-    asked = FeatureTrials(codec, device, encoder, formats["yuv420p"], lacks, budget or Budget())
+    trials = FeatureTrials(codec, device, encoder, formats["yuv420p"], lacks, budget or Budget())
     steps = () if codec in video_encoders.WITHOUT_REFERENCES else _STEPS[-1]
     named = (Feature(name, reasons[number] if name in lacks else "") for number, name in enumerate(steps))
     return replace(
         _told(encoder, codec, device, ""),
-        pixel_formats=tuple(name for name in taken if name not in without),
+        pixel_formats=tuple(name for name in names if name not in without),
         lacks=lacks,
-        features=(*tried, *named, *asked.features()),
-        sizes=asked.sizes(),
-        max_b_frames=asked.max_b_frames(),
-        card=asked.card,
+        features=(*tried, *named, *trials.features()),
+        sizes=trials.sizes(),
+        max_b_frames=trials.max_b_frames(),
+        card=trials.card,
     )
 
 

@@ -75,12 +75,12 @@ class FeatureTrials:
 
     def features(self) -> Iterator[Feature]:
         """Yield what it was asked for."""
-        asked: list[tuple[str, tuple[int, int], Mapping[str, Any]]] = [("x".join(map(str, size)), size, {}) for size in _SIZES]
+        trials: list[tuple[str, tuple[int, int], Mapping[str, Any]]] = [("x".join(map(str, size)), size, {}) for size in _SIZES]
         if self.device == "nvenc" and self.codec in video_encoders.LOSSLESS_NVENC:
-            asked.insert(0, ("lossless", _USUAL, _LOSSLESS))
+            trials.insert(0, ("lossless", _USUAL, _LOSSLESS))
         if self.device == "vaapi":
-            asked = [*((name, _USUAL, settings) for name, settings in _RATES.items()), *asked]
-        for name, size, settings in asked:
+            trials = [*((name, _USUAL, settings) for name, settings in _RATES.items()), *trials]
+        for name, size, settings in trials:
             try:
                 yield Feature(name, self._refusal(size, settings))
             except _Unknown:

@@ -84,9 +84,9 @@ class Capability:
         """Yield refusals of sizes that are as extreme, or less: one as small in both directions, or as large."""
         for feature in self.features:
             if not feature.available and (size := _SIZE.fullmatch(feature.name)):
-                asked = int(size[1]), int(size[2])
-                small, large = max(asked) < _USUAL_SIDE, min(asked) > _USUAL_SIDE
-                if (small and width <= asked[0] and height <= asked[1]) or (large and width >= asked[0] and height >= asked[1]):
+                tried = int(size[1]), int(size[2])
+                small, large = max(tried) < _USUAL_SIDE, min(tried) > _USUAL_SIDE
+                if (small and width <= tried[0] and height <= tried[1]) or (large and width >= tried[0] and height >= tried[1]):
                     yield f"takes no frames of {width}x{height}: {feature.reason}"
 
 

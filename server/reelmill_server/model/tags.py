@@ -22,12 +22,12 @@ MOST_CHARACTERS = 64 << 10
 
 def bounded(tags: Mapping[str, str]) -> dict[str, str]:
     """Return the tags, in their order, but those that would make them longer than MOST_CHARACTERS."""
-    left, kept = MOST_CHARACTERS, {}
+    left, within = MOST_CHARACTERS, {}
     for name, value in tags.items():
         if len(name) + len(value) <= left:
             left -= len(name) + len(value)
-            kept[name] = value
-    return kept
+            within[name] = value
+    return within
 
 
 def language(tags: Mapping[str, str]) -> str:

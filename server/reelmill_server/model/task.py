@@ -206,7 +206,7 @@ class TaskRecord:
     """A row of the task table. Times are UTC. `request_json` is the request in the vendor's JSON form, `work_json` the plain
     data that the engine passes to workers. A task that is not `admitted` waits for others of its project. `created_by` is the
     name of the principal, empty where nobody is asked who calls. `retry_of` is the id of the task that it retries, if any.
-    `told` is what is known beside the row."""
+    `report` is what is known beside the row."""
 
     task_id: str
     project_name: str

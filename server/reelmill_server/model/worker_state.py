@@ -46,8 +46,8 @@ class AttemptState:
 
 def with_few_previews(attempts: Sequence[AttemptState], since_us: int, most: int) -> tuple[AttemptState, ...]:
     """Return attempts without the previews that were taken before `since_us`, and with the `most` latest only."""
-    taken = sorted((attempt.preview.taken_us for attempt in attempts if attempt.preview), reverse=True)
-    since_us = max([since_us, *taken[most - 1 : most]])
+    times = sorted((attempt.preview.taken_us for attempt in attempts if attempt.preview), reverse=True)
+    since_us = max([since_us, *times[most - 1 : most]])
     return tuple(
         replace(attempt, preview=None) if attempt.preview and attempt.preview.taken_us < since_us else attempt
         for attempt in attempts

@@ -90,8 +90,8 @@ def _refusal(response: aiohttp.ClientResponse, text: str) -> Failure:
     if 300 <= response.status < 400:
         return Failure(f"responded with {response.status}: redirects are not followed")
     pause = 0.0
-    if response.status in (429, 503) and _SECONDS.fullmatch(asked := response.headers.get("Retry-After", "")):
-        pause = min(float(asked), _LONGEST_PAUSE_SECONDS)
+    if response.status in (429, 503) and _SECONDS.fullmatch(retry_after := response.headers.get("Retry-After", "")):
+        pause = min(float(retry_after), _LONGEST_PAUSE_SECONDS)
     return Failure(
         f"responded with {response.status}{text and f': {text}'}",
         retryable=response.status != _GONE,

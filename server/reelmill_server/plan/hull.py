@@ -25,7 +25,7 @@ _ENOUGH: Mapping[Metric, float] = {Metric.VMAF: 95.0, Metric.XPSNR: 40.0}  # mor
 _LEAST: Mapping[Metric, float] = {Metric.VMAF: 30.0, Metric.XPSNR: 22.0}  # less is hardly watched
 
 
-def choose_rungs(points: Sequence[LadderPoint], asked: LadderSpec, metric: Metric, encoder: str) -> tuple[LadderPoint, ...]:
+def choose_rungs(points: Sequence[LadderPoint], spec: LadderSpec, metric: Metric, encoder: str) -> tuple[LadderPoint, ...]:
     """Return the rungs on the hull of the measured `points`, the best first: at least one, each at least a step below the one
     before, evenly spread over the scores from the least to the first that is enough.
 
@@ -33,12 +33,12 @@ def choose_rungs(points: Sequence[LadderPoint], asked: LadderSpec, metric: Metri
     """
     whole = hull(interpolated(points, encoder))
     enough = next((number for number, point in enumerate(whole) if point.score >= _ENOUGH[metric]), len(whole) - 1)
-    fitting = [point for point in whole[: enough + 1] if _fits(point.bitrate, asked)]
+    fitting = [point for point in whole[: enough + 1] if _fits(point.bitrate, spec)]
     if not fitting:
-        return (_nearest(whole[: enough + 1], asked),)
+        return (_nearest(whole[: enough + 1], spec),)
     fitting = [point for point in fitting if point.score >= _LEAST[metric]] or fitting[-1:]
-    step = asked.min_step * (STEP_DB if metric is Metric.XPSNR else 1.0)
-    return tuple(_spread(fitting, step, asked.max_renditions))
+    step = spec.min_step * (STEP_DB if metric is Metric.XPSNR else 1.0)
+    return tuple(_spread(fitting, step, spec.max_renditions))
 
 
 def promising(points: Sequence[LadderPoint], metric: Metric, encoder: str) -> set[LadderPoint]:
@@ -159,13 +159,13 @@ def _slope(low: LadderPoint, high: LadderPoint) -> float:
     return (high.score - low.score) / (high.bitrate - low.bitrate)
 
 
-def _fits(bitrate: int, asked: LadderSpec) -> bool:
-    return (asked.min_bitrate or 0) <= bitrate and (asked.max_bitrate is None or bitrate <= asked.max_bitrate)
+def _fits(bitrate: int, spec: LadderSpec) -> bool:
+    return (spec.min_bitrate or 0) <= bitrate and (spec.max_bitrate is None or bitrate <= spec.max_bitrate)
 
 
-def _nearest(points: Sequence[LadderPoint], asked: LadderSpec) -> LadderPoint:
+def _nearest(points: Sequence[LadderPoint], spec: LadderSpec) -> LadderPoint:
     """Return the point whose bit rate misses the bounds least."""
     return min(
         points,
-        key=lambda point: max((asked.min_bitrate or 0) - point.bitrate, point.bitrate - (asked.max_bitrate or point.bitrate)),
+        key=lambda point: max((spec.min_bitrate or 0) - point.bitrate, point.bitrate - (spec.max_bitrate or point.bitrate)),
     )

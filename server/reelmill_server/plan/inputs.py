@@ -138,14 +138,14 @@ def _lasting_us(item: Input) -> int:
 _ALL_ABOVE = 100  # the contract's convention for all streams of a kind
 
 
-def selected(available: int, asked: Sequence[int], default: Sequence[int]) -> list[int]:
+def selected(available: int, numbers: Sequence[int], default: Sequence[int]) -> list[int]:
     """Return the numbers of the streams of a kind to use, ascending.
 
-    Those in `asked` that exist, all of `available` if one of them is above 100, `default` if none is asked for.
+    Those in `numbers` that exist, all of `available` if one of them is above 100, `default` if none is asked for.
     """
-    if any(number > _ALL_ABOVE for number in asked):
+    if any(number > _ALL_ABOVE for number in numbers):
         return list(range(available))
-    return sorted({number for number in asked or default if 0 <= number < available})
+    return sorted({number for number in numbers or default if 0 <= number < available})
 
 
 def stream_at(streams: Sequence[StreamInfo], number: int) -> StreamInfo | None:

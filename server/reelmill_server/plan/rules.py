@@ -46,13 +46,13 @@ def target_problems(target: TargetSpec, field: str) -> Iterator[Violation]:
 def _measures(target: TargetSpec, field: str) -> Iterator[Violation]:
     """Yield what cannot be measured of a target."""
     if not target.container:
-        expected, asked = "needs a media file: set uri and container, or leave this out", ("min_vmaf", "max_size_ratio")
+        expected, names = "needs a media file: set uri and container, or leave this out", ("min_vmaf", "max_size_ratio")
     elif target.video is None or target.video.codec == COPY:
         expected = "needs encoded video: set video.transcode_video.codec to a codec other than COPY, or leave this out"
-        asked = ("measure_vmaf", "min_vmaf")
+        names = ("measure_vmaf", "min_vmaf")
     else:
         return
-    for name in asked:
+    for name in names:
         if getattr(target, name):
             yield Violation(f"{field}.{name}", expected)
 
@@ -151,9 +151,9 @@ def _segment(segment: SegmentSpec, container: str, field: str) -> Iterator[Viola
 
 def _extras(target: TargetSpec, field: str) -> Iterator[Violation]:
     """Yield data streams and cover art that the output cannot contain."""
-    asked = {"data": target.data_streams, "attached_picture": target.picture_streams}
+    numbers = {"data": target.data_streams, "attached_picture": target.picture_streams}
     for name, kind, label in _EXTRAS:
-        if not asked[name]:
+        if not numbers[name]:
             continue
         alternatives = [container.name for container in CONTAINERS.values() if getattr(container, kind)]
         if target.segment is not None:

@@ -93,15 +93,15 @@ class Collector:
             self._announce()
         await self._keep_previews(attempts)
         self._last = {**{task_id: report for task_id, report in self._last.items() if task_id in self._missing}, **now}
-        self._chunked = {task_id: asked for task_id, asked in self._chunked.items() if task_id in now}
+        self._chunked = {task_id: entry for task_id, entry in self._chunked.items() if task_id in now}
         return bool(attempts or self._missing)
 
     async def _keep_previews(self, attempts: Sequence[AttemptState]) -> None:
         """Have the previews kept that are new, of each task one at a time, however many chunks of it are encoded."""
-        taken = {attempt.task_id: attempt.preview for attempt in attempts if attempt.preview}
+        previews = {attempt.task_id: attempt.preview for attempt in attempts if attempt.preview}
         new = {
             task_id: preview
-            for task_id, preview in taken.items()
+            for task_id, preview in previews.items()
             if preview.taken_us >= self._shown.get(task_id, 0) + _PREVIEW_SECONDS * MICROSECONDS
         }
         if new:
@@ -124,8 +124,8 @@ class Collector:
         last = attempts[-1]
         if last.part is not TaskPart.CHUNK:
             return ReportedProgress(replace(last.progress, percent=last.whole_percent, attempt=last.attempt), working=True)
-        asked, percent = self._chunked.get(task_id, (0.0, 0))
-        if time.monotonic() - asked >= _LOOK_SECONDS:
+        asked_at, percent = self._chunked.get(task_id, (0.0, 0))
+        if time.monotonic() - asked_at >= _LOOK_SECONDS:
             percent = await self._chunked_percent(task_id)
             self._chunked[task_id] = time.monotonic(), percent
         begun = percent or any(attempt.progress.phase is not TaskPhase.QUEUED for attempt in attempts)

@@ -40,17 +40,17 @@ class Lease:
 
     async def renew(self) -> None:
         """Take the lease if it is free, or keep it; who is alone keeps it anyway. Raises ServiceUnavailable."""
-        asked = time.monotonic()
+        begin = time.monotonic()
         if self._alone and self.held:
             return
         async with self._database.write() as connection:
             now = await self._now(connection)
             free: ColumnElement[bool] = or_(leases.c.holder == self._holder, leases.c.expire_time < now)
-            taken = update(leases).where(leases.c.name == self._name)
-            taken = taken if self._alone else taken.where(free)
+            statement = update(leases).where(leases.c.name == self._name)
+            statement = statement if self._alone else statement.where(free)
             values = {"holder": self._holder, "expire_time": now + int(_SECONDS * MICROSECONDS)}
-            held = (await connection.execute(taken.values(values))).rowcount == 1
-        self._until = math.inf if held and self._alone else asked + _SECONDS if held else 0.0
+            is_ours = (await connection.execute(statement.values(values))).rowcount == 1
+        self._until = math.inf if is_ours and self._alone else begin + _SECONDS if is_ours else 0.0
 
     async def release(self) -> None:
         """Let another replica take the lease at once."""

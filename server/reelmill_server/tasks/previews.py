@@ -20,14 +20,14 @@ class PreviewStore:
     def __init__(self, database: Database) -> None:
         self._database = database
 
-    async def add(self, taken: Mapping[str, Preview]) -> None:
+    async def add(self, previews: Mapping[str, Preview]) -> None:
         """Keep a preview of each task that is unfinished, in place of its oldest. Raises ServiceUnavailable."""
         dialect = sqlite if self._database.is_sqlite else postgresql
         row = task_previews.c
         async with self._database.write() as connection:
-            unfinished = select(tasks.c.task_id).where(tasks.c.task_id.in_(taken), IS_RUNNING)
+            unfinished = select(tasks.c.task_id).where(tasks.c.task_id.in_(previews), IS_RUNNING)
             for task_id in (await connection.execute(unfinished)).scalars().all():
-                new = taken[task_id]
+                new = previews[task_id]
                 values = {"task_id": task_id, "taken_time": new.taken_us, "seconds": new.seconds, "jpeg": new.jpeg}
                 await connection.execute(dialect.insert(task_previews).values(values).on_conflict_do_nothing())
                 outdated = select(row.taken_time).where(row.task_id == task_id).order_by(row.taken_time.desc()).offset(MOST)

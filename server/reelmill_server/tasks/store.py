@@ -207,8 +207,8 @@ class TaskStore:
 
         Those that wait for the quota of their project come last.
         """
-        held = select(task_progress.c.task_id).where(task_progress.c.working.is_(true()))
-        query = select(tasks.c.task_id).where(tasks.c.project_name == project_name, IS_RUNNING, tasks.c.task_id.not_in(held))
+        at_work = select(task_progress.c.task_id).where(task_progress.c.working.is_(true()))
+        query = select(tasks.c.task_id).where(tasks.c.project_name == project_name, IS_RUNNING, tasks.c.task_id.not_in(at_work))
         order = (tasks.c.admitted.desc(), tasks.c.priority, tasks.c.start_time, tasks.c.task_id)
         async with self._database.read() as connection:
             return [str(name) for name in (await connection.execute(query.order_by(*order).limit(limit))).scalars()]

@@ -76,8 +76,8 @@ class Feed:
                 for part in own_parts(track.plan):
                     listening[part.input, part.stream].append((output, track))
         self._listening: dict[tuple[int, int], list[tuple[Output, Track]]] = dict(listening)
-        taken = [track.plan for output in self._fed for track in output.tracks]
-        streams = taken if scope.streams is None else scope.streams
+        plans = [track.plan for output in self._fed for track in output.tracks]
+        streams = plans if scope.streams is None else scope.streams
         self._main, self._attached = concat_readers(plan.inputs, sources, streams, scope.lead_in)
 
     @property

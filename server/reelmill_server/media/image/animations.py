@@ -185,8 +185,8 @@ class _GifWriter(_Animation):
         if self._apart is None and len(self._kept) * frame.width * frame.height * 4 > _KEPT_BYTES:
             self._apart = _graph(frame, own_palettes=True)
         if self._apart is not None:
-            for kept in self._kept:
-                self._apart.push(kept)
+            for earlier in self._kept:
+                self._apart.push(earlier)
                 self._write(_pulled(self._apart))
             self._kept.clear()
 

@@ -83,22 +83,22 @@ class _Every:
         self._held: SelectedFrame | None = None
 
     def offer(self, offered: SelectedFrame) -> Iterator[SelectedFrame]:
-        held, self._held = self._held, offered
-        if held is not None and _before(held, offered) > self._start:
-            yield replace(held, until=offered.time)
+        earlier, self._held = self._held, offered
+        if earlier is not None and _before(earlier, offered) > self._start:
+            yield replace(earlier, until=offered.time)
 
     def end(self, time: Fraction) -> Iterator[SelectedFrame]:
-        held, self._held = self._held, None
-        if held is not None and max(time, held.time + LATE) > self._start:
-            yield replace(held, until=time if time > held.time else None)
+        last, self._held = self._held, None
+        if last is not None and max(time, last.time + LATE) > self._start:
+            yield replace(last, until=time if time > last.time else None)
 
     def skip(self, time: Fraction) -> None:
         pass
 
 
-def _before(held: SelectedFrame | None, offered: SelectedFrame) -> Fraction:
-    """Return the time until which `held`, or what came before, is shown: `offered` may be a little late."""
-    return offered.time - (LATE if held is None else min(LATE, (offered.time - held.time) / 2))
+def _before(earlier: SelectedFrame | None, offered: SelectedFrame) -> Fraction:
+    """Return the time until which `earlier`, or what came before, is shown: `offered` may be a little late."""
+    return offered.time - (LATE if earlier is None else min(LATE, (offered.time - earlier.time) / 2))
 
 
 class _Shown:
@@ -110,26 +110,26 @@ class _Shown:
         self._held: SelectedFrame | None = None
 
     def offer(self, offered: SelectedFrame) -> Iterator[SelectedFrame]:
-        held, self._held = self._held, offered
-        if held is not None:
-            yield from self._until(held, _before(held, offered))
+        earlier, self._held = self._held, offered
+        if earlier is not None:
+            yield from self._until(earlier, _before(earlier, offered))
 
     def end(self, time: Fraction) -> Iterator[SelectedFrame]:
-        held, self._held = self._held, None
-        if held is not None:
-            yield from self._until(held, max(time, held.time + LATE))
+        last, self._held = self._held, None
+        if last is not None:
+            yield from self._until(last, max(time, last.time + LATE))
 
     def skip(self, time: Fraction) -> None:
         while self.next_time is not None and self.next_time < time - LATE:
             self.next_time = next(self._times, None)
 
-    def _until(self, held: SelectedFrame, time: Fraction) -> Iterator[SelectedFrame]:
+    def _until(self, frame: SelectedFrame, time: Fraction) -> Iterator[SelectedFrame]:
         given = False
         while self.next_time is not None and self.next_time < time:
             self.next_time = next(self._times, None)
             if self._repeats or not given:
                 given = True
-                yield held
+                yield frame
 
 
 class FrameSelector:
@@ -200,9 +200,9 @@ class FrameSelector:
         bits = difference_hash(picked.frame, self._reformatter)
         change = 101 if self._before is None else (bits ^ self._before).bit_count() * 100 // _HASH_BITS
         if self._keep_all:
-            taken = change > self._plan.threshold
-            self._before = bits if taken else self._before
-            return taken
+            is_other = change > self._plan.threshold
+            self._before = bits if is_other else self._before
+            return is_other
         self._before = bits
         if change > self._plan.threshold:
             self._strongest.append((change, picked))

@@ -129,8 +129,8 @@ def _first_key(container: InputContainer, index: int, begin: Fraction, end: Frac
     for entry in chain((first,), entries):
         if key is not None and entry.shown > key.shown:
             break
-        taken = entry.clean and entry.shown >= begin - TOLERANCE
-        if key is None and taken and (not entry.continues or sum(time >= begin - TOLERANCE for time in shown) >= least):
+        begins = entry.clean and entry.shown >= begin - TOLERANCE
+        if key is None and begins and (not entry.continues or sum(time >= begin - TOLERANCE for time in shown) >= least):
             key = entry
         elif entry.after(begin + _FARTHEST if end is None else min(end, begin + _FARTHEST)):
             break

@@ -38,16 +38,16 @@ def without_hidden_end(packets: Iterable[AnyPacket], ends: Mapping[int, int]) ->
     """Yield `packets`; those hidden behind the end of their stream, by `ends` as `hidden_from` returns them, come with the next
     one that is shown, which may refer to them, and not without one.
     """
-    held: defaultdict[int, list[AnyPacket]] = defaultdict(list)
+    waiting: defaultdict[int, list[AnyPacket]] = defaultdict(list)
     for packet in packets:
         index = packet.stream.index  # `stream_index` of the packet that ends a stream is always 0
         if index not in ends:
             yield packet
         elif packet.is_discard and packet.pts is not None and packet.pts >= ends[index]:
-            if len(held[index]) < _REORDERED:
-                held[index].append(packet)
+            if len(waiting[index]) < _REORDERED:
+                waiting[index].append(packet)
         else:
             if packet.size:
-                yield from held[index]
-            held[index].clear()
+                yield from waiting[index]
+            waiting[index].clear()
             yield packet

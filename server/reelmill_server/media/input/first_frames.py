@@ -76,12 +76,12 @@ def first_frames(container: InputContainer, alone: Collection[int] = ()) -> dict
     try:
         decoders = Decoders()
         for packet in islice(packets, _PACKETS):
-            if seen := by_stream.get(packet.stream.index):
-                if seen.begin is None:
-                    seen.begin = packet.dts
+            if frames := by_stream.get(packet.stream.index):
+                if frames.begin is None:
+                    frames.begin = packet.dts
                 if packet.pts is not None:
-                    seen.hidden = _hidden(seen.hidden, packet)
-                left -= _note(seen, decoders, packet)
+                    frames.hidden = _hidden(frames.hidden, packet)
+                left -= _note(frames, decoders, packet)
             if left <= 0 or all(_tell_all(by_stream[index], index in alone) for index in wanted):
                 break
     except av.error.FFmpegError as error:
@@ -96,10 +96,10 @@ def _hidden(before: int, packet: Any) -> int:
     return max(before, -packet.pts) if packet.is_discard else before
 
 
-def _tell_all(seen: FirstFrames, alone: bool) -> bool:
+def _tell_all(frames: FirstFrames, alone: bool) -> bool:
     """Return whether enough frames of a stream were seen; `alone`: a plain one tells all."""
-    plain = seen.count > 0 and not seen.hidden and not has_alpha(seen.facts["pixel_format"])
-    return seen.count >= _FRAMES or (alone and plain)
+    plain = frames.count > 0 and not frames.hidden and not has_alpha(frames.facts["pixel_format"])
+    return frames.count >= _FRAMES or (alone and plain)
 
 
 def _note(seen: FirstFrames, decoders: Decoders, packet: Any) -> int:

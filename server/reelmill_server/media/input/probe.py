@@ -51,16 +51,18 @@ def probe_file(
     """
     with open_source(location, limits) as container:
         info = media_info_of(container)
-        seen = first_frames(container, _told_by_one(container) if copied else ())
-        orders = {index: _field_order(container.streams[index], frames) for index, frames in seen.items()}
-        unordered = {index for index, frames in seen.items() if _decoding_times(container.streams[index], frames)}
-        hidden = {index: in_seconds(frames.hidden, container.streams[index].time_base) or 0.0 for index, frames in seen.items()}
+        first = first_frames(container, _told_by_one(container) if copied else ())
+        orders = {index: _field_order(container.streams[index], frames) for index, frames in first.items()}
+        unordered = {index for index, frames in first.items() if _decoding_times(container.streams[index], frames)}
+        hidden = {
+            index: in_seconds(frames.hidden, container.streams[index].time_base) or 0.0 for index, frames in first.items()
+        }
         images = {stream.index for stream in container.streams.video if _is_image(stream)}
         misnamed = {stream.index for stream in container.streams.audio if _is_extended_ac3(stream)}
         restarts = begins_again(container)
     if info.format in TEXT_FORMATS:
         return replace(info, text=text_of(location))
-    still = any(seen[index].count == 1 for index in images)
+    still = any(first[index].count == 1 for index in images)
     if restarts or (measure_length and untold_length(info) and not still):
         with open_source(location, limits) as container:
             info = _with_measured_length(info, container)
@@ -69,12 +71,12 @@ def probe_file(
         info,
         video=tuple(
             replace(
-                _with_frames(stream, seen[stream.index], orders[stream.index]),
+                _with_frames(stream, first[stream.index], orders[stream.index]),
                 decoding_times=stream.index in unordered,
                 hidden_seconds=hidden[stream.index],
-                still=stream.index in images and seen[stream.index].count == 1,
+                still=stream.index in images and first[stream.index].count == 1,
             )
-            if stream.index in seen
+            if stream.index in first
             else stream
             for stream in info.video
         ),

@@ -224,15 +224,15 @@ class Timeline:
                 if line is not None:
                     line.note(decoded, packet)
                 self._moved(packet)
-        held, self._held, self._jumps, self._held_bytes = self._held, [], {}, 0
-        yield from (packet for packet, _ in held)
+        waiting, self._held, self._jumps, self._held_bytes = self._held, [], {}, 0
+        yield from (packet for packet, _ in waiting)
 
     def _released(self) -> Iterator[AnyPacket]:
         """Yield what is held; where there was no seam, the streams go on from where they jumped to."""
-        held, jumps, self._held, self._jumps, self._held_bytes = self._held, self._jumps, [], {}, 0
+        waiting, jumps, self._held, self._jumps, self._held_bytes = self._held, self._jumps, [], {}, 0
         for index, jumped in jumps.items():
             self._lines[index].last = jumped[-1]
-        for packet, _ in held:
+        for packet, _ in waiting:
             yield self._moved(packet)
 
     def _moved(self, packet: AnyPacket) -> AnyPacket:

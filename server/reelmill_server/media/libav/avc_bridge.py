@@ -179,12 +179,12 @@ class Bridge(Splice):
             places.append(_Place(1, last // count, None))
         missing = range((numbers[len(places)] - 1) % frames + 1)  # decoders fill them in, and hold the last of them
         drops = [numbers[len(places)] - number for number in missing[-self.own.references :]]
-        kept: list[int] = []
+        references: list[int] = []
         for place in range(len(places), count):
-            needless = [other for other in kept if count - other not in self.held]
+            needless = [other for other in references if count - other not in self.held]
             drops += [place - other for other in needless]
             places.append(_Place(numbers[place], place * last // count, tuple(drop % frames for drop in drops)))
-            kept, drops = [*(other for other in kept if other not in needless), place], []
+            references, drops = [*(other for other in references if other not in needless), place], []
         return places
 
     def _written(self, data: bytes, is_key: bool, place: _Place) -> bytes:

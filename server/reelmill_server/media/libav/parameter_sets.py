@@ -185,8 +185,8 @@ class _Avc:
         rest = extradata[end:]
         record = extradata[:5]
         for kind, mask in ((_AVC_SPS, 0xE0), (_AVC_PPS, 0)):
-            held = [unit for unit in units if self.kind(unit) == kind]
-            record += bytes([mask | len(held)]) + b"".join(len(unit).to_bytes(2) + unit for unit in held)
+            sets = [unit for unit in units if self.kind(unit) == kind]
+            record += bytes([mask | len(sets)]) + b"".join(len(unit).to_bytes(2) + unit for unit in sets)
         return record + rest
 
 
@@ -259,8 +259,8 @@ class _Hevc:
         arrays = [*self._arrays(extradata)]
         record = extradata[:22] + bytes([len(arrays)])
         for head, units in arrays:
-            held = [*units, *(unit for unit in added if self.kind(unit) == head & 0x3F)]
-            record += bytes([head]) + len(held).to_bytes(2) + b"".join(len(unit).to_bytes(2) + unit for unit in held)
+            sets = [*units, *(unit for unit in added if self.kind(unit) == head & 0x3F)]
+            record += bytes([head]) + len(sets).to_bytes(2) + b"".join(len(unit).to_bytes(2) + unit for unit in sets)
         return record
 
 

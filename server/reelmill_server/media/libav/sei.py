@@ -25,11 +25,11 @@ _MASTERING_DISPLAY, _CONTENT_LIGHT = 137, 144
 
 def with_messages(packet: AnyPacket, codec: str, messages: Sequence[Message]) -> AnyPacket:
     """Return a packet, whose units have start codes, with these messages before its first slice."""
-    held = bytes(packet)
-    for match in _START_CODE.finditer(held):
-        if match.end() < len(held) and _IS_SLICE[codec](held[match.end()]):
+    data = bytes(packet)
+    for match in _START_CODE.finditer(data):
+        if match.end() < len(data) and _IS_SLICE[codec](data[match.end()]):
             place, units = match.start(), b"".join(_unit(codec, *message) for message in messages)
-            changed = AnyPacket(held[:place] + units + held[place:])
+            changed = AnyPacket(data[:place] + units + data[place:])
             changed.stream = packet.stream
             return twin(packet, changed)
     return packet

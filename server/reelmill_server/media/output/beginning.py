@@ -53,12 +53,12 @@ def _first_ones_first(plan: TargetPlan, packets: Iterator[AnyPacket]) -> Iterato
     missing = {number for number, stream in enumerate(plan.streams) if stream.type in _INTERLEAVED}
     first: list[AnyPacket] = []
     others: list[AnyPacket] = []
-    held = 0
+    size = 0
     for packet in packets:
-        held += packet.size
+        size += packet.size
         (first if packet.stream_index in missing else others).append(packet)
         missing.discard(packet.stream_index)
-        if not missing or held > _HELD_BYTES:
+        if not missing or size > _HELD_BYTES:
             break
     yield from first
     yield from others

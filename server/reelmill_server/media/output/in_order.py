@@ -19,7 +19,7 @@ class InOrder:
         self._waiting: deque[Made] = deque()
 
     def add(self, packets: Made) -> Iterator[Sequence[AnyPacket]]:
-        """Carry out a step that has given `made`; yield what is ready."""
+        """Carry out a step that has given `packets`; yield what is ready."""
         if not self._waiting and not isinstance(packets, Coming):
             yield from _bundles(packets)
             return

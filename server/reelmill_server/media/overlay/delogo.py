@@ -63,8 +63,8 @@ class _Axis:
     def modes(self) -> tuple[Floats, Floats]:
         """Return eigenvalues and eigenvectors of the second difference, held at the rims and free where there is none."""
         matrix = 2 * np.eye(self.count) - np.eye(self.count, k=1) - np.eye(self.count, k=-1)
-        for end, held in zip((0, -1), self.rims, strict=True):
-            matrix[end, end] -= not held
+        for end, is_held in zip((0, -1), self.rims, strict=True):
+            matrix[end, end] -= not is_held
         values, vectors = np.linalg.eigh(matrix)
         return values.astype(np.float32), vectors.astype(np.float32)
 
@@ -107,13 +107,13 @@ class _Fill:
         """Return the membrane in terms of modes: each rim pulls at the points beside it."""
         down, across = [], []
         before, after = slice(max(0, rows.start - _RIM), rows.start), slice(rows.stop, rows.stop + _RIM)
-        for held, end, lines in zip(self._rows.rims, self._row_ends, (before, after), strict=True):
-            if held:
+        for is_held, end, lines in zip(self._rows.rims, self._row_ends, (before, after), strict=True):
+            if is_held:
                 down.append(end)
                 across.append(self._column_means @ plane[lines, columns].mean(axis=0, dtype=np.float32))
         before, after = slice(max(0, columns.start - _RIM), columns.start), slice(columns.stop, columns.stop + _RIM)
-        for held, end, lines in zip(self._columns.rims, self._column_ends, (before, after), strict=True):
-            if held:
+        for is_held, end, lines in zip(self._columns.rims, self._column_ends, (before, after), strict=True):
+            if is_held:
                 down.append(self._row_means @ plane[rows, lines].mean(axis=1, dtype=np.float32))
                 across.append(end)
         spectrum: Floats = np.stack(down).T @ np.stack(across) / self._stiffness

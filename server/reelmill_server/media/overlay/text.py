@@ -55,8 +55,8 @@ def draw_text(
     size = whole[0].size
     if size[0] > room[0] or size[1] > room[1]:
         note(f"a text of {size[0]}x{size[1]} pixels does not fit into the picture: cut")
-    seen = _part(size, room, corner)
-    picture = _coloured(spec, *(mask.crop(seen) for mask in whole))
+    area = _part(size, room, corner)
+    picture = _coloured(spec, *(mask.crop(area) for mask in whole))
     if aspect != 1 and picture.width:
         picture = picture.resize((max(1, round(picture.width / aspect)), picture.height), Image.Resampling.LANCZOS)
     return np.asarray(picture)

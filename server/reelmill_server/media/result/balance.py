@@ -54,14 +54,14 @@ def _lost(planned: StreamPlan, written: StreamStats, given: Given) -> Iterator[s
     """Yield what is wrong with how many frames or packets there are."""
     copied, video = planned.encoder == COPY, planned.type == StreamType.VIDEO
     one_by_one = copied or (video and not rate_step(planned))
-    kept = written.packets if one_by_one else written.taken
+    count = written.packets if one_by_one else written.taken
     expected = given.items + written.held + written.ahead - written.dropped.total()
     gave = f"the source gave {given.items} {_NAMES[copied]} of {planned.type} in the span"
-    if kept < expected:
-        yield f"{gave}, of which {expected - kept} were lost on the way"
+    if count < expected:
+        yield f"{gave}, of which {expected - count} were lost on the way"
     # Frames of audio that lie before the span are taken, too: a filter cuts to the sample.
-    if kept > expected and (copied or video):
-        yield f"{gave}, but {kept} were written"
+    if count > expected and (copied or video):
+        yield f"{gave}, but {count} were written"
 
 
 def _paced(planned: StreamPlan, written: StreamStats, given: Given) -> Iterator[str]:
@@ -94,10 +94,10 @@ def _silenced(planned: StreamPlan, written: StreamStats, given: Given) -> Iterat
     """Yield what is wrong with how much of the audio of joined sources is silence that fills gaps."""
     if planned.audio is None or not planned.counted or not written.samples or _mixed(planned):
         return
-    kept = Fraction(written.samples - written.silent + written.cut.total(), planned.audio.sample_rate) * planned.speed
+    remaining = Fraction(written.samples - written.silent + written.cut.total(), planned.audio.sample_rate) * planned.speed
     slack = len(planned.parts) * (audio_frame(planned, written, given) * planned.speed + RESAMPLING)
-    if kept < given.covered - slack:
-        yield f"the source gave {float(given.covered):.3f} s of audio in the span, of which {float(kept):.3f} s are left"
+    if remaining < given.covered - slack:
+        yield f"the source gave {float(given.covered):.3f} s of audio in the span, of which {float(remaining):.3f} s are left"
 
 
 def _shifted(planned: StreamPlan, written: StreamStats, given: Given) -> Iterator[str]:

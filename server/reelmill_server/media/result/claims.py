@@ -53,12 +53,14 @@ def overstated(
     media: Sequence[Any],
     plans: Sequence[StreamPlan],
     written: Sequence[StreamStats],
-    seen: Sequence[Extent],
+    extents: Sequence[Extent],
 ) -> Iterator[str]:
     """Yield what is wrong with the lengths that a file claims. `media` are its streams, as planned in `plans`, `written` and
     `seen` as they were read back.
     """
-    streams = {stream.index: _Ends(*entry) for stream, entry in zip(media, zip(plans, written, seen, strict=True), strict=True)}
+    streams = {
+        stream.index: _Ends(*entry) for stream, entry in zip(media, zip(plans, written, extents, strict=True), strict=True)
+    }
     ends = [end for end in streams.values() if end.any]
     if not ends:
         return
@@ -85,13 +87,13 @@ class _Ends:
     lasts.
     """
 
-    def __init__(self, planned: StreamPlan, written: StreamStats, seen: Extent) -> None:
-        self.any = seen.first is not None
-        self.first = seen.first if seen.first is not None else Fraction(0)
+    def __init__(self, planned: StreamPlan, written: StreamStats, extent: Extent) -> None:
+        self.any = extent.first is not None
+        self.first = extent.first if extent.first is not None else Fraction(0)
         self.lasts = planned.type in _LASTING
-        self.seen = seen.last
+        self.seen = extent.last
         self._written = written.extent.last + self.first - (written.extent.first or Fraction(0))
-        mean = (seen.last_start - self.first) / (written.packets - 1) if written.packets > 1 else Fraction(0)
+        mean = (extent.last_start - self.first) / (written.packets - 1) if written.packets > 1 else Fraction(0)
         self._frame = max(Fraction(planned.slack_us, MICROSECONDS), mean)
         self.tolerance = self._frame + MILLISECONDS
 

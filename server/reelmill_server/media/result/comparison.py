@@ -31,9 +31,9 @@ def planned_streams(container: InputContainer, plan: TargetPlan) -> list[Stream]
         count = len(container.streams.attachments)
         raise OutputInvalid(f"{plan.field}: has {count} attached files, not {len(plan.attachments)}")
     planned = sum(stream.type == StreamType.DATA for stream in plan.streams)
-    kept = {stream.index for stream in container.streams.data[:planned]}
+    data_indexes = {stream.index for stream in container.streams.data[:planned]}
     rest = [stream for stream in container.streams if stream.type != "attachment"]
-    return [stream for stream in rest if stream.type != "data" or stream.index in kept]
+    return [stream for stream in rest if stream.type != "data" or stream.index in data_indexes]
 
 
 def _kind(stream: Any) -> str:
@@ -43,13 +43,13 @@ def _kind(stream: Any) -> str:
 
 
 def compare(
-    media: Sequence[Any], plan: TargetPlan, written: Sequence[StreamStats], seen: Sequence[StreamReading], where: str
+    media: Sequence[Any], plan: TargetPlan, written: Sequence[StreamStats], readings: Sequence[StreamReading], where: str
 ) -> None:
     """Compare kinds, codecs, counts, lengths and sizes. Raises OutputInvalid."""
     kinds = [_kind(stream) for stream in media]
     if kinds != [stream.type for stream in plan.streams]:
         raise OutputInvalid(f"{where}: has the streams {kinds}, planned were {[stream.type for stream in plan.streams]}")
-    for stream, planned, went_in, came_out in zip(media, plan.streams, written, seen, strict=True):
+    for stream, planned, went_in, came_out in zip(media, plan.streams, written, readings, strict=True):
         name = stream.codec_context.codec.canonical_name if stream.codec_context else stream.name
         if _ALIASES.get(name, name) != _ALIASES.get(planned.codec, planned.codec):
             raise OutputInvalid(f"{where}: the {planned.type} is {name}, planned was {planned.codec}")

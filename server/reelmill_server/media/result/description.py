@@ -22,10 +22,10 @@ from reelmill_server.model.time import MICROSECONDS
 _GUESSED_FORMATS = ("aac", "ac3", "amr")  # without a header: libav estimates their duration from the size and a bit rate
 
 
-def seconds_of(container: InputContainer, seen: Sequence[StreamReading]) -> float:
+def seconds_of(container: InputContainer, readings: Sequence[StreamReading]) -> float:
     """Return the seconds from the first frame to the end of the last one: headers may count decoding time, and less."""
-    begin = max(min((sight.extent.first or Fraction(0) for sight in seen), default=Fraction(0)), Fraction(0))
-    end = max((sight.extent.last for sight in seen), default=Fraction(0))
+    begin = max(min((sight.extent.first or Fraction(0) for sight in readings), default=Fraction(0)), Fraction(0))
+    end = max((sight.extent.last for sight in readings), default=Fraction(0))
     claimed = Fraction(0 if container.format.name in _GUESSED_FORMATS else container.duration or 0, MICROSECONDS)
     if container.format.name == "flv":  # its duration is the time of its end, and with B-frames it begins late
         claimed -= begin

@@ -38,10 +38,10 @@ def out_of_order(times: Sequence[int]) -> bool:
     return falls > len(times) * BROKEN_SHARE
 
 
-def moved_apart(plan: TargetPlan, written: Sequence[StreamStats], seen: Sequence[Extent]) -> Iterator[str]:
+def moved_apart(plan: TargetPlan, written: Sequence[StreamStats], extents: Sequence[Extent]) -> Iterator[str]:
     """Yield what is wrong with where the streams begin beside each other, and on the clock that segments share."""
     shifts: list[tuple[StreamPlan, Fraction]] = []
-    for planned, went_in, extent in zip(plan.streams, written, seen, strict=True):
+    for planned, went_in, extent in zip(plan.streams, written, extents, strict=True):
         sent = went_in.extent
         if planned.type in _TIMED and sent.first is not None and extent.first is not None:
             shifts.append((planned, extent.first - sent.first))
@@ -74,9 +74,9 @@ def described(stream: Any, planned: StreamPlan) -> Iterator[str]:
             yield f"the audio has the channels {layout}, planned were {wanted}"
     if planned.video:
         for attribute, name in _TAGS.items():
-            tag, asked = int(getattr(context, attribute)), int(getattr(planned.video, name))
-            if tag not in _UNSAID and asked not in _UNSAID and tag != asked:
-                yield f"the video's {name.replace('_', ' ')} is {tag}, planned was {asked}"
+            tag, planned_tag = int(getattr(context, attribute)), int(getattr(planned.video, name))
+            if tag not in _UNSAID and planned_tag not in _UNSAID and tag != planned_tag:
+                yield f"the video's {name.replace('_', ' ')} is {tag}, planned was {planned_tag}"
         shape, square = planned.video.sample_aspect_ratio or Fraction(1), Fraction(1)
         pixel_shape = stream.sample_aspect_ratio or context.sample_aspect_ratio or square
         pixel_shape = Fraction(pixel_shape.numerator, pixel_shape.denominator)

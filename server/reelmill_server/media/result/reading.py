@@ -123,8 +123,8 @@ def read_streams(
     """Count the packets of `media`, in their order. `unordered`: the container has one timestamp per frame; `moved` is called
     repeatedly; `middles` as from `halves`.
     """
-    seen = {stream.index: StreamReading(ordered=not unordered) for stream in media}
-    for (index, sight), half in zip(seen.items(), middles, strict=False):
+    readings = {stream.index: StreamReading(ordered=not unordered) for stream in media}
+    for (index, sight), half in zip(readings.items(), middles, strict=False):
         sight.half = half
         if container.streams[index].type == "video":
             sight.extent = ShownExtent(container.format.name in INDEXED_FORMATS)
@@ -133,16 +133,16 @@ def read_streams(
     for number, run in enumerate(_runs(container, media)):
         if number % _RUNS_TO_MOVE == 0:
             moved()
-        kept = _without_gaps(run) if run.index in gaps else run
+        whole_run = _without_gaps(run) if run.index in gaps else run
         video = run.index in videos
-        seen[run.index].count_all(kept, video, video and unordered)
+        readings[run.index].count_all(whole_run, video, video and unordered)
         if cuts is not None and run.index == cuts.stream:
             for packet in run.packets:
                 cuts.see(packet)
     for index, (_, end) in claimed_ends(container).items():
-        if index in seen and isinstance(extent := seen[index].extent, ShownExtent):
+        if index in readings and isinstance(extent := readings[index].extent, ShownExtent):
             extent.end_at(end)
-    return list(seen.values())
+    return list(readings.values())
 
 
 def _without_gaps(run: Run) -> Run:
@@ -226,10 +226,10 @@ def _times(stream: Any, packets: Sequence[AnyPacket], copied: bool, shown: dict[
     video = stream.type == "video"
     pictures = sum((packet.pts or 0) >= begin for packet in packets) if video else len(packets)
     # What the container has decoders skip gives no frames, which is no fault: audio, and frames that an edit list hides.
-    taken = len(packets) - refused
-    good = frames + sum(packet.is_discard for packet in packets) if video else taken
+    accepted = len(packets) - refused
+    good = frames + sum(packet.is_discard for packet in packets) if video else accepted
     least = pictures if video else 1
-    return None if ((min(good, taken) < pictures * _GOOD_SHARE) if copied else (refused or frames < least)) else times
+    return None if ((min(good, accepted) < pictures * _GOOD_SHARE) if copied else (refused or frames < least)) else times
 
 
 def _decoded(context: Any, packets: Sequence[AnyPacket], shown: dict[int, bytes] | None = None) -> tuple[int, int, list[int]]:

@@ -100,10 +100,10 @@ def _without_empty_data(produced: MediaFile) -> MediaFile:
     """Drop the data streams that have no packet in the span: MP4 has no track for them."""
     given = produced.given or (None,) * len(produced.written)
     entries = list(zip(produced.plan.streams, produced.written, given, strict=False))
-    kept = [entry for entry in entries if entry[0].type != StreamType.DATA or entry[1].packets]
-    if len(kept) == len(entries):
+    with_packets = [entry for entry in entries if entry[0].type != StreamType.DATA or entry[1].packets]
+    if len(with_packets) == len(entries):
         return produced
-    streams, written, given = zip(*kept, strict=True) if kept else ((), (), ())
+    streams, written, given = zip(*with_packets, strict=True) if with_packets else ((), (), ())
     return replace(produced, plan=replace(produced.plan, streams=streams), written=written, given=given)
 
 
@@ -155,20 +155,20 @@ def _read_back(produced: MediaFile, file: Any, moved: Callable[[], None], cuts: 
         with av.open(file, "r", **opening | {"options": options}) as container:
             media = planned_streams(container, plan)
             unordered = plan.container in CONTAINERS and bool(CONTAINERS[plan.container].unordered)
-            seen = read_streams(container, media, unordered, moved, cuts, halves(produced, unordered))
-            compare(media, plan, produced.written, seen, where)
-            for stream, planned, sight, written in zip(media, plan.streams, seen, produced.written, strict=True):
+            readings = read_streams(container, media, unordered, moved, cuts, halves(produced, unordered))
+            compare(media, plan, produced.written, readings, where)
+            for stream, planned, sight, written in zip(media, plan.streams, readings, produced.written, strict=True):
                 decode_ends(stream, planned, sight, where, written.given)
             given = produced.given or (None,) * len(media)
-            streams = tuple(map(describe_stream, media, plan.streams, produced.written, given, seen))
+            streams = tuple(map(describe_stream, media, plan.streams, produced.written, given, readings))
             codecs = tuple(
                 codec_string(planned.codec, stream.codec_context) for stream, planned in zip(media, plan.streams, strict=True)
             )
-            _check_description(container, produced, media, seen)
-            duration = seconds_of(container, seen)
+            _check_description(container, produced, media, readings)
+            duration = seconds_of(container, readings)
     except av.error.FFmpegError as error:
         raise meaning(error, OutputInvalid(f"{where}: the file cannot be read back: {error_text(error)}")) from error
-    return Verified(produced, streams, duration, codecs, extents=tuple(sight.extent for sight in seen))
+    return Verified(produced, streams, duration, codecs, extents=tuple(sight.extent for sight in readings))
 
 
 def _without_lines(produced: MediaFile) -> Verified:
@@ -182,11 +182,11 @@ def _without_lines(produced: MediaFile) -> Verified:
 
 
 def _check_description(
-    container: InputContainer, produced: MediaFile, media: Sequence[Any], seen: Sequence[StreamReading]
+    container: InputContainer, produced: MediaFile, media: Sequence[Any], readings: Sequence[StreamReading]
 ) -> None:
     """Check what the file says of itself. Raises OutputInvalid."""
     plan = produced.plan
-    extents = [sight.extent for sight in seen]
+    extents = [sight.extent for sight in readings]
     texts = [*moved_apart(plan, produced.written, extents)]
     texts += overstated(container, media, plan.streams, produced.written, extents)
     texts += [text for stream, planned in zip(media, plan.streams, strict=True) for text in described(stream, planned)]

@@ -56,10 +56,10 @@ def readable(text: bytes) -> Readable:
     for number, piece in enumerate(_BLOCK.split(text)):
         if number % 2:
             tags = _TAG.findall(piece)
-            kept = b"".join(b"\\" + name + value for name, value in tags if name in _KEPT_TAGS or _RESET.search(name))
+            override = b"".join(b"\\" + name + value for name, value in tags if name in _KEPT_TAGS or _RESET.search(name))
             plainer = plainer or any(name not in _KEPT_TAGS and not _is_drawing(name) for name, _ in tags)
             drawing = next((value.strip() not in (b"", b"0") for name, value in reversed(tags) if _is_drawing(name)), drawing)
-            pieces.append(b"{" + kept + b"}" if kept else b"")
+            pieces.append(b"{" + override + b"}" if override else b"")
         elif drawing:
             drawings = drawings or bool(piece.strip())
         else:

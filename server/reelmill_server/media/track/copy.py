@@ -152,12 +152,12 @@ class CopyTrack(Track):
         self.frames += len(run.packets)
         if self._held_audio is None:
             return self._all_moved(run)
-        held, ready = self._held_audio, list[list[AnyPacket]]()
+        waiting, ready = self._held_audio, list[list[AnyPacket]]()
         for packet, begin in zip(run.packets, run.pts, strict=True):
-            held.append(packet)
+            waiting.append(packet)
             ready.append([])
-            while begin - _stamp(held[0]) > self._measured.overrun:
-                ready[-1].append(held.popleft())
+            while begin - _stamp(waiting[0]) > self._measured.overrun:
+                ready[-1].append(waiting.popleft())
         if released := [packet for packets in ready for packet in packets]:
             self._all_moved(Run.of(run.index, run.base, released))
         return ready

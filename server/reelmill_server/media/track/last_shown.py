@@ -32,22 +32,22 @@ class LastShown:
         self, packets: Sequence[AnyPacket], begins: Sequence[int], durations: Sequence[int]
     ) -> Sequence[Sequence[AnyPacket]]:
         """Return what `push` returns for each of `packets`, which begin and last as the columns say."""
-        held, ready = self._held, list[Sequence[AnyPacket]]()
-        top, lasts = (_pts(held[0]), held[0].duration or 0) if held else (0, 0)
+        waiting, ready = self._held, list[Sequence[AnyPacket]]()
+        top, lasts = (_pts(waiting[0]), waiting[0].duration or 0) if waiting else (0, 0)
         for packet, begin, length in zip(packets, begins, durations, strict=True):
-            if held and begin <= top and len(held) < _MOST_HELD:
+            if waiting and begin <= top and len(waiting) < _MOST_HELD:
                 if begin + length > top:
                     packet.duration = max(top - begin, 0)
-                held.append(packet)
+                waiting.append(packet)
                 ready.append(())
                 continue
-            if held:
+            if waiting:
                 until = begin - top
                 if until < lasts or not lasts:
-                    held[0].duration = until if until > 0 else lasts or 1
-            ready.append(held)
-            held, top, lasts = [packet], begin, length
-        self._held = held
+                    waiting[0].duration = until if until > 0 else lasts or 1
+            ready.append(waiting)
+            waiting, top, lasts = [packet], begin, length
+        self._held = waiting
         return ready
 
     def end(self, end: int) -> Sequence[AnyPacket]:

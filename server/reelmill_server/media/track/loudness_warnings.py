@@ -13,15 +13,15 @@ def loudness_warnings(plan: StreamPlan, written: StreamStats, field: str) -> Ite
     result = written.loudness
     if plan.loudness is None or result is None or not plan.loudness.normalizes:
         return
-    asked, path = plan.loudness.asked, f"{field}.audio.filter_audio.loudness"
+    spec, path = plan.loudness.asked, f"{field}.audio.filter_audio.loudness"
     if result.before.silent:
         yield f"{path}: the audio is silent, or shorter than 0.4 s: it is not changed"
-    elif abs(result.after.integrated - asked.integrated) > _MISSED_LU:
+    elif abs(result.after.integrated - spec.integrated) > _MISSED_LU:
         yield (
-            f"{path}: {result.after.integrated:.1f} LUFS in place of {asked.integrated:g}: true peaks are limited to "
-            f"{asked.true_peak:g} dBTP"
+            f"{path}: {result.after.integrated:.1f} LUFS in place of {spec.integrated:g}: true peaks are limited to "
+            f"{spec.true_peak:g} dBTP"
         )
     peak = plan.loudness.decoded_peak
-    if peak is not None and peak > asked.true_peak + _MISSED_DB:
-        reached = f"decoded, true peaks reached {peak:.1f} when last tried, in place of {asked.true_peak:g} dBTP"
+    if peak is not None and peak > spec.true_peak + _MISSED_DB:
+        reached = f"decoded, true peaks reached {peak:.1f} when last tried, in place of {spec.true_peak:g} dBTP"
         yield f"{path}: {reached}: {plan.encoder} raises them"

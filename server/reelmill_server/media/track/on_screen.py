@@ -40,10 +40,10 @@ class FramesOnScreen:
             return
         if not (self._begun and self.span.whole) and not self._shown(frame):
             return
-        held, self._held = self._held, frame
-        if held is not None:
+        earlier, self._held = self._held, frame
+        if earlier is not None:
             self._several = True
-            yield held
+            yield earlier
 
     def _shown(self, frame: VideoFrame) -> bool:
         """Return whether a frame is in the span; what was on screen when that began is held before the first."""

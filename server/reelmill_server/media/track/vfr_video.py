@@ -121,18 +121,18 @@ class VfrVideoTrack(VideoTrack):
             return
         if self._in_window(frame):
             self._count()
-        held = self._held
-        if held is None and self.plan.segment_us and (self._window is None or self._window.from_front):
+        earlier = self._held
+        if earlier is None and self.plan.segment_us and (self._window is None or self._window.from_front):
             frame.pts = min(frame.pts or 0, 0)  # segments count from 0 in every rendition, so the first frame is shown from 0
-        if held is not None and held.pts is not None and frame.pts is not None:
-            if frame.pts <= held.pts:
+        if earlier is not None and earlier.pts is not None and frame.pts is not None:
+            if frame.pts <= earlier.pts:
                 self.unordered += self._in_window(frame)
                 return  # encoders refuse two frames with one timestamp
-            held.duration = self._step = frame.pts - held.pts
-            if self._in_window(held):
-                yield from self._encoder.encode(held)
+            earlier.duration = self._step = frame.pts - earlier.pts
+            if self._in_window(earlier):
+                yield from self._encoder.encode(earlier)
             else:
-                self._captions.skip(held)
+                self._captions.skip(earlier)
         self._held = frame
         self._over = self._window is not None and self._window.after(_time(frame))
 

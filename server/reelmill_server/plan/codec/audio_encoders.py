@@ -114,21 +114,21 @@ def audio_encoder(codec: str, capabilities: Mapping[str, Capability]) -> AudioEn
     return better if better and capability and capability.available else AUDIO_ENCODERS[codec]
 
 
-def audio_bitrate(encoder: AudioEncoder, sample_rate: int, channels: int, asked: int | None, field: str) -> int:
+def audio_bitrate(encoder: AudioEncoder, sample_rate: int, channels: int, bitrate: int | None, field: str) -> int:
     """Return the bit rate to set in bit/s, rounded down to the encoder's steps if it has any; 0 if it takes none.
 
     The default falls with the sample rate (at most 3 bits per sample), as low rates cannot use more. Raises InvalidArgument
-    if `asked` is outside the codec's range.
+    if `bitrate` is outside the codec's range.
     """
     floor, ceiling = encoder.floor(channels), _ceiling(encoder, sample_rate, channels)
-    if asked is None:
+    if bitrate is None:
         usual = min(encoder.bitrate_per_channel, 3 * sample_rate) * channels
         return _step(encoder, max(usual, floor if encoder.takes_bitrate else 0))
-    if not floor <= asked <= ceiling:
-        range_ = f"at most {ceiling}" if asked > ceiling else f"at least {floor}"
+    if not floor <= bitrate <= ceiling:
+        range_ = f"at most {ceiling}" if bitrate > ceiling else f"at least {floor}"
         expected = f"{encoder.codec} takes {range_} bit/s for {channels} channels at {sample_rate} Hz"
         raise InvalidArgument(violations=[Violation(field, expected)])
-    return _step(encoder, asked)
+    return _step(encoder, bitrate)
 
 
 def is_lossless(encoder: str) -> bool:

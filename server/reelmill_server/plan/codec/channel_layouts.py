@@ -131,8 +131,8 @@ def loss(layout: str, count: int, output: str) -> str:
     if layout.startswith("ambisonic"):
         return f"the sound field ({layout}) is heard as two microphones would, facing left and right"
     if not own:
-        kept = count in (1, 2, len(outer)) and count <= len(outer)
-        return "" if kept else f"{count} channels that do not say which they are: all are mixed into {output}"
+        is_whole = count in (1, 2, len(outer)) and count <= len(outer)
+        return "" if is_whole else f"{count} channels that do not say which they are: all are mixed into {output}"
     if own in (("FC",), outer) or _places(own, outer) or (layout, output) == ("stereo", "mono"):
         return ""
     left_out = " without its low-frequency channel" if "LFE" in own and "LFE" not in outer else ""
@@ -148,8 +148,8 @@ def alike(layout: str, other: str) -> bool:
 def _places(own: Sequence[str], outer: Sequence[str]) -> dict[str, str]:
     """Return the channel of `outer` that takes each channel of `own`; empty unless each has one to itself."""
     places = {channel: channel if channel in outer else _SYNONYMS.get(channel, "") for channel in own}
-    taken = list(places.values())
-    return places if set(taken) <= set(outer) and len(set(taken)) == len(taken) else {}
+    outputs = list(places.values())
+    return places if set(outputs) <= set(outer) and len(set(outputs)) == len(outputs) else {}
 
 
 def _libav_places(own: Sequence[str], outer: Sequence[str]) -> bool:

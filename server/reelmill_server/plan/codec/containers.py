@@ -65,8 +65,10 @@ class Container:
 def _container(
     name: str, muxer: str, *, video: str = "", audio: str = "", subtitle: str = "", unordered: str = "", **rest: Any
 ) -> Container:
-    held = (frozenset(words.split()) for words in (video, audio, subtitle))
-    return Container(name, muxer, name, next(held), next(held), next(held), unordered=frozenset(unordered.split()), **rest)
+    codecs = (frozenset(words.split()) for words in (video, audio, subtitle))
+    return Container(
+        name, muxer, name, next(codecs), next(codecs), next(codecs), unordered=frozenset(unordered.split()), **rest
+    )
 
 
 # Verified by writing each combination and reading it back (tests/media/test_containers.py). In MPEG-TS libav writes AV1, FLAC

@@ -96,9 +96,9 @@ class _Estimate:
     def _decodings(self) -> Work:
         """Return the work of decoding, once per stream for all outputs. Of concatenated inputs, one is decoded at a time."""
         works = list(self._decoded_inputs())
-        held = max((work.memory for attached, work in works if not attached), default=0.0)
-        held += sum(work.memory for attached, work in works if attached)
-        return replace(in_turn(work for _, work in works), memory=held)
+        memory = max((work.memory for attached, work in works if not attached), default=0.0)
+        memory += sum(work.memory for attached, work in works if attached)
+        return replace(in_turn(work for _, work in works), memory=memory)
 
     def _decoded_inputs(self) -> Iterator[tuple[bool, Work]]:
         """Yield for each input whether it is attached, and the work of decoding it."""
@@ -209,8 +209,8 @@ class _Estimate:
         megabits = sum(self._bitrate(part, self._source(part)) * self._seconds(part) for part in stream.parts) / MEGA
         work = encoding.work * depth * (megapixels + encoder.difficulty * min(megabits, tables.MOST_DIFFICULT * megapixels))
         threads = encoder.threads * min(1.0, (pixels / tables.REFERENCE_PIXELS) ** 0.5)
-        held = encoding.memory + encoder.thread_memory * min(self._more_threads, encoder.most_cores)
-        return Work.of(work + encoder.frame * frames, threads, held * depth * pixels + encoder.fixed_bytes)
+        frames_held = encoding.memory + encoder.thread_memory * min(self._more_threads, encoder.most_cores)
+        return Work.of(work + encoder.frame * frames, threads, frames_held * depth * pixels + encoder.fixed_bytes)
 
     def _search(self, stream: StreamPlan, video: VideoOutput, frames: float) -> Work:
         """Return the work of encoding samples at several CRFs. Of memory, what they take beside each other more than the
@@ -272,9 +272,9 @@ class _Estimate:
 
     def _video_bitrate(self, stream: StreamPlan, video: VideoOutput) -> float:
         """Return the bit rate of encoded video in bit/s: the requested one, else the most that its quality takes."""
-        asked, bound = (steps.number(stream.options.get(name, ""), 0.0, 1e12) for name in ("b", "maxrate"))
-        if asked:
-            return asked
+        average, bound = (steps.number(stream.options.get(name, ""), 0.0, 1e12) for name in ("b", "maxrate"))
+        if average:
+            return average
         pixels = video.width * video.height * steps.output_rate(video)
         bits = tables.BITS_PER_PIXEL.get(stream.codec, tables.UNKNOWN_BITS_PER_PIXEL)
         most = bits * 2 ** ((tables.USUAL_CRF - steps.crf(stream)) / tables.CRF_STEP) * pixels

@@ -44,12 +44,12 @@ class Work:
 
 def in_turn(works: Iterable[Work]) -> Work:
     """Return the sum of steps that one thread runs one after the other."""
-    done = list(works)
+    all_works = list(works)
     return Work(
-        sum(work.core_seconds for work in done),
-        sum(work.wall_seconds for work in done),
-        sum(work.memory for work in done),
-        sum(work.scratch for work in done),
+        sum(work.core_seconds for work in all_works),
+        sum(work.wall_seconds for work in all_works),
+        sum(work.memory for work in all_works),
+        sum(work.scratch for work in all_works),
     )
 
 
@@ -57,14 +57,14 @@ def length(plan: InputPlan, info: MediaInfo | None) -> float:
     """Return the duration of an input in seconds: what its container says, else a guess from its size."""
     if plan.duration_us > 0:
         return plan.duration_us / MICROSECONDS
-    asked = max(plan.end_us - plan.start_us, 0) / MICROSECONDS
+    span = max(plan.end_us - plan.start_us, 0) / MICROSECONDS
     if info and info.duration_seconds > 0:
         seconds = max(info.duration_seconds - plan.start_us / MICROSECONDS, _LEAST_SECONDS)
     elif info and info.size_bytes > 0:
         seconds = info.size_bytes * 8 / tables.ASSUMED_BITRATE
     else:
         seconds = tables.ASSUMED_SECONDS
-    return min(seconds, asked) if asked else seconds
+    return min(seconds, span) if span else seconds
 
 
 def number(text: str, fallback: float, most: float) -> float:
@@ -149,8 +149,8 @@ def overlay(plan: OverlayPlan, video: VideoOutput, seconds: float) -> Work:
     frames = output_rate(video) * seconds
     if isinstance(plan, BlurPlan):
         looks = tables.LOOKS_PER_SECOND * seconds * ((plan.spec.face is not None) + (plan.spec.license_plate is not None))
-        held = min(tables.HELD_BYTES, _MOST_HELD_FRAMES * area * pixel_bytes(video.pixel_format))
-        return Work.of(tables.LOOK_MS * looks, 2, tables.DETECTOR_BYTES + held)
+        memory = min(tables.HELD_BYTES, _MOST_HELD_FRAMES * area * pixel_bytes(video.pixel_format))
+        return Work.of(tables.LOOK_MS * looks, 2, tables.DETECTOR_BYTES + memory)
     if isinstance(plan, DelogoPlan | PicturePlan):
         covered = min(max(plan.box.width, 0) * max(plan.box.height, 0), area)
     else:
@@ -184,13 +184,13 @@ def pictures(image: ImagePlan, seconds: float, per_second: float) -> float:
 def kept_bytes(image: ImagePlan, count: float, source_pixels: int) -> float:
     """Return the memory that the images of an entry take while frames are selected, tiled, or encoded."""
     area = image.width * image.height
-    held = tables.STILL_BYTES + 3 * source_pixels * USUAL_PIXEL_BYTES + 12 * area
+    size = tables.STILL_BYTES + 3 * source_pixels * USUAL_PIXEL_BYTES + 12 * area
     if image.frames.mode is FrameMode.DHASH:
-        held += min(count * source_pixels * 3, _CHANGES_KEPT_BYTES)
+        size += min(count * source_pixels * 3, _CHANGES_KEPT_BYTES)
     if image.sheet is not None:
-        held += 6 * area * image.sheet.columns * image.sheet.rows
+        size += 6 * area * image.sheet.columns * image.sheet.rows
     if image.kind is ImageKind.ANIMATION:
         # GIF keeps all frames for one palette, AVIF as its encoder needs all at once; others are read back one by one.
-        kept = count * area * 4
-        held += {"gif": 1.5 * min(kept, _GIF_KEPT_BYTES), "avif": kept}.get(image.format, 0.0)
-    return held
+        pictures = count * area * 4
+        size += {"gif": 1.5 * min(pictures, _GIF_KEPT_BYTES), "avif": pictures}.get(image.format, 0.0)
+    return size

@@ -88,9 +88,9 @@ def _shaped(draft: Draft, image: ImagePlan) -> Chain | None:
 def _joined_part(draft: Draft, part: PartPlan) -> Chain:
     """Return the chain of one of several sources: its first frame is shown from its beginning, its last until its end."""
     length = draft.lengths.seconds(part.input)
-    held = ("tpad=stop=-1:stop_mode=clone", f"trim=end={decimal(length)}") if length else ()
+    last_frame = ("tpad=stop=-1:stop_mode=clone", f"trim=end={decimal(length)}") if length else ()
     pad = draft.inputs.pad(part)
-    return Chain((pad,), (*upright(draft, part), *_filters(draft, part), "setpts=if(N,PTS,0)", *held))
+    return Chain((pad,), (*upright(draft, part), *_filters(draft, part), "setpts=if(N,PTS,0)", *last_frame))
 
 
 def _filters(draft: Draft, part: PartPlan) -> Iterator[str]:

@@ -42,12 +42,12 @@ def stream_groups(draft: Draft, target: TargetPlan) -> Iterator[tuple[str, ...]]
 
 def _specifiers(streams: Sequence[StreamPlan]) -> list[str]:
     """Return the stream specifier of each stream: `:v` where there is one of its kind, else `:v:0` and so on."""
-    totals, seen = Counter(_LETTERS[stream.type] for stream in streams), Counter[str]()
+    totals, numbers = Counter(_LETTERS[stream.type] for stream in streams), Counter[str]()
     specifiers = []
     for stream in streams:
         letter = _LETTERS[stream.type]
-        specifiers.append(f":{letter}:{seen[letter]}" if totals[letter] > 1 else f":{letter}")
-        seen[letter] += 1
+        specifiers.append(f":{letter}:{numbers[letter]}" if totals[letter] > 1 else f":{letter}")
+        numbers[letter] += 1
     return specifiers
 
 

@@ -92,8 +92,8 @@ def plan_images(job: ImageJob) -> Iterator[ImagePlan]:
     if not job.target.images:
         return
     like = next((item for item in (job.inputs.primary, *job.inputs.main) if item.video), None)
-    asked = job.target.video_streams if job.target.container else ()
-    numbers = selected(len(like.video), asked, (0,)) if like else []
+    wanted = job.target.video_streams if job.target.container else ()
+    numbers = selected(len(like.video), wanted, (0,)) if like else []
     if like is None or not numbers:
         raise InvalidMedia(f"{job.target.field}.image: the source has no video")
     for spec in job.target.images:
@@ -165,12 +165,12 @@ def _resolved(length: int | Fraction | None, shown: int) -> int:
 def _geometry(spec: ImageSpec, stream: VideoStreamInfo, where: str) -> Geometry:
     """Return the geometry of an entry's images: upright, in square pixels, as image files are displayed."""
     shown = displayed_size(stream)
-    asked = (_resolved(spec.width, shown[0]), _resolved(spec.height, shown[1]))
+    size = (_resolved(spec.width, shown[0]), _resolved(spec.height, shown[1]))
     natural = (stream.height, stream.width) if stream.rotation % 180 else (stream.width, stream.height)
-    if not any(asked) and shown != natural:
-        asked = shown
-    geometry = plan_geometry(VideoSpec(width=asked[0], height=asked[1], scale_type=spec.scale_type), stream, "rgb24")
-    if max(geometry.size) > _MAX_SIDE and any(asked):
+    if not any(size) and shown != natural:
+        size = shown
+    geometry = plan_geometry(VideoSpec(width=size[0], height=size[1], scale_type=spec.scale_type), stream, "rgb24")
+    if max(geometry.size) > _MAX_SIDE and any(size):
         raise InvalidArgument(violations=[Violation(where, f"sides must have at most {_MAX_SIDE} pixels")])
     return geometry
 
@@ -221,26 +221,26 @@ def needs_length(request: ConvertRequest) -> bool:
 
 def _frames(job: ImageJob, spec: ImageSpec, length_us: int, rate: Fraction, where: str) -> FramesPlan:
     """Return the plan of frames of sources that last `length_us` and have `rate` frames a second where they move."""
-    asked, repeats = spec.frames, spec.kind is ImageKind.ANIMATION
-    if length_us and asked.start_us >= length_us:
+    wanted, repeats = spec.frames, spec.kind is ImageKind.ANIMATION
+    if length_us and wanted.start_us >= length_us:
         expected = f"must be before the end of the video at {length_us / MICROSECONDS:.3f} s"
         raise InvalidArgument(violations=[Violation(f"{where}.start_time", expected)])
     times: tuple[int, ...] = ()
-    if asked.mode is FrameMode.AVERAGE:
+    if wanted.mode is FrameMode.AVERAGE:
         still = all(item.info.still for item in job.inputs.main)
         if not length_us and not still:
             raise UnsupportedFormat(f"{where}: mode AVERAGE needs a source that tells its length")
         # The middle of each of as many equal spans, which avoids black at the beginning and the end.
-        step = Fraction(length_us - asked.start_us, asked.number) if length_us else Fraction(0)
-        times = tuple(asked.start_us + round(step * (2 * place + 1) / 2) for place in range(asked.number))
+        step = Fraction(length_us - wanted.start_us, wanted.number) if length_us else Fraction(0)
+        times = tuple(wanted.start_us + round(step * (2 * place + 1) / 2) for place in range(wanted.number))
         repeats = step * rate >= MICROSECONDS  # else there are fewer frames than that, unless one is shown for long
     return FramesPlan(
-        mode=asked.mode,
-        start_us=asked.start_us,
-        interval_us=0 if asked.mode in (FrameMode.KEYFRAME, FrameMode.AVERAGE) else asked.interval_us,
-        number=asked.number,
-        threshold=asked.threshold,
-        skip_blank=asked.skip_blank,
+        mode=wanted.mode,
+        start_us=wanted.start_us,
+        interval_us=0 if wanted.mode in (FrameMode.KEYFRAME, FrameMode.AVERAGE) else wanted.interval_us,
+        number=wanted.number,
+        threshold=wanted.threshold,
+        skip_blank=wanted.skip_blank,
         times_us=times,
         repeats=repeats,
     )
@@ -269,12 +269,12 @@ def _name(job: ImageJob, spec: ImageSpec, number: int) -> _ImageName:
 def _sheet(job: ImageJob, spec: ImageSpec, tile: Geometry, number: int, where: str) -> SheetPlan | None:
     if spec.sheet is None:
         return None
-    asked: SheetSpec = spec.sheet
+    wanted: SheetSpec = spec.sheet
     lists = [
         expand(uri, OutputName(extension, stream_index=number), *job.naming) if uri else ""
-        for uri, extension in ((asked.web_vtt_uri, "vtt"), (asked.playlist_uri, "m3u8"))
+        for uri, extension in ((wanted.web_vtt_uri, "vtt"), (wanted.playlist_uri, "m3u8"))
     ]
-    sheet = SheetPlan(asked.columns, asked.rows, asked.pad, asked.margin, *lists)
+    sheet = SheetPlan(wanted.columns, wanted.rows, wanted.pad, wanted.margin, *lists)
     most = _MAX_WEBP_SIDE if spec.format == "webp" else _MAX_SHEET_SIDE
     for name, pixels in zip(("width", "height"), sheet.size(tile.width, tile.height), strict=True):
         if pixels > most:

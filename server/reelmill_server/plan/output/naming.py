@@ -50,7 +50,7 @@ class OutputName:
 
 
 def unknown_variables(template: str, tags: Mapping[str, TagValue], extra: Collection[str] = ()) -> list[str]:
-    """Return one message per unknown variable in `template`, or one if it cannot be parsed; `more` are known here, too."""
+    """Return one message per unknown variable in `template`, or one if it cannot be parsed; `extra` are known here, too."""
     try:
         fields = [field for field in Formatter().parse(template) if field[1] is not None]
     except ValueError as error:

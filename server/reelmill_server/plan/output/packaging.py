@@ -203,15 +203,15 @@ def is_subtitles(plan: TargetPlan) -> bool:
 
 def _share_files(plans: Sequence[TargetPlan], specs: Mapping[int, TargetSpec]) -> list[TargetPlan]:
     """Return the targets without HLS targets whose segments a DASH target makes as well; HLS then lists those."""
-    kept = list(plans)
+    remaining = list(plans)
     for hls in plans:
-        for slot, dash in enumerate(kept):
-            if _alike(hls, dash, specs) and dash.package and hls in kept:
+        for slot, dash in enumerate(remaining):
+            if _alike(hls, dash, specs) and dash.package and hls in remaining:
                 package = replace(dash.package, hls_uri=hls.uri, hls_index=hls.index)
-                kept[slot] = replace(dash, package=package)
-                kept.remove(hls)
+                remaining[slot] = replace(dash, package=package)
+                remaining.remove(hls)
                 break
-    return kept
+    return remaining
 
 
 def _alike(hls: TargetPlan, dash: TargetPlan, specs: Mapping[int, TargetSpec]) -> bool:
@@ -269,14 +269,14 @@ def _check_places(master: str, members: Sequence[tuple[TargetSpec, TargetPlan]])
     InvalidArgument.
     """
     here = Resource.of(master)
-    taken = {here}
+    places = {here}
     for spec, plan in members:
         expected, there = "", Resource.of(plan.uri)
         if not here.holds(there):
             expected = f"must lie in the folder of the master playlist {master} or below"
-        elif there in taken:
+        elif there in places:
             expected = f"must have a name of its own in the group, not {plan.uri}"
         if expected:
             field = "subtitle.extract_subtitle.uri" if is_subtitles(plan) else "uri"
             raise InvalidArgument(violations=[Violation(f"{spec.field}.{field}", expected)])
-        taken.add(there)
+        places.add(there)

@@ -9,15 +9,15 @@ from reelmill_server.model.request import Adapt, AudioSpec, ConvertRequest, Vide
 from reelmill_server.plan.stream.geometry import asked_size, displayed_size
 
 
-def keeps_source(option: Adapt, asked: Fraction | int, source: Fraction | int, field: str) -> bool:
+def keeps_source(option: Adapt, wanted: Fraction | int, source: Fraction | int, field: str) -> bool:
     """Return whether the source's value is kept; a source that does not state it (0) counts as having enough.
 
     Raises ConditionNotMet if the option is FALL and the source has less.
     """
-    if option is Adapt.FIXED or not source or source >= asked:
+    if option is Adapt.FIXED or not source or source >= wanted:
         return False
     if option is Adapt.FALL:
-        raise ConditionNotMet(f"{field} is {_number(asked)}, but the source has only {_number(source)}")
+        raise ConditionNotMet(f"{field} is {_number(wanted)}, but the source has only {_number(source)}")
     return True
 
 
@@ -37,8 +37,8 @@ def adapted_video(spec: VideoSpec, stream: VideoStreamInfo, source_rate: Fractio
         asked_width, asked_height = asked_size(spec, width, height)
         if keeps_source(spec.resolution_option, asked_width * asked_height, width * height, f"{field}.resolution (area)"):
             spec = replace(spec, width=0, height=0)
-    kept = adapted_bitrate(spec, stream, f"{field}.bitrate")
-    return spec if kept is None else replace(spec, bitrate=kept)
+    bitrate = adapted_bitrate(spec, stream, f"{field}.bitrate")
+    return spec if bitrate is None else replace(spec, bitrate=bitrate)
 
 
 def adapted_rate(spec: AudioSpec, stream: AudioStreamInfo, field: str) -> AudioSpec:
@@ -50,8 +50,8 @@ def adapted_rate(spec: AudioSpec, stream: AudioStreamInfo, field: str) -> AudioS
 
 def adapted_bitrate(spec: AudioSpec | VideoSpec, stream: StreamInfo, field: str) -> int | None:
     """Return the source's bit rate in bit/s if it is kept, else None."""
-    kept = spec.bitrate and keeps_source(spec.bitrate_option, spec.bitrate, stream.bitrate, field)
-    return stream.bitrate if kept else None
+    keeps = spec.bitrate and keeps_source(spec.bitrate_option, spec.bitrate, stream.bitrate, field)
+    return stream.bitrate if keeps else None
 
 
 def needs_bitrates(request: ConvertRequest) -> bool:

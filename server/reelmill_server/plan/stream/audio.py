@@ -64,12 +64,12 @@ def plan_audio(
     return planned, "" if fewer_asked else loss(stream.layout, stream.channels, layout)
 
 
-def _loudness_reason(asked: LoudnessSpec | None) -> str:
-    if asked is None:
+def _loudness_reason(spec: LoudnessSpec | None) -> str:
+    if spec is None:
         return ""
-    if asked.mode is LoudnessMode.MEASURE:
+    if spec.mode is LoudnessMode.MEASURE:
         return "; its loudness is measured"
-    level = f"{asked.integrated:g} LUFS, at most {asked.true_peak:g} dBTP"
+    level = f"{spec.integrated:g} LUFS, at most {spec.true_peak:g} dBTP"
     return f"; brought to {level}, by what a first pass over the audio measures"
 
 
@@ -89,10 +89,10 @@ def _bits(
     if spec.quality is not None:
         return quality_options(encoder, rate, channels, spec.quality)
     if encoder.takes_bitrate:
-        kept = adapted_bitrate(spec, stream, f"{field}.bitrate")
+        of_source = adapted_bitrate(spec, stream, f"{field}.bitrate")
         # A source may have less than the codec can do.
-        asked = spec.bitrate if kept is None else max(kept, encoder.floor(channels))
-        return {"b": str(audio_bitrate(encoder, rate, channels, asked, f"{field}.bitrate"))}
+        bitrate = spec.bitrate if of_source is None else max(of_source, encoder.floor(channels))
+        return {"b": str(audio_bitrate(encoder, rate, channels, bitrate, f"{field}.bitrate"))}
     return {} if encoder.lossless else quality_options(encoder, rate, channels, _USUAL_QUALITY)
 
 
@@ -115,11 +115,11 @@ def mixing(output: AudioOutput, lines: int) -> tuple[str, ...]:
     )
 
 
-def ducking(asked: DuckingSpec) -> str:
+def ducking(spec: DuckingSpec) -> str:
     """Return the filter that lowers its first input while its second one is loud."""
-    threshold = 10 ** (asked.threshold_db / 20)
-    times = f"attack={asked.attack_ms:g}:release={asked.release_ms:g}"
-    return f"sidechaincompress=threshold={threshold:.6f}:ratio={asked.ratio:g}:{times}"
+    threshold = 10 ** (spec.threshold_db / 20)
+    times = f"attack={spec.attack_ms:g}:release={spec.release_ms:g}"
+    return f"sidechaincompress=threshold={threshold:.6f}:ratio={spec.ratio:g}:{times}"
 
 
 def frame_us(sample_rate: int) -> int:

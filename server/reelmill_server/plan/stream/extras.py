@@ -69,5 +69,5 @@ def lost_fonts(target: TargetSpec, inputs: Inputs) -> Iterator[str]:
         )
 
 
-def _selected(available: int, asked: Sequence[int]) -> list[int]:
-    return [number for number in range(available) if number in asked or _ALL in asked]
+def _selected(available: int, numbers: Sequence[int]) -> list[int]:
+    return [number for number in range(available) if number in numbers or _ALL in numbers]

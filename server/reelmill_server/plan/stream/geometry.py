@@ -59,8 +59,8 @@ def tilt_warnings(stream: VideoStreamInfo) -> Iterator[str]:
     """Yield what encoding and images leave out of the turn that the header of `stream` asks for."""
     if stream.tilt:
         # ffmpeg turns frames within their size, which cuts corners; players turn by quarters or not at all.
-        done = turn_asked(replace(stream, tilt=0)) or "shown as they are coded"
-        yield f"the source's frames are to be {turn_asked(stream)}, of which only multiples of 90° are done: they are {done}"
+        turned = turn_asked(replace(stream, tilt=0)) or "shown as they are coded"
+        yield f"the source's frames are to be {turn_asked(stream)}, of which only multiples of 90° are done: they are {turned}"
 
 
 def chroma_steps(pixel_format: str) -> tuple[int, int]:

@@ -82,8 +82,8 @@ def packet_metadata(encoder: str, stream: VideoStreamInfo) -> tuple[MasteringDis
 
 def lost_metadata(encoder: str, stream: VideoStreamInfo) -> str:
     """Return the warning where the stream's HDR metadata is lost with `encoder`; empty: it is not, or there is none."""
-    kept = encoder in _ENCODERS or encoder in _BY_PACKETS or encoder in _BY_FRAMES
-    if kept or not (stream.mastering_display or stream.content_light):
+    carries = encoder in _ENCODERS or encoder in _BY_PACKETS or encoder in _BY_FRAMES
+    if carries or not (stream.mastering_display or stream.content_light):
         return ""
     return f"the source has HDR metadata (mastering display, content light level), which {encoder} does not write: it is lost"
 

@@ -87,11 +87,11 @@ def rung_reason(target: TargetSpec, facts: PlanFacts) -> str:
 
 def rung_warning(target: TargetSpec, facts: PlanFacts) -> str:
     """Return what the user should know of a rung whose bit rate is not between those asked for; empty if it is."""
-    ladder, asked = facts.ladders.get(target.group), target.ladder
-    if ladder is None or asked is None:
+    ladder, spec = facts.ladders.get(target.group), target.ladder
+    if ladder is None or spec is None:
         return ""
     rate = ladder.rungs[target.rung - 1].bitrate
-    if (asked.min_bitrate or 0) <= rate <= (asked.max_bitrate or rate):
+    if (spec.min_bitrate or 0) <= rate <= (spec.max_bitrate or rate):
         return ""
     return f"no size and CRF that is worth its bits has a bit rate between those of auto_ladder: the nearest has {rate} bit/s"
 

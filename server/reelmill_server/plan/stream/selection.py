@@ -94,13 +94,13 @@ def _usable_audio(job: TargetJob, spec: AudioSpec, streams: Sequence[AudioStream
     copied = spec.codec == COPY
     usable = [number for number, stream in enumerate(streams) if (stream.codec if copied else _is_decodable(stream))]
     numbers = selected(len(streams), job.target.audio_streams, _FIRST)
-    kept = [number for number in numbers if number in usable] or ([] if job.target.audio_streams else usable[:1])
-    for number in set(numbers) - set(kept) if kept else ():
+    chosen = [number for number in numbers if number in usable] or ([] if job.target.audio_streams else usable[:1])
+    for number in set(numbers) - set(chosen) if chosen else ():
         how = "copied" if copied else f"decoded{hint(streams[number])}"
         what = f"{streams[number].codec or 'a codec that is not known here'}, which cannot be {how}"
-        instead = "" if kept[0] in numbers else f", audio stream {kept[0]} is taken"
+        instead = "" if chosen[0] in numbers else f", audio stream {chosen[0]} is taken"
         job.warn(f".audio: audio stream {number} of the source is in {what}: left out{instead}")
-    return kept or numbers
+    return chosen or numbers
 
 
 def _is_decodable(stream: AudioStreamInfo) -> bool:
@@ -152,8 +152,8 @@ def _encoded_video(job: TargetJob, spec: VideoSpec, number: int, like: Input, me
     for note in (*remarks, *notes, *_lost(members, number)):
         job.warn(f": {note}")
     planned = _tagged(job, planned)
-    for name, asked in (("measure_vmaf", job.target.measure_vmaf), ("min_vmaf", job.target.min_vmaf)):
-        if asked:
+    for name, value in (("measure_vmaf", job.target.measure_vmaf), ("min_vmaf", job.target.min_vmaf)):
+        if value:
             planned = video.measured(planned, job.facts, f"{job.target.field}.{name}")
     if spec.quality:
         planned = quality.aimed(planned, spec.quality, job.facts, f"{path}.quality_target")

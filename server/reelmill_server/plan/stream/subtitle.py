@@ -91,16 +91,16 @@ def plan_extracts(
         return ()
     field = f"{target.field}.subtitle.extract_subtitle"
     muxer, codec = EXTRACTS[target.extract.format]
-    taken = _selected(target, inputs)
-    if not taken:
+    numbers = _selected(target, inputs)
+    if not numbers:
         raise InvalidMedia(f"{field}: the source has no such subtitle stream")
     planned: list[tuple[int, StreamPlan]] = []
-    for number in taken:
+    for number in numbers:
         streams = _parts(number, inputs)
         if not all(_is_text(stream) for stream, _ in streams):
             form = target.extract.format
             problem = f"{field}: subtitle stream {number} is {_codecs(streams)}, which holds no text to write as {form}"
-            if target.group < 0 or number in target.subtitle_streams or (number == taken[-1] and not planned):
+            if target.group < 0 or number in target.subtitle_streams or (number == numbers[-1] and not planned):
                 raise UnsupportedFormat(f"{problem}: name other streams")
             warnings.append(f"{problem}: left out")
             continue
@@ -182,12 +182,12 @@ def renditions(target: TargetSpec, inputs: Sequence[SubtitleInput], numbers: Seq
 def _selected(target: TargetSpec, inputs: Sequence[SubtitleInput]) -> list[int]:
     """Return the numbers of the selected streams, ascending."""
     count = max((len(offer.streams) for offer in inputs), default=0)
-    asked = target.subtitle_streams
+    numbers = target.subtitle_streams
     if target.subtitle == "first":
         return list(range(min(count, 1)))
-    if not asked or any(number > ALL_STREAMS_ABOVE for number in asked):
+    if not numbers or any(number > ALL_STREAMS_ABOVE for number in numbers):
         return list(range(count))
-    return [number for number in range(count) if number in asked]
+    return [number for number in range(count) if number in numbers]
 
 
 def _parts(number: int, inputs: Sequence[SubtitleInput]) -> list[tuple[SubtitleStreamInfo, PartPlan]]:

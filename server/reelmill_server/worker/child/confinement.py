@@ -35,8 +35,8 @@ class _Sets(ctypes.Structure):
     _fields_ = (("effective", ctypes.c_uint32), ("permitted", ctypes.c_uint32), ("inheritable", ctypes.c_uint32))
 
 
-def drop_capabilities(kept: int = _FILES) -> None:
-    """Drop all Linux capabilities of root but `kept` (bits by capability), for this thread and those it starts.
+def drop_capabilities(mask: int = _FILES) -> None:
+    """Drop all Linux capabilities of root but `mask` (bits by capability), for this thread and those it starts.
 
     Not only because media may be hostile: SVT-AV1 gives the calling thread and its own real-time priority if it may, and one
     such encode starves everything else on the machine.
@@ -45,7 +45,7 @@ def drop_capabilities(kept: int = _FILES) -> None:
     header, sets = _Header(_CAPABILITY_VERSION_3, 0), (_Sets * 2)()
     if libc.capget(ctypes.byref(header), sets) != 0:
         return  # a kernel without capabilities
-    for words, bits in zip(sets, (kept & 0xFFFFFFFF, kept >> 32 & 0xFFFFFFFF), strict=True):
+    for words, bits in zip(sets, (mask & 0xFFFFFFFF, mask >> 32 & 0xFFFFFFFF), strict=True):
         words.effective &= bits
         words.permitted &= bits
         words.inheritable = 0
@@ -72,15 +72,15 @@ class _Prepared:
     rules: Ruleset | None = None
 
 
-def prepare(kept: Collection[int]) -> None:
-    """Drop what no child needs: privileges, environment, signals, descriptors but `kept` and the standard ones; and have this
-    process killed when its parent dies. `confine` does the rest.
+def prepare(open_numbers: Collection[int]) -> None:
+    """Drop what no child needs: privileges, environment, signals, descriptors but `open_numbers` and the standard ones; and
+    have this process killed when its parent dies. `confine` does the rest.
     """
-    _drop(kept)
+    _drop(open_numbers)
     _Prepared.done, _Prepared.rules = True, landlock.usual() if landlock.ABI else None
 
 
-def _drop(kept: Collection[int]) -> None:
+def _drop(open_numbers: Collection[int]) -> None:
     if sys.platform == "linux":
         ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
         gain_nothing()
@@ -94,26 +94,26 @@ def _drop(kept: Collection[int]) -> None:
     # numpy is not loaded yet. Its matrices are small here, and OpenBLAS threads that compete with an encoder slow a product of
     # one millisecond down to fifty.
     os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
-    _close_all_but(kept)
+    _close_all_but(open_numbers)
 
 
-def confine(assignment: messages.Assignment, kept: Collection[int] = ()) -> Sandbox:
+def confine(assignment: messages.Assignment, open_numbers: Collection[int] = ()) -> Sandbox:
     """Drop what this child does not need, as `prepare` does unless that was called; limit what it uses, and confine it.
 
     Return how. Raises ServiceUnavailable if it must be confined and cannot.
     """
     if not _Prepared.done:
-        _drop(kept)
+        _drop(open_numbers)
     if assignment.directory:
         os.chdir(assignment.directory)
         tempfile.tempdir = os.environ["TMPDIR"] = assignment.directory
-    limit(assignment, len(kept))
+    limit(assignment, len(open_numbers))
     return enter(assignment.limits.sandbox, assignment.directory, assignment.uses_devices, _Prepared.rules)
 
 
-def _close_all_but(kept: Collection[int]) -> None:
+def _close_all_but(open_numbers: Collection[int]) -> None:
     """Close what the fork server left open: with its pipes, a child could keep it alive, or have it start another child."""
     first = _STANDARD
-    for number in sorted({*kept, resource.getrlimit(resource.RLIMIT_NOFILE)[0]}):
+    for number in sorted({*open_numbers, resource.getrlimit(resource.RLIMIT_NOFILE)[0]}):
         os.closerange(first, number)
         first = number + 1

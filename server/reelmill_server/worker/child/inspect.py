@@ -75,10 +75,10 @@ class ProbedSources:
 
 def _probe_all(attempt: Attempt) -> tuple[MediaInfo, ...]:
     assignment = attempt.assignment
-    asked = assignment.request
-    measured = (False, False) if asked is None else (needs_bitrates(asked), needs_length(asked))
+    request = assignment.request
+    measured = (False, False) if request is None else (needs_bitrates(request), needs_length(request))
     # Of what is asked without a conversion, callers are told all.
-    copied = assignment.action == "convert" and asked is not None and asked.copies_video
+    copied = assignment.action == "convert" and request is not None and request.copies_video
     with attempt.stage("probe"):
         return tuple(probe_file(place, assignment.limits, *measured, copied) for place in attempt.locations)
 

@@ -59,9 +59,9 @@ class ProgressMeter:
             planned = output.plan
             seconds = float(output.position)
             length = _length(planned, conversion.expected_seconds)
-            done, until = conversion.shares
-            done, until = (self._searched + (1 - self._searched) * edge for edge in (done, until))
-            share = done + (until - done) * min(1.0, seconds / length if length else 0.0)
+            share_done, until = conversion.shares
+            share_done, until = (self._searched + (1 - self._searched) * edge for edge in (share_done, until))
+            share = share_done + (until - share_done) * min(1.0, seconds / length if length else 0.0)
             index = planned.index
             before = updated[index]
             speed = seconds / elapsed
@@ -83,9 +83,9 @@ class ProgressMeter:
     def verified(self, count: int) -> Advanced:
         """Return the progress after the first `count` outputs were read back."""
         left = {index for planned in self._plan.targets[count:] for index in _served(planned)}
-        done = {index for planned in self._plan.targets[:count] for index in _served(planned)} - left
+        complete = {index for planned in self._plan.targets[:count] for index in _served(planned)} - left
         self._targets = tuple(
-            replace(target, percent=_VERIFIED_PERCENT, eta_seconds=0.0) if target.target_index in done else target
+            replace(target, percent=_VERIFIED_PERCENT, eta_seconds=0.0) if target.target_index in complete else target
             for target in self._targets
         )
         return self.report(TaskPhase.VERIFYING)

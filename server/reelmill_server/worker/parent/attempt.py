@@ -177,11 +177,11 @@ class Attempts:
                             await self.admission.wait_for_disk(_FAST_WAIT_SECONDS)
                             await stack.enter_async_context(self._fast.place(request.project_name, _FAST_WAIT_SECONDS))
                             heartbeat.started()
-                        held = self._bounds.look_memory_bytes
-                        task = _Task(request, heartbeat, claim, lease, lane, held, least_bytes > 0)
+                        memory_bytes = self._bounds.look_memory_bytes
+                        task = _Task(request, heartbeat, claim, lease, lane, memory_bytes, least_bytes > 0)
                         return await self._convert(replace(task, avoided=avoided))
-                async with self._reservations.hold(needs, least_bytes, lane, heartbeat, lease) as held:
-                    task = _Task(request, heartbeat, claim, lease, lane, held, keeps=needs.keeps, avoided=avoided)
+                async with self._reservations.hold(needs, least_bytes, lane, heartbeat, lease) as memory_bytes:
+                    task = _Task(request, heartbeat, claim, lease, lane, memory_bytes, keeps=needs.keeps, avoided=avoided)
                     if kept:
                         task = replace(task, keeps=False, chunked=needs.chunked, kept=kept)
                     converted = await self._convert(task)
@@ -209,19 +209,19 @@ class Attempts:
                     return kept_chunk.files, kept_chunk.warnings
                 admitted = self._reservations.hold(needs, least_bytes, lane, heartbeat, lease)
                 async with (
-                    admitted as held,
+                    admitted as memory_bytes,
                     self._opener.reading(request) as range_server,
                     self._scratch.attempt(request.task_id) as directory,
                 ):
                     opened = await self._opener.open(request, range_server)
                     cut = replace(opened, plan=needs.chunked.plan, split=needs.chunked.split, unit=number)
-                    assignment = replace(cut, action="encode_unit", directory=str(directory), held_bytes=held)
+                    assignment = replace(cut, action="encode_unit", directory=str(directory), held_bytes=memory_bytes)
                     encoded = await self._supervisor.unit(assignment, range_server, heartbeat)
                     count_usage(self._metrics, lane, "unit", encoded.usage)
                     with tracing.span("keep"):
                         chunk = Chunk(request.task_id, needs.chunked.split, number, directory)
-                        kept = await self._chunks.keep(chunk, encoded.files, encoded.warnings, PublishGuard(claim))
-                    return kept, encoded.warnings
+                        files = await self._chunks.keep(chunk, encoded.files, encoded.warnings, PublishGuard(claim))
+                    return files, encoded.warnings
 
     def _rule(self, request: ConvertRequest) -> SplitRule | None:
         """Return when a task is split into chunks; None: never, as workers have nowhere to keep their files."""

@@ -59,14 +59,14 @@ class BlockCache:
     async def put(self, blocks: Mapping[Block, bytes | memoryview]) -> None:
         """Store `blocks` as far as there is room. A full disk is not an error."""
         filling = self._filling
-        taken = {block: slot for block in blocks if block not in self._slots and (slot := self._take()) is not None}
+        slots = {block: slot for block in blocks if block not in self._slots and (slot := self._take()) is not None}
         try:
-            await asyncio.to_thread(self._write, {slot.number: blocks[block] for block, slot in taken.items()})
+            await asyncio.to_thread(self._write, {slot.number: blocks[block] for block, slot in slots.items()})
         except OSError:
             self._most = 0  # it grows no more
             return
         if filling == self._filling:
-            self._slots.update(taken)
+            self._slots.update(slots)
 
     def clear(self) -> int:
         """Release all disk space; return how many bytes that was."""

@@ -55,11 +55,11 @@ def held_bytes(pid: int, limit_bytes: int = 0) -> int:
     its proportional share is counted, as far as the system shows it (to root); 0 if the process is gone.
     """
     status = _sizes(f"/proc/{pid}/status", _OWN)
-    held = sum(status.get(name, 0) for name in _OWN)
-    if limit_bytes and held > limit_bytes:
+    own = sum(status.get(name, 0) for name in _OWN)
+    if limit_bytes and own > limit_bytes:
         shares = _sizes(f"/proc/{pid}/smaps_rollup", _SHARES)
-        return shares.get("Pss_Anon", held) + shares.get("Pss_Shmem", 0) + shares.get("SwapPss", 0)
-    return held
+        return shares.get("Pss_Anon", own) + shares.get("Pss_Shmem", 0) + shares.get("SwapPss", 0)
+    return own
 
 
 @dataclass(frozen=True)

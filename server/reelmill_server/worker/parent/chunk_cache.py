@@ -49,14 +49,14 @@ class ChunkCache:
         try:
             await self._shared.fetch(task_id, self._name, _MANIFEST, directory / _MANIFEST)
             chunk = _CHUNK.validate_json(await asyncio.to_thread((directory / _MANIFEST).read_bytes))
-            for kept in chunk.files:
-                if not is_beneath(directory, kept.file.path) or not self._shared.holds(task_id, kept.uri):
-                    raise OutputInvalid(f"the list of a kept chunk names {kept.uri[:200]!r}, which is no file of its task")
-                path = directory / kept.file.path
+            for part in chunk.files:
+                if not is_beneath(directory, part.file.path) or not self._shared.holds(task_id, part.uri):
+                    raise OutputInvalid(f"the list of a kept chunk names {part.uri[:200]!r}, which is no file of its task")
+                path = directory / part.file.path
                 path.parent.mkdir(parents=True, exist_ok=True)
-                await self._shared.download(kept.uri, path)
-                if path.stat().st_size != kept.file.size_bytes:
-                    raise ResourceNotFound(f"{kept.uri} is not whole")
+                await self._shared.download(part.uri, path)
+                if path.stat().st_size != part.file.size_bytes:
+                    raise ResourceNotFound(f"{part.uri} is not whole")
         except ResourceNotFound:
             return None
         except (ReelmillError, ValueError) as error:

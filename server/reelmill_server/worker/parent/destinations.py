@@ -22,14 +22,14 @@ def check_destinations(storage: Storage, assignment: messages.Assignment, plan: 
     if foreign := foreign_uris(request, assignment.modified_us, plan):
         raise OutputInvalid(f"the child plans {len(foreign)} outputs that the request does not name")
     files = (file.uri for source in request.sources for file in source.subtitles)
-    taken: dict[Hashable, str] = {}
+    known: dict[Hashable, str] = {}
     for uri in (*(source.uri for source in request.sources), *files, *request.watermark_uris):
-        taken.update(dict.fromkeys(storage.places(uri), ""))
+        known.update(dict.fromkeys(storage.places(uri), ""))
     for uri in dict.fromkeys((*writable_uris(plan), *writable_image_uris(plan.images))):
         storage.check_writable(uri)
         places = storage.places(uri)
-        other = next((taken[place] for place in places if place in taken), None)
+        other = next((known[place] for place in places if place in known), None)
         if other is not None:
             same = f"{redacted(other)} by another name" if other else "a source"
             raise InvalidArgument(f"{redacted(uri)} would replace {same}: name it otherwise")
-        taken.update(dict.fromkeys(places, uri))
+        known.update(dict.fromkeys(places, uri))

@@ -43,10 +43,10 @@ class KeptChunks:
         for path in paths.values():
             check_own(path)
         uris = await self._shared.keep(chunk.task_id, f"{chunk.number}-{uuid.uuid4().hex[:8]}", paths, guard.check)
-        kept = tuple(KeptFile(file, uris[file.path]) for file in files)
+        kept_files = tuple(KeptFile(file, uris[file.path]) for file in files)
         cache = ChunkCache(self._shared, chunk.split, chunk.number)
-        await cache.store(chunk.task_id, KeptChunk(kept, warnings), chunk.directory, guard.check)
-        return kept
+        await cache.store(chunk.task_id, KeptChunk(kept_files, warnings), chunk.directory, guard.check)
+        return kept_files
 
     async def from_retried(self, request: ConvertRequest, split: Split, number: int, guard: PublishGuard) -> KeptChunk | None:
         """Return a chunk that the retried task kept, copied to this task's; None if there is none."""
@@ -57,7 +57,7 @@ class KeptChunks:
             if chunk_files is None:
                 return None
             chunk = Chunk(request.task_id, split, number, directory)
-            files = tuple(kept.file for kept in chunk_files.files)
+            files = tuple(part.file for part in chunk_files.files)
             return replace(chunk_files, files=await self.keep(chunk, files, chunk_files.warnings, guard))
 
     async def erase(self, task_id: str) -> None:

@@ -107,10 +107,10 @@ class MemoryWatch:
 
     def _look(self, children: list[WatchedChild]) -> bool:
         """Look at the children once, and stop those that hold too much; return whether one is near a limit."""
-        held = {}
+        memory = {}
         tense = False
         for child in children:
-            held[child] = now = held_bytes(child.pid, child.limit_bytes)
+            memory[child] = now = held_bytes(child.pid, child.limit_bytes)
             child.peak_bytes = max(child.peak_bytes, now)
             if child.limit_bytes:
                 tense = tense or now > child.limit_bytes * _TENSE_SHARE
@@ -124,7 +124,7 @@ class MemoryWatch:
             return tense
         reserve = min(max(total.limit_bytes // _RESERVE_SHARE, _LEAST_RESERVE_BYTES), _MOST_RESERVE_BYTES)
         if total.used_bytes > total.limit_bytes - reserve and not any(child.stopped for child in children):
-            worst = max(children, key=lambda child: held[child] - child.expected_bytes)
+            worst = max(children, key=lambda child: memory[child] - child.expected_bytes)
             self._stop(worst, f"{_peak(worst)}, and more is not left: {total.words()}")
         return tense or total.used_bytes > total.limit_bytes * _TENSE_SHARE
 

@@ -88,15 +88,15 @@ class Scratch:
 
     def _taken(self, folder: Path) -> tuple[int, int]:
         """Return what an attempt takes of the disk, and what all do. Raises OutputInvalid for a folder that hides files."""
-        taken = {path: _taken_bytes(path) for path in (folder, *self._folder.iterdir())}
-        own = taken[folder]
+        sizes = {path: _taken_bytes(path) for path in (folder, *self._folder.iterdir())}
+        own = sizes[folder]
         if own is None:
             raise OutputInvalid("the child made folders that cannot be measured")
-        return own, sum(size or 0 for size in taken.values())
+        return own, sum(size or 0 for size in sizes.values())
 
     def _has_room(self, extra: int) -> bool:
-        kept = sum(cache.size_bytes for cache in self._caches)
-        return not self._quota or self._written + kept + extra <= self._quota
+        in_caches = sum(cache.size_bytes for cache in self._caches)
+        return not self._quota or self._written + in_caches + extra <= self._quota
 
     def close(self) -> None:
         """Remove the worker's folder."""

@@ -58,8 +58,8 @@ class Box:
 
 def distinct(boxes: list[Box], overlap: float) -> list[Box]:
     """Return the surest boxes: one that overlaps a surer one by more than `overlap` is left out (non-maximum suppression)."""
-    kept: list[Box] = []
+    apart: list[Box] = []
     for box in sorted(boxes, key=lambda box: -box.score):
-        if all(box.overlap(other) <= overlap for other in kept):
-            kept.append(box)
-    return kept
+        if all(box.overlap(other) <= overlap for other in apart):
+            apart.append(box)
+    return apart

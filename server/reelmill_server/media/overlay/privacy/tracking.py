@@ -101,13 +101,13 @@ class Tracker:
             ((track.distance(number, box), order, track, box) for order, track in enumerate(open_tracks) for box in left),
             key=lambda pair: pair[:2],
         )
-        taken: set[int] = set()
+        matched: set[int] = set()
         for distance, _, track, box in pairs:
-            if distance < _NEAR + _DRIFT * (number - track.last) and id(track) not in taken and id(box) not in taken:
-                taken |= {id(track), id(box)}
+            if distance < _NEAR + _DRIFT * (number - track.last) and id(track) not in matched and id(box) not in matched:
+                matched |= {id(track), id(box)}
                 self._note(track, number, box)
         for box in left:
-            if id(box) not in taken:
+            if id(box) not in matched:
                 self._tracks.append(Track())
                 self._note(self._tracks[-1], number, box)
 
