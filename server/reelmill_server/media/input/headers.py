@@ -40,7 +40,7 @@ def media_info_of(container: InputContainer) -> MediaInfo:
         format_long=container.format.long_name,
         size_bytes=max(container.size, 0),
         bitrate=container.bit_rate or 0,
-        start_seconds=0.0 if _guesses_times(container) else in_seconds(container.start_time, Fraction(1, av.time_base)) or 0.0,
+        start_seconds=0.0 if guesses_times(container) else in_seconds(container.start_time, Fraction(1, av.time_base)) or 0.0,
         duration_seconds=in_seconds(container.duration, Fraction(1, av.time_base)) or 0.0,
         stream_count=len(container.streams),
         metadata=tags.bounded(container.metadata),
@@ -67,9 +67,9 @@ def _shown(container: InputContainer) -> Sequence[Any]:
     return tracks if any(not is_cover(stream) for stream in tracks) else container.streams.video
 
 
-def _guesses_times(container: Any) -> bool:
-    """Return whether a file has no times, as raw video: libav counts its packets from 0, and may say that it begins with a
-    later one, where the first ones are no keyframes.
+def guesses_times(container: Any) -> bool:
+    """Return whether a file has no times, as raw video: what libav says of when it begins need not be where it begins to
+    count.
     """
     return bool(container.format.flags & Flags.no_timestamps.value)
 
@@ -88,7 +88,7 @@ def _common(stream: Stream) -> Mapping[str, Any]:
         "codec_tag": codec_tag(context),
         "language": tags.language(stream.metadata),
         "time_base": exact(stream.time_base or 0),
-        "start_seconds": None if _guesses_times(stream.container) else in_seconds(stream.start_time, stream.time_base),
+        "start_seconds": None if guesses_times(stream.container) else in_seconds(stream.start_time, stream.time_base),
         "duration_seconds": in_seconds(stream.duration, stream.time_base),
         "bitrate": (context.bit_rate or 0) if context else 0,
         "frame_count": stream.frames,

@@ -7,12 +7,14 @@ every stream by the same amount, so that audio stays with its video.
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from fractions import Fraction
+from itertools import chain, islice
 from typing import Any
 
 from av.container import InputContainer
 from av.stream import Stream
 
 from reelmill_server.media.input.audio_clock import CLOCKLESS_FORMATS, timed_by_length
+from reelmill_server.media.input.headers import guesses_times
 from reelmill_server.media.input.restarts import begins_again
 from reelmill_server.media.input.video_clock import timed_by_decoding
 from reelmill_server.media.libav.demuxing import packets_of
@@ -32,6 +34,8 @@ _SILENT = Fraction(5)
 _STRAGGLING = Fraction(1)
 # A stream that follows none that has jumped within this time is not in the recording after the seam.
 _ALONE = Fraction(3, 2)
+# So many are decoded before the one that is shown first, at most.
+_FIRST_PACKETS = 17
 # What is held until all streams have jumped.
 _HELD_PACKETS, _HELD_BYTES = 4000, 32 << 20
 
@@ -253,9 +257,23 @@ def _returns(decoded: int, jumps: Sequence[int], line: _Line) -> bool:
     return step > line.back and step > distance and distance * line.base < _STRAGGLING
 
 
+def _from_zero(packets: Iterator[AnyPacket]) -> Iterator[AnyPacket]:
+    """Yield the packets of a file without times, the first frame of them at 0: libav counts from a time that is in the stream,
+    or back from the first one that it is sure of.
+    """
+    first = list(islice(packets, _FIRST_PACKETS))
+    begin = min((packet.pts for packet in first if packet.pts is not None), default=0)
+    for packet in chain(first, packets):
+        packet.pts = None if packet.pts is None else packet.pts - begin
+        packet.dts = None if packet.dts is None else packet.dts - begin
+        yield packet
+
+
 def continuous(source: InputContainer, streams: Sequence[Stream], seams: list[Fraction] | None = None) -> Iterator[Any]:
     """Return the packets of `streams`, with times that go on over seams; `seams` gets the time of each, seconds."""
     name = source.format.name
+    if guesses_times(source):
+        return _from_zero(packets_of(source, streams))
     if name in CLOCKLESS_FORMATS:
         return timed_by_length(source, timed_by_decoding(source, streams, packets_of(source, streams)))
     if name not in _SEAMED_FORMATS or (name == "matroska,webm" and not begins_again(source)):
