@@ -41,6 +41,7 @@ def _x265(keyint: int, is_open: bool) -> tuple[str, ...]:
 
 _X264 = ("-c:v", "libx264", "-preset", "fast")
 _VP9 = ("-c:v", "libvpx-vp9", "-deadline", "realtime", "-cpu-used", "8", "-g", "60", "-b:v", "1M")
+_MPEG2 = ("-c:v", "mpeg2video", "-bf", "2", "-g", "15", "-q:v", "3")
 _AV1 = ("-c:v", "libsvtav1", "-preset", "10", "-g", "60")
 SOURCES: dict[str, tuple[str, tuple[str, ...]]] = {
     "H.264, GOP 50": ("mp4", (*_X264, "-g", "50")),
@@ -68,6 +69,12 @@ SOURCES: dict[str, tuple[str, tuple[str, ...]]] = {
     "H.265, mkv": ("mkv", _x265(60, True)),
     "H.265, pyramid of 8": ("mp4", (*_x265(96, True)[:-1], "log-level=none:keyint=96:bframes=8")),
     "H.265, open (CRA), ts": ("ts", _x265(60, True)),
+    "MPEG-2, open GOP, ts": ("ts", _MPEG2),
+    "MPEG-2, fields, mp4": ("mp4", (*_MPEG2, "-flags", "+ildct+ilme", "-vf", "setfield=tff")),
+    "MPEG-2 4:2:2, closed, mkv": (
+        "mkv",
+        (*_MPEG2, "-flags", "+cgop", "-sc_threshold", "1000000000", "-pix_fmt", "yuv422p"),
+    ),
     "VP9": ("mp4", _VP9),
     "AV1": ("mp4", _AV1),
     "AV1 10 bit, mkv": ("mkv", (*_AV1, "-pix_fmt", "yuv420p10le")),

@@ -5,9 +5,11 @@ from dataclasses import replace
 from fractions import Fraction
 from pathlib import Path
 
+import av
 import pytest
 
 from reelmill_server.errors import ConditionNotMet, OutputInvalid
+from reelmill_server.media.libav.mpeg2 import Headers, as_sequence
 from reelmill_server.media.track.edge_encoder import Edge
 from reelmill_server.model.plan import COPY
 from reelmill_server.model.request import SegmentFormat, SegmentSpec, SourceSpec, VideoSpec
@@ -23,6 +25,9 @@ FILM = Video(seconds=6, gop=25, b_frames=3)
 CLOSED_H265 = replace(FILM, codec="libx265", options=(("x265-params", "log-level=none:open-gop=0"),))
 OPEN_H265 = replace(FILM, codec="libx265", options=(("x265-params", "log-level=none:open-gop=1:keyint=25:min-keyint=25"),))
 OPEN_H264 = replace(FILM, options=(("x264-params", "open-gop=1:keyint=25:min-keyint=25:bframes=3"),))
+MPEG2 = replace(FILM, codec="mpeg2video", b_frames=2)
+MPEG2_FIELDS = replace(MPEG2, options=(("flags", "+ildct+ilme"),), fps=Fraction(30000, 1001))
+MPEG2_WIDE = replace(MPEG2, pixel_format="yuv422p", options=(("flags", "+cgop"), ("sc_threshold", "1000000000")))
 OPEN_PYRAMID = replace(FILM, options=(("x264-params", "open-gop=1:keyint=30:min-keyint=30:bframes=7:b-pyramid=normal:ref=4"),))
 VP9 = replace(FILM, codec="libvpx-vp9", b_frames=0, options=(("deadline", "realtime"), ("cpu-used", "8")))
 AV1 = replace(FILM, codec="libsvtav1", b_frames=0, options=(("preset", "12"), ("svtav1-params", "keyint=25")))
@@ -54,6 +59,10 @@ SOURCES = {
     "vp9": Clip("mp4", (VP9,), SOUND),
     "vp9 in mkv": Clip("matroska", (VP9,), SOUND),
     "av1": Clip("mp4", (AV1,), SOUND),
+    "mpeg2": Clip("mp4", (MPEG2,), SOUND),
+    "mpeg2 in ts": Clip("mpegts", (MPEG2,), SOUND),
+    "mpeg2 of fields": Clip("mpegts", (MPEG2_FIELDS,), SOUND),
+    "mpeg2 4:2:2": Clip("matroska", (MPEG2_WIDE,), SOUND),
     "av1 10 bit": Clip("matroska", (replace(AV1, pixel_format="yuv420p10le"),), SOUND),
 }
 CONTAINERS = {"matroska": "mkv", "mpegts": "ts"}
@@ -126,6 +135,8 @@ def test_a_cut_shows_the_frames_asked_for(convert: Converter, name: str, cut: tu
         ("h265 in ts", "mkv"),
         ("vp9", "mkv"),
         ("av1", "mkv"),
+        ("mpeg2", "mkv"),
+        ("mpeg2 of fields", "mp4"),
         ("h264 open", "ts"),
         ("h264 open in ts", "mp4"),
     ],
@@ -134,6 +145,48 @@ def test_a_cut_goes_into_another_container(convert: Converter, source: str, cont
     """Parameter sets of both are where the container describes the stream."""
     made = convert(SOURCES[source], target(container, REQUIRED), start=0.513, duration=2.8)
     check(made, convert.shelf.get(SOURCES[source]), 0.513, 2.8)
+
+
+@pytest.mark.parametrize("name", ["mpeg2", "mpeg2 of fields"])
+def test_edges_of_mpeg2_are_of_its_sequence(convert: Converter, name: str) -> None:
+    """What is encoded has the sequence header of what is copied, and frames whose fields are of two moments stay such."""
+    source = convert.shelf.get(SOURCES[name])
+    made = convert(SOURCES[name], target("ts", REQUIRED), start=0.513, duration=2.8)
+    check(made, source, 0.513, 2.8)
+    sequences: set[bytes] = set()
+    with av.open(made.path) as file:
+        for packet in file.demux(video=0):
+            assert not packet.is_keyframe or Headers.of(bytes(packet)).sequence
+            sequences.add(Headers.of(bytes(packet)).sequence)
+    assert len(sequences - {b""}) == 1
+    with av.open(made.path) as file:
+        assert {bool(frame.interlaced_frame) for frame in file.decode(video=0)} == {name == "mpeg2 of fields"}
+
+
+def test_repeated_fields_of_mpeg2_stay_so(convert: Converter, tmp_path: Path) -> None:
+    """As in films that televisions of 30 frames a second show (soft telecine): the flags of each frame are those it had."""
+    film = tmp_path / "film.mkv"
+    cycle = (0x80, 0x82, 0x00, 0x02)  # which field is shown first, and whether again
+    with av.open(convert.shelf.get(SOURCES["mpeg2"])) as source, av.open(film, "w") as made:
+        origin = source.streams.video[0]
+        stream, known = made.add_stream_from_template(origin), Headers()
+        for packet in source.demux(origin):
+            if packet.pts is None:
+                continue
+            data = bytes(packet)
+            if sequence := bytearray(Headers.of(data).sequence):
+                sequence[17] &= 0xF7  # it may be interlaced
+                known = Headers(bytes(sequence))
+            told = av.Packet(as_sequence(data, known.sequence, cycle[packet.pts // 512 % 4]))
+            told.pts, told.dts, told.time_base, told.is_keyframe = packet.pts, packet.dts, packet.time_base, packet.is_keyframe
+            told.stream = stream
+            made.mux(told)
+    made_cut = convert(film, replace(target("mkv", REQUIRED), audio=None), start=0.52, duration=2.8)
+    check(made_cut, film, 0.52, 2.8)
+    with av.open(made_cut.path) as file:
+        got = {packet.pts: Headers.of(bytes(packet)) for packet in file.demux(video=0) if packet.pts is not None}
+    assert [got[time].order for time in sorted(got)] == [cycle[number % 4] for number in range(13, 13 + len(got))]
+    assert all(headers.is_progressive for headers in got.values())
 
 
 def test_audio_stays_beside_the_video(convert: Converter) -> None:
@@ -165,7 +218,7 @@ def test_what_is_encoded_is_told(convert: Converter) -> None:
 
 
 @pytest.mark.parametrize("form", SegmentFormat)
-@pytest.mark.parametrize("source", ["h264", "h264 open", "h265 open", "vp9", "h264 in ts"])
+@pytest.mark.parametrize("source", ["h264", "h264 open", "h265 open", "vp9", "h264 in ts", "mpeg2"])
 def test_a_cut_goes_into_segments(convert: Converter, source: str, form: SegmentFormat) -> None:
     """Read by its playlist: the frames asked for, copied ones as they are."""
     clip, path = SOURCES[source], convert.shelf.get(SOURCES[source])
@@ -186,6 +239,7 @@ JOINED = {
     "h264 in ts": ((0.0, 1.53), (2.0, 2.0), (0.0, 0.0)),
     "h265 open": ((2.0, 1.92), (2.0, 3.0)),  # between two keyframes nothing is encoded: the second must be told from a CRA
     "vp9": ((0.3, 0.0), (0.0, 2.22)),
+    "mpeg2 in ts": ((2.0, 1.96), (1.1, 2.22)),
 }
 
 

@@ -266,6 +266,7 @@ class _Hevc:
 
 AVC = _Avc()
 _SYNTAX: Mapping[str, _Avc | _Hevc] = {"h264": AVC, "hevc": _Hevc()}
-_BEGIN_ANEW = ("vp9", "av1")  # keyframes say all that decoders must know (of AV1: `random_access`), and drop what was before
+# Keyframes say all that decoders must know (of AV1 and MPEG-2: `random_access`), and drop what was before.
+_BEGIN_ANEW = ("vp9", "av1", "mpeg2video")
 CODECS = (*_SYNTAX, *_BEGIN_ANEW)
 """The codecs of which packets can be spliced, as libav names them."""

@@ -9,6 +9,7 @@ from collections.abc import Callable, Iterator, Mapping
 from typing import Any
 
 from reelmill_server.media.libav.avc_headers import recovers
+from reelmill_server.media.libav.mpeg2 import begins_sequence
 from reelmill_server.media.libav.nal_units import length_bytes
 from reelmill_server.media.libav.types import AnyPacket
 
@@ -21,8 +22,8 @@ _IRAP = range(16, 22)  # IDR, BLA, CRA: what makes a CRA frame depend on the GOP
 
 def starts_decoding(packet: AnyPacket, codec: str) -> bool:
     """Return whether the keyframe in `packet` of `codec` (libav's name) needs no frame before it."""
-    if codec == "av1":
-        return _has_sequence_header(bytes(memoryview(packet)[:_PLACE_BYTES]))
+    if own := _BEGINNINGS.get(codec):
+        return own(bytes(memoryview(packet)[:_PLACE_BYTES]))
     kind_of, slices, alone = _RULES.get(codec, (None, (), ()))
     if kind_of is None:
         return True
@@ -55,6 +56,10 @@ def _has_sequence_header(data: bytes) -> bool:
             return kind == _SEQUENCE_HEADER
         place += 2 + extended  # a delimiter is empty
     return False
+
+
+_BEGINNINGS: Mapping[str, Callable[[bytes], bool]] = {"av1": _has_sequence_header, "mpeg2video": begins_sequence}
+"""By codec: whether a keyframe has the header without which decoding cannot begin."""
 
 
 def _units(data: bytes, length: int) -> Iterator[int]:

@@ -55,14 +55,16 @@ class EdgeCodec:
                     raise
         return splice(self._plan.codec, self._extradata, self._described)
 
-    def encoder(self, base: Fraction | None = None) -> Any:
-        """Return an opened encoder whose parameter sets lie beside its packets, in ticks of `base`; None: those of the plan."""
+    def encoder(self, base: Fraction | None = None, flags: str = "") -> Any:
+        """Return an opened encoder whose parameter sets lie beside its packets, in ticks of `base`; None: those of the plan.
+        `flags`: what libav's option of that name has besides.
+        """
         cut = self._cut
         try:
             with captured_log():
                 context: Any = av.CodecContext.create(cut.encoder, "w")
                 configure_video(context, replace(cut.video, time_base=base or cut.video.time_base), cut.encoder)
-                context.options = self._options
+                context.options = {**self._options, **({"flags": self._options.get("flags", "") + flags} if flags else {})}
                 context.flags = int(context.flags) | int(Flags.global_header)
                 context.open(strict=False)
         except LIBAV_ERRORS as error:
@@ -101,8 +103,9 @@ class Edge:
         """
         self._codec, self._edges, self._wanted, self._opening = codec, edges, wanted, opening
         self._decoder = codec.decoder()
-        self._encoder: Any = None  # opened with the first packet, in its ticks
+        self._encoder: Any = None  # opened with the first frame
         self._base = Fraction(1)
+        self._is_fed = False
         self._free: list[int] = []
         self._durations: dict[int, int] = {}
         self._encoded: list[AnyPacket] = []
@@ -110,9 +113,7 @@ class Edge:
 
     def feed(self, packet: AnyPacket, base: Any, free: bool) -> None:
         """Decode a packet of the source, in ticks of `base`; `free`: it is not copied, and its decode timestamp free."""
-        self._base = exact(base)
-        if self._encoder is None:
-            self._encoder = self._codec.encoder(self._base)
+        self._base, self._is_fed = exact(base), True
         if free and packet.dts is not None:
             self._free.append(packet.dts)
         if packet.pts is not None:
@@ -121,10 +122,11 @@ class Edge:
 
     def finish(self, key: AnyPacket | None = None) -> Sequence[AnyPacket]:
         """Return the packets of the edge; `key`: the keyframe of the source that follows them."""
-        if self._encoder is not None:  # it was given packets
+        if self._is_fed:
             self._decode(None)
+        if self._encoder is not None:
             self._encode(None)
-        encoded = [(bytes(packet), not number) for number, packet in enumerate(self._encoded)]
+        encoded = [(self._data(number), not number) for number in range(len(self._encoded))]
         written = self._codec.splice_of(self._edges).packets(encoded, None if key is None else bytes(key))
         return [
             self._packet(packet, data, decoded)
@@ -150,12 +152,17 @@ class Edge:
             if frame.pts is not None and self._wanted(frame.pts * self._base):
                 self._encode(frame)
 
+    def _open(self) -> Any:
+        return self._codec.encoder(self._base)
+
     def _encode(self, frame: VideoFrame | None) -> None:
         if frame is not None:
             self._codec.check(frame)
+            if self._encoder is None:
+                self._encoder = self._open()
             intra = 3 if self._edges.continues and self._opening else 1  # as a recovery point needs it
             frame.pict_type = PictureType.I if self._frames < intra else PictureType.NONE
-            frame.time_base = self._base
+            frame.time_base = self._encoder.time_base
             self._frames += 1
         try:
             packets = self._encoder.encode(frame)
@@ -163,10 +170,18 @@ class Edge:
             raise self._codec.failure(error, "failed while encoding") from error
         self._encoded += packets
 
+    def _data(self, number: int) -> bytes:
+        """Return what the encoder made of a frame."""
+        return bytes(self._encoded[number])
+
+    def _begins(self, packet: AnyPacket) -> bool:
+        """Return whether decoding can begin with an encoded packet."""
+        return packet is self._encoded[0]
+
     def _packet(self, encoded: AnyPacket, data: bytes, decoded: int) -> AnyPacket:
         packet = AnyPacket(data)
         assert encoded.pts is not None  # those of its frame
         packet.pts, packet.dts = encoded.pts, min(decoded, encoded.pts)
-        packet.time_base, packet.is_keyframe = self._base, encoded is self._encoded[0]
+        packet.time_base, packet.is_keyframe = self._base, self._begins(encoded)
         packet.duration = self._durations.get(encoded.pts or 0, 0)
         return packet

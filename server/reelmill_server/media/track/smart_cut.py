@@ -1,6 +1,6 @@
 """Copy video that is cut at the frame: what lies between the edges is copied, the frames at them are encoded."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from fractions import Fraction
 from typing import Any
 
@@ -16,8 +16,11 @@ from reelmill_server.media.libav.types import AnyPacket
 from reelmill_server.media.track.base import Track, template_of
 from reelmill_server.media.track.copy import CopyTrack
 from reelmill_server.media.track.edge_encoder import Edge, EdgeCodec
+from reelmill_server.media.track.mpeg2_edge import Mpeg2Edge
 from reelmill_server.model.plan import StreamPlan
 from reelmill_server.model.time import MICROSECONDS
+
+_EDGES: Mapping[str, type[Edge]] = {"mpeg2video": Mpeg2Edge}
 
 
 class SmartCutTrack(CopyTrack):
@@ -32,6 +35,7 @@ class SmartCutTrack(CopyTrack):
         """Raises EncoderDown when the encoder does not open, UnsupportedFormat when its packets cannot go into the stream."""
         super().__init__(plan, output, sources, keep_metadata)
         assert plan.smart_cut is not None
+        self._edge_kind = _EDGES.get(plan.codec, Edge)
         self._edges = plan.smart_cut.parts[0]
         self._seam = False  # what is copied next follows another part
         self._opening: Edge | None = None
@@ -52,7 +56,7 @@ class SmartCutTrack(CopyTrack):
         place = next(place for place, own in enumerate(self.plan.parts) if own.input == part.number)
         self._edges, self._seam = self.plan.smart_cut.parts[place], self.frames > 0
         if self._codec is not None and self._edges.start_frames:
-            self._opening = Edge(
+            self._opening = self._edge_kind(
                 self._codec, self._edges, lambda time: not span.before(time) and self._is_early(time), opening=True
             )
 
@@ -132,7 +136,7 @@ class SmartCutTrack(CopyTrack):
         begins = packet.is_keyframe and _us((packet.pts or 0) * exact(base)) == self._edges.decode_from_us
         if begins and self._codec is not None and self._edges.end_frames:
             span = self._span
-            self._closing = Edge(
+            self._closing = self._edge_kind(
                 self._codec, self._edges, lambda time: self._is_late(time) and not span.after(time), opening=False
             )
         if self._closing is not None:

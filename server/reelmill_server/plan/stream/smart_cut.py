@@ -35,6 +35,7 @@ _PROFILES: Mapping[str, Mapping[str, str]] = {
     "hevc": {"Main": "main", "Main 10": "main10"},
     "vp9": {"Profile 0": "0", "Profile 2": "2"},
     "av1": {"Main": ""},
+    "mpeg2video": {"Simple": "", "Main": "", "High": "", "4:2:2": ""},  # edges are of the source's sequence
 }
 _FORMATS = ("yuv420p", "yuvj420p", "yuv422p", "yuv420p10le", "yuv422p10le")
 _CONTAINERS = ("mp4", "mov", "mkv", "webm", "ts")
@@ -45,6 +46,11 @@ _OWN: Mapping[str, str] = {
     "libx264": "scenecut=0:open-gop=0",
     "libx265": "scenecut=0:open-gop=0:wpp=0:info=0:level-idc={level}",
 }
+# Encoders that only edges have, each named as its codec: MPEG-2 in short groups, as rounding adds up from frame to frame.
+_OF_EDGES_ONLY: Mapping[str, Mapping[str, str]] = {
+    "mpeg2video": {"flags": "+qscale+cgop", "global_quality": "236", "g": "15", "bf": "0", "sc_threshold": "1000000000"}
+}
+_FIELDS = ("mpeg2video",)  # codecs whose edges keep fields
 
 
 def wanted(target: TargetSpec) -> bool:
@@ -97,7 +103,7 @@ def _objection(target: TargetSpec, stream: VideoStreamInfo, speed: Fraction) -> 
         (speed != 1, "its speed is changed"),
         (stream.codec not in _PROFILES, f"{stream.codec} is not cut so"),
         (target.container not in _CONTAINERS, f"{target.container} does not take it"),
-        (stream.interlaced, "its frames are interlaced"),
+        (stream.interlaced and stream.codec not in _FIELDS, "its frames are interlaced"),
         (stream.decoding_times or not stream.decodable, "its frames cannot be decoded in order"),
         (stream.dolby_vision is not None, "it is Dolby Vision"),
         (profile is None, f"there is no encoder for {stream.codec} of profile {stream.profile or 'unknown'}"),
@@ -108,6 +114,33 @@ def _objection(target: TargetSpec, stream: VideoStreamInfo, speed: Fraction) -> 
 
 def with_edges(copied: StreamPlan, stream: VideoStreamInfo, edges: Sequence[CutEdges], facts: PlanFacts) -> StreamPlan:
     """Return a stream copy whose parts are cut at `edges`. Raises UnsupportedFormat when no encoder can run here."""
+    encoder, options = _edge_encoder(stream, facts)
+    counts = encoder in _OF_EDGES_ONLY  # its rates are few
+    if hdr.is_hdr(stream):
+        options = hdr.with_metadata(options, encoder, stream)
+    video = VideoOutput(
+        width=stream.width,
+        height=stream.height,
+        pixel_format=stream.pixel_format,
+        time_base=1 / FALLBACK_RATE if counts else stream.time_base,
+        frame_rate=FALLBACK_RATE if counts else usual_rate(stream) or FALLBACK_RATE,
+        sample_aspect_ratio=stream.sample_aspect_ratio or Fraction(1),
+        color_space=stream.color_space,
+        color_range=stream.color_range,
+        color_transfer=stream.color_transfer,
+        color_primaries=stream.color_primaries,
+    )
+    cut = SmartCutPlan(edges[0], encoder, options, video, tuple(edges) if len(edges) > 1 else ())
+    at_start, at_end = sum(part.start_frames for part in edges), sum(part.end_frames for part in edges)
+    where = f"the start and {at_end} at the end" + (" of the sources" if cut.joined else "")
+    how = f": {at_start} frames at {where} are encoded by {encoder}" if cut.encoded_frames else ""
+    return replace(copied, reason=f"{copied.reason}, cut at the frame{how}", smart_cut=cut)
+
+
+def _edge_encoder(stream: VideoStreamInfo, facts: PlanFacts) -> tuple[str, dict[str, str]]:
+    """Return the encoder of a stream's edges, and its options. Raises UnsupportedFormat when none can run here."""
+    if stream.codec in _OF_EDGES_ONLY:
+        return stream.codec, {**_OF_EDGES_ONLY[stream.codec]}
     spec = replace(_software(stream), crf=_VP9_EDGE_CRF if stream.codec == "vp9" else _EDGE_CRF)
     common = stream.pixel_format.replace("yuvj", "yuv")
     choice = video_encoders.choose(spec, common, facts.capabilities, facts.order, facts.excluded)
@@ -120,25 +153,7 @@ def with_edges(copied: StreamPlan, stream: VideoStreamInfo, edges: Sequence[CutE
         options[name] = ":".join(filter(None, (options.get(name, ""), own.format(level=f"{float(level):g}"))))
     if choice.encoder == "libx264" and level:
         options["level"] = f"{float(level):g}"
-    if hdr.is_hdr(stream):
-        options = hdr.with_metadata(options, choice.encoder, stream)
-    video = VideoOutput(
-        width=stream.width,
-        height=stream.height,
-        pixel_format=stream.pixel_format,
-        time_base=stream.time_base,
-        frame_rate=usual_rate(stream) or FALLBACK_RATE,
-        sample_aspect_ratio=stream.sample_aspect_ratio or Fraction(1),
-        color_space=stream.color_space,
-        color_range=stream.color_range,
-        color_transfer=stream.color_transfer,
-        color_primaries=stream.color_primaries,
-    )
-    cut = SmartCutPlan(edges[0], choice.encoder, options, video, tuple(edges) if len(edges) > 1 else ())
-    at_start, at_end = sum(part.start_frames for part in edges), sum(part.end_frames for part in edges)
-    where = f"the start and {at_end} at the end" + (" of the sources" if cut.joined else "")
-    how = f": {at_start} frames at {where} are encoded by {choice.encoder}" if cut.encoded_frames else ""
-    return replace(copied, reason=f"{copied.reason}, cut at the frame{how}", smart_cut=cut)
+    return choice.encoder, options
 
 
 def encoded_instead(spec: VideoSpec, stream: VideoStreamInfo, reason: str, field: str) -> tuple[VideoSpec, str]:
