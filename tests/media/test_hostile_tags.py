@@ -2,10 +2,14 @@
 
 import re
 from dataclasses import replace
+from pathlib import Path
 
 import pytest
 
+from reelmill_server.media.input.probe import probe_file
+from reelmill_server.model.capability import Limits
 from reelmill_server.model.request import ExtractSpec, SegmentFormat
+from reelmill_server.worker import messages
 from tests.media.converter import Converter, encoded, target
 from tests.media.test_packaging import AAC, cut, ladder
 from tests.sources import Audio, Clip, Subtitle, Video
@@ -58,3 +62,16 @@ def test_the_language_of_an_honest_file_stays(convert: Converter) -> None:
     done = convert(replace(film("deu"), subtitles=()), cut(replace(target("mp4", encoded(), AAC), uri="file:///out/x"), DASH))
     (manifest,) = done.published.rglob("*.mpd")
     assert 'lang="deu"' in manifest.read_text() and not done.warnings
+
+
+def test_tags_that_are_no_utf_8_fit_into_messages(convert: Converter, tmp_path: Path) -> None:
+    """Of files, streams and chapters: the bytes are replaced, in what a probe says and in outputs."""
+    clip = replace(film("Kept"), subtitles=(), metadata=(("artist", "Kept"),), chapters=((0, 1, "Kept"),))
+    path = tmp_path / "tags.mkv"
+    path.write_bytes(convert.shelf.get(clip).read_bytes().replace(b"Kept", b"K\xe9pt"))
+    made = convert(path, target("mkv"))
+    for found in (path, made.path):
+        info = probe_file(str(found), Limits())
+        assert info.metadata["ARTIST"] == info.video[0].metadata["title"] == "K\ufffdpt"
+        assert messages.FROM_CHILD.dump_json(messages.Probed((info,)))
+    assert b"K\xe9pt" not in made.path.read_bytes()

@@ -20,10 +20,15 @@ MOST_CHARACTERS = 64 << 10
 """Of the tags of a stream or a file together, names included."""
 
 
+def readable(text: str) -> str:
+    """Return a text of a file, bytes of it that are not UTF-8 replaced: PyAV 19 keeps them as what no message can hold."""
+    return text.encode("utf-8", "surrogateescape").decode("utf-8", "replace")
+
+
 def bounded(tags: Mapping[str, str]) -> dict[str, str]:
-    """Return the tags, in their order, but those that would make them longer than MOST_CHARACTERS."""
+    """Return the tags, readable and in their order, but those that would make them longer than MOST_CHARACTERS."""
     left, within = MOST_CHARACTERS, {}
-    for name, value in tags.items():
+    for name, value in ((readable(name), readable(value)) for name, value in tags.items()):
         if len(name) + len(value) <= left:
             left -= len(name) + len(value)
             within[name] = value

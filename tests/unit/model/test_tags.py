@@ -22,6 +22,12 @@ def test_a_place_is_read_as_degrees(text: str, place: tuple[float, float] | None
     assert tags.coordinates(text) == (pytest.approx(place) if place else None)
 
 
+def test_texts_that_are_no_utf_8_are_readable() -> None:
+    """PyAV 19 gives surrogates for their bytes."""
+    found = tags.bounded({"ti\udce4tle": "Caf\udce9", "album": "Café"})
+    assert found == {"ti\ufffdtle": "Caf\ufffd", "album": "Café"}
+
+
 def test_a_phones_names_are_translated() -> None:
     """Where the common ones are not there."""
     phone = {

@@ -50,7 +50,9 @@ def media_info_of(container: InputContainer) -> MediaInfo:
         subtitles=tuple(_subtitle(stream) for stream in container.streams.subtitles),
         data=tuple(_data(stream) for stream in container.streams.data),
         attachments=tuple(
-            AttachmentInfo(stream.index, stream.name or "", stream.mimetype or "", len(stream.data))
+            AttachmentInfo(
+                stream.index, tags.readable(stream.name or ""), tags.readable(stream.mimetype or ""), len(stream.data)
+            )
             for stream in container.streams.attachments
         ),
     )

@@ -31,6 +31,7 @@ from reelmill_server.media.track.smart_cut import SmartCutTrack
 from reelmill_server.media.track.subtitle import SubtitleTrack
 from reelmill_server.media.track.subtitle_cues import SubtitleInputs
 from reelmill_server.media.track.vfr_video import VfrVideoTrack
+from reelmill_server.model import tags
 from reelmill_server.model.capability import Limits
 from reelmill_server.model.plan import COPY, InputPlan, Plan, StreamPlan, StreamType, TargetPlan
 from reelmill_server.model.request import SegmentFormat
@@ -107,7 +108,7 @@ class FileOutput(Output):
         for number, plan in enumerate(self.plan.attachments):
             attached: Any = sources[plan.input].streams[plan.stream]
             name, media_type = attached.name or f"attachment-{number}", attached.mimetype or "application/octet-stream"
-            self._container.add_attachment(name, media_type, attached.data)
+            self._container.add_attachment(tags.readable(name), tags.readable(media_type), attached.data)
 
     def _track(
         self,
@@ -238,4 +239,4 @@ def _moved_chapters(
             moved = {
                 name: round((offset + time - span_begin) / speed / time_base) for name, time in (("start", begin), ("end", end))
             }
-            yield {**chapter, **moved}
+            yield {**chapter, **moved, "metadata": tags.bounded(chapter["metadata"])}

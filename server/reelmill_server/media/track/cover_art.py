@@ -11,6 +11,7 @@ from reelmill_server.errors import InvalidMedia
 from reelmill_server.media.input.source import Location, open_source
 from reelmill_server.media.libav.types import AnyPacket
 from reelmill_server.media.track.base import Track
+from reelmill_server.model import tags
 from reelmill_server.model.capability import Limits
 from reelmill_server.model.plan import InputPlan, StreamPlan
 
@@ -67,7 +68,7 @@ class CoverTrack(Track):
             stream.disposition = Disposition.attached_pic
             packet.stream, self._packet = stream, packet
         if keep_metadata:
-            stream.metadata.update({"title": title} if (title := origin.metadata.get("title")) else {})
+            stream.metadata.update({"title": title} if (title := tags.bounded(origin.metadata).get("title")) else {})
 
     def finish(self) -> Iterator[AnyPacket]:
         if self._packet is not None:
