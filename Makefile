@@ -11,6 +11,7 @@ PYTHON ?= $(shell for p in python3.11 python3.12 python3.13 python3 python; do \
 VENV ?= .venv
 BIN := $(VENV)/bin
 RUNTIME := $(VENV)/.runtime
+MEDIA := $(VENV)/.media-tests
 STAMP := $(VENV)/.installed
 NO_PYTHON := Reelmill needs Python 3.11 or later (Debian, Ubuntu: apt install python3-venv). PYTHON=path names one
 ENVIRONMENT = $(or $(PYTHON),$(error $(NO_PYTHON))) tools/environment.py $(VENV)
@@ -33,9 +34,13 @@ $(RUNTIME): pyproject.toml
 	@[ $(STAMP) -nt pyproject.toml ] || $(ENVIRONMENT)
 	@touch $@
 
+$(MEDIA): pyproject.toml
+	@[ $(STAMP) -nt pyproject.toml ] || $(ENVIRONMENT) media-tests
+	@touch $(RUNTIME) $@
+
 $(STAMP): pyproject.toml
 	@$(ENVIRONMENT) dev
-	@touch $(RUNTIME) $@
+	@touch $(RUNTIME) $(MEDIA) $@
 
 .PHONY: install
 install: $(STAMP) ## make the environment with all tools
@@ -64,7 +69,7 @@ test-all: $(STAMP) ## run all tests, as CI does
 	$(BIN)/python -m pytest -n $(WORKERS) --dist loadgroup $(ARGS)
 
 .PHONY: test-media
-test-media: $(STAMP) ## run the media tests only (VENV=.venv312 PYTHON=python3.12: under another interpreter)
+test-media: $(MEDIA) ## run the media tests only (VENV=.venv312 PYTHON=python3.12: under another interpreter)
 	$(BIN)/python -m pytest -n $(WORKERS) --dist loadgroup tests/media tests/golden $(ARGS)
 
 .PHONY: test-player
