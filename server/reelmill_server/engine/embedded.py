@@ -53,6 +53,8 @@ _DYNAMIC_CONFIG = (
     "worker.enableScheduler=false",
     "worker.taskQueueScannerEnabled=false",
     "worker.historyScannerEnabled=false",
+    # Each of the engine's four parts reads all namespaces again every two seconds; one that is new is read when it is asked for.
+    'system.namespaceCacheRefreshInterval="1m"',
 )
 _PRAGMAS = ("journal_mode=wal", "synchronous=normal")
 _log = structlog.get_logger(__name__)

@@ -11,6 +11,7 @@ from reelmill_server.tasks.store import TaskStore
 _BATCH = 50  # admitted in one transaction, started before the next
 _AT_ONCE = 8
 _PAUSE_SECONDS = 2.0  # another replica may have been told of a quota
+_ALONE_SECONDS = 10.0
 
 
 class Admission:
@@ -35,7 +36,7 @@ class Admission:
                         await self._start_all(admitted)
         finally:
             with suppress(TimeoutError):
-                async with asyncio.timeout(_PAUSE_SECONDS):
+                async with asyncio.timeout(_ALONE_SECONDS if self._lease.alone else _PAUSE_SECONDS):
                     await self._wake.wait()
 
     async def next(self, project_name: str) -> None:

@@ -34,6 +34,11 @@ class Lease:
         self._until = 0.0
 
     @property
+    def alone(self) -> bool:
+        """Whether there is no other replica."""
+        return self._alone
+
+    @property
     def held(self) -> bool:
         """Whether this replica holds the lease now."""
         return time.monotonic() < self._until
