@@ -113,6 +113,29 @@ async def test_a_database_that_is_away_is_service_unavailable(tmp_path: Path) ->
     await database.close()
 
 
+async def test_a_server_that_takes_no_changes_is_away(postgres: PrivatePostgres) -> None:
+    """After a switchover connections may lead to what is a standby now: callers try again, and new connections are made."""
+    postgres.execute("CREATE DATABASE demoted")
+    await upgrade(postgres.url("demoted"))
+    database = Database(postgres.url("demoted"))
+
+    async def write() -> None:
+        async with database.write() as connection:
+            await connection.execute(text("UPDATE leases SET round = round + 1"))
+
+    postgres.execute("ALTER DATABASE demoted SET default_transaction_read_only = on")
+    with pytest.raises(ServiceUnavailable, match="does not respond"):
+        await write()
+    with pytest.raises(ServiceUnavailable, match="takes no changes"):
+        await check_current(database)
+    postgres.execute("ALTER DATABASE demoted RESET default_transaction_read_only")  # for sessions that begin from now on
+    with pytest.raises(ServiceUnavailable, match="does not respond"):
+        await write()
+    await write()
+    await check_current(database)
+    await database.close()
+
+
 @pytest.mark.parametrize("encoding", ["SQL_ASCII", "LATIN1"])
 async def test_a_database_with_another_encoding_is_refused_by_name(postgres: PrivatePostgres, encoding: str) -> None:
     """It would return bytes, or take no texts but those of Western Europe."""

@@ -8,7 +8,7 @@ from enum import IntEnum
 from pathlib import Path
 from typing import Any
 
-from sqlalchemy import URL, event, make_url, text
+from sqlalchemy import URL, ExceptionContext, event, make_url, text
 from sqlalchemy.exc import DBAPIError, IntegrityError, SQLAlchemyError, StatementError
 from sqlalchemy.exc import TimeoutError as PoolTimeout
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine, create_async_engine
@@ -23,6 +23,7 @@ _WAL_RETRY_MILLISECONDS = 20
 _CONNECT_SECONDS = 10
 _POOL_SECONDS = 10
 _POOL_CONNECTIONS = 10
+_READ_ONLY = "25006"  # as PostgreSQL numbers its errors
 # All transactions are short. One that waited forever, on a connection whose server was killed or for a lock that is never
 # released, would block its connection and everyone waiting for it: a replica that silently does nothing.
 _TRANSACTION_SECONDS = 30.0
@@ -82,6 +83,13 @@ class Database:
         async with self.read() as connection:
             await connection.execute(text("SELECT 1"))
 
+    async def takes_changes(self) -> bool:
+        """Return whether the server is one that can be written: a standby answers, too. Raises ServiceUnavailable."""
+        if self.is_sqlite:
+            return True
+        async with self.read() as connection:
+            return (await connection.execute(text("SHOW transaction_read_only"))).scalar_one() == "off"
+
     async def close(self) -> None:
         """Close all connections."""
         await self._engine.dispose()
@@ -123,7 +131,14 @@ def _postgresql_engine(url: URL) -> AsyncEngine:
         pool_pre_ping=True,
     )
     event.listen(engine.sync_engine, "connect", _require_utf8, insert=True)  # before SQLAlchemy asks for its version
+    event.listen(engine.sync_engine, "handle_error", _leave_standby)
     return engine
+
+
+def _leave_standby(context: ExceptionContext) -> None:
+    """Have all connections made anew where a server takes no changes any more: the primary is another one since."""
+    if getattr(context.original_exception, "sqlstate", None) == _READ_ONLY:
+        context.is_disconnect = True
 
 
 def _require_utf8(connection: Any, _: Any) -> None:

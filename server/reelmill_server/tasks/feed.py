@@ -254,9 +254,13 @@ class Feeds:
         ]
         heads, self._told_round = await self._changes.heads([follower.project_name for follower in followers])
         for follower in followers:
-            head = heads.get(follower.project_name, -1)
-            if head < follower.number:  # deleted, and perhaps created anew
+            head = heads.get(follower.project_name)
+            if head is None:
                 follower.fail(no_such_project(follower.project_name))
+            elif head < follower.number:
+                # Deleted and created anew, or the database is one that lacks what the one before had written last: a standby
+                # that took its place, or a backup.
+                follower.fail(ServiceUnavailable("the records are older than they were: watch again"))
             elif head > follower.number:
                 await self._read_changes(follower)
             follower.shown.limit = max(_LEAST, _SHOWN_BYTES // len(followers))
@@ -276,9 +280,10 @@ class Feeds:
 
     async def _follow_progress(self) -> None:
         """Take what was told since the last time."""
-        if self._told_round <= self._round:
+        if self._told_round == self._round:
             return
-        self._round, reports = await self._progress.since(self._round)
+        # A round that is earlier is of another database, as above.
+        self._round, reports = await self._progress.since(self._round if self._round < self._told_round else 0)
         for follower in self._followers.values():
             for task_id, its in reports.items():
                 entry = follower.entries.get(task_id)

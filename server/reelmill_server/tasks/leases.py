@@ -50,11 +50,13 @@ class Lease:
             return
         async with self._database.write() as connection:
             now = await self._now(connection)
-            free: ColumnElement[bool] = or_(leases.c.holder == self._holder, leases.c.expire_time < now)
+            # Nobody may have it for longer: what says so is of a clock that has been set back since, or of another machine.
+            later = now + int(_SECONDS * MICROSECONDS)
+            expired = or_(leases.c.expire_time < now, leases.c.expire_time > later)
+            free: ColumnElement[bool] = or_(leases.c.holder == self._holder, expired)
             statement = update(leases).where(leases.c.name == self._name)
             statement = statement if self._alone else statement.where(free)
-            values = {"holder": self._holder, "expire_time": now + int(_SECONDS * MICROSECONDS)}
-            is_ours = (await connection.execute(statement.values(values))).rowcount == 1
+            is_ours = (await connection.execute(statement.values(holder=self._holder, expire_time=later))).rowcount == 1
         self._until = math.inf if is_ours and self._alone else begin + _SECONDS if is_ours else 0.0
 
     async def release(self) -> None:

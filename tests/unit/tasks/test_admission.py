@@ -2,10 +2,11 @@
 
 import asyncio
 from collections.abc import AsyncIterator
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import pytest
+from sqlalchemy import update
 
 from reelmill_server.model.task import Outcome, TaskRecord, TaskStatus
 from reelmill_server.tasks.admission import Admission
@@ -13,7 +14,9 @@ from reelmill_server.tasks.database import Database
 from reelmill_server.tasks.leases import Lease
 from reelmill_server.tasks.migrate import upgrade
 from reelmill_server.tasks.projects import ProjectPatch, ProjectStore
+from reelmill_server.tasks.rows import to_microseconds
 from reelmill_server.tasks.store import TaskStore
+from reelmill_server.tasks.tables import leases
 
 
 @pytest.fixture
@@ -58,3 +61,14 @@ async def test_a_raised_quota_is_used_by_one_replica(database: Database) -> None
         replica.wake()
     await asyncio.gather(*looking)
     assert sorted(started[1:]) == [(0, f"t{number:03}") for number in range(2, 120)]
+
+
+@pytest.mark.parametrize(("seconds", "taken"), [(-1, True), (5, False), (3600, True)])
+async def test_a_lease_ends_however_clocks_jump(database: Database, seconds: int, taken: bool) -> None:
+    """Its holder died when the database's clock was an hour ahead: another replica need not wait for an hour."""
+    async with database.write() as connection:
+        until = to_microseconds(datetime.now(UTC) + timedelta(seconds=seconds))
+        await connection.execute(update(leases).values(holder="dead", expire_time=until))
+    lease = Lease(database, "living")
+    await lease.renew()
+    assert lease.held is taken

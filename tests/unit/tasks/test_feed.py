@@ -3,12 +3,13 @@
 import asyncio
 from collections import Counter
 from collections.abc import AsyncGenerator, AsyncIterator, Callable, Collection, Mapping, Sequence
+from contextlib import aclosing
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
 import pytest
-from sqlalchemy import delete
+from sqlalchemy import delete, update
 
 from reelmill_server.errors import ResourceNotFound, ServiceUnavailable
 from reelmill_server.model.task import Outcome, Progress, ReportedProgress, TaskPhase, TaskQuery, TaskRecord, TaskStatus
@@ -23,7 +24,7 @@ from reelmill_server.tasks.migrate import upgrade
 from reelmill_server.tasks.progress import ProgressStore
 from reelmill_server.tasks.projects import ProjectPatch, ProjectStore
 from reelmill_server.tasks.store import TaskStore
-from reelmill_server.tasks.tables import projects, tasks
+from reelmill_server.tasks.tables import leases, projects, tasks
 from reelmill_server.tasks.waits import Waits
 
 POLL = 0.01
@@ -255,6 +256,28 @@ async def test_a_task_that_is_deleted_ends_its_watch_with_an_error(world: World,
         async with asyncio.timeout(10):
             async for _ in watch:
                 pass
+
+
+async def test_a_standby_that_lacks_the_last_changes_has_watchers_watch_again(world: World, database: Database) -> None:
+    """Its numbers are lower than those that were seen: who waits for higher ones would miss all that comes until then."""
+    await world.add("task")
+    await world.tell("task", 10)
+    await world.tell("task", 20)
+    async with aclosing(world.feeds.watch("default", "task")) as watch:
+        await _until_percent(watch, 20)
+        async with database.write() as connection:
+            await connection.execute(update(leases).values(round=0))
+        await world.tell("task", 30)
+        async with asyncio.timeout(10):
+            assert await _until_percent(watch, 30)
+        async with database.write() as connection:
+            await connection.execute(update(projects).values(change_count=0))
+        world.feeds.poll_now("task")
+        with pytest.raises(ServiceUnavailable, match="watch again"):
+            async with asyncio.timeout(10):
+                await anext(watch)
+    async with asyncio.timeout(10):
+        assert (await anext(world.feeds.watch("default", "task"))).record.task_id == "task"
 
 
 async def test_feeds_that_close_end_their_watches(world: World) -> None:
