@@ -53,7 +53,7 @@ _DYNAMIC_CONFIG = (
     "worker.enableScheduler=false",
     "worker.taskQueueScannerEnabled=false",
     "worker.historyScannerEnabled=false",
-    # Each of the engine's four parts reads all namespaces again every two seconds; one that is new is read when it is asked for.
+    # Each of the engine's four parts reads all namespaces anew every two seconds; one that is new is read when it is asked for.
     'system.namespaceCacheRefreshInterval="1m"',
 )
 _PRAGMAS = ("journal_mode=wal", "synchronous=normal")

@@ -88,7 +88,7 @@ class Database:
         if self.is_sqlite:
             return True
         async with self.read() as connection:
-            return (await connection.execute(text("SHOW transaction_read_only"))).scalar_one() == "off"
+            return str((await connection.execute(text("SHOW transaction_read_only"))).scalar_one()) == "off"
 
     async def close(self) -> None:
         """Close all connections."""
