@@ -65,16 +65,16 @@ def as_sequence(packet: bytes, sequence: bytes, order: int) -> bytes:
     """Return an encoded packet as one of `sequence`, with the `order` of its fields (`Headers`), of which none is shown again
     if they are of two moments.
     """
-    made = b""
+    written = b""
     for kind, body in _units(packet, to_end=True):
         extension = body[0] >> 4 if kind == _EXTENSION else 0
         if kind == _SEQUENCE:
-            made += sequence
+            written += sequence
         elif extension == _OF_PICTURE:
-            made += _united(kind, _ordered(body, order))
+            written += _united(kind, _ordered(body, order))
         elif extension not in (_OF_SEQUENCE, _OF_DISPLAY):
-            made += _united(kind, body)
-    return made
+            written += _united(kind, body)
+    return written
 
 
 def _ordered(extension: bytes, order: int) -> bytes:
