@@ -57,8 +57,8 @@ def main() -> None:
             print(f"| 3341, {number} | {right} LUFS | {measured(loudness.tone(*levels)).before.integrated:.2f} |")
         for number, levels, right in loudness.TECH_3342:
             print(f"| 3342, {number} | {right} LU | {measured(loudness.tone(*levels)).before.range:.2f} |")
-        for number, phase, divisor, amplitude, right in loudness.TRUE_PEAKS:
-            peak = measured(loudness.peaks(phase, divisor, amplitude)).before.true_peak
+        for number, signal, right in loudness.TRUE_PEAKS:
+            peak = measured(signal()).before.true_peak
             print(f"| 3341, {number} | {right} dBTP | {peak:.2f} |")
 
         print("\n| codec | asked, LUFS | by the judge | asked at most, dBTP | by the judge | limited samples |")

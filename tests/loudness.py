@@ -2,8 +2,9 @@
 
 import re
 import subprocess
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
 import av
@@ -57,8 +58,25 @@ def peaks(phase_degrees: float, divisor: int, amplitude: float, seconds: float =
     """A sine at 1/divisor of the sample rate, whose samples miss its peaks, faded in and out."""
     count = round(seconds * RATE)
     wave = amplitude * np.sin(2 * np.pi * np.arange(count) / divisor + np.radians(phase_degrees))
-    fade = np.minimum(1, np.minimum(np.arange(count), np.arange(count)[::-1]) / (0.1 * RATE))
-    return np.tile((wave * fade).astype(np.float32), (2, 1))
+    return np.tile(_faded(wave, 0.1 * RATE).astype(np.float32), (2, 1))
+
+
+def lone_peak(offset: int, seconds: float = 1.0) -> NDArray[np.float32]:
+    """One period of a sine at a quarter of the sample rate and full scale, between quieter ones at a sixth of it, made at four
+    times the rate; each fourth sample is taken, from `offset` on, so that its peak lies elsewhere between them.
+    """
+    quiet = 0.5 * np.sin(2 * np.pi * np.arange(round(seconds * 4 * RATE)) / 24)
+    wave = _faded(np.concatenate([quiet, np.sin(2 * np.pi * np.arange(16) / 16), quiet]), 0.01 * 4 * RATE)
+    spectrum = np.fft.rfft(wave)
+    spectrum[len(spectrum) // 4 :] = 0
+    return np.tile(np.fft.irfft(spectrum, wave.size)[offset::4].astype(np.float32), (2, 1))
+
+
+def _faded(wave: NDArray[np.float64], samples: float) -> NDArray[np.float64]:
+    """A wave that fades in and out over so many samples."""
+    place = np.arange(wave.size)
+    faded: NDArray[np.float64] = wave * np.minimum(1, np.minimum(place, place[::-1]) / samples)
+    return faded
 
 
 TECH_3341: Sequence[tuple[str, tuple[tuple[float, float], ...], float]] = (
@@ -76,6 +94,12 @@ TECH_3342: Sequence[tuple[str, tuple[tuple[float, float], ...], float]] = (
     ("4", ((-50, 20), (-35, 20), (-20, 20), (-35, 20), (-50, 20)), 15.0),
 )
 """Number of the test, levels, loudness range."""
-TRUE_PEAKS = (("15", 0.0, 4, 0.5, -6.0), ("16", 45.0, 4, 0.5, -6.0), ("17", 60.0, 6, 0.5, -6.0), ("18", 67.5, 8, 0.5, -6.0),
-              ("19", 45.0, 4, 1.41, 3.0))  # fmt: skip
-"""Number of the test, phase, divisor, amplitude, true peak."""
+TRUE_PEAKS: Sequence[tuple[str, Callable[[], NDArray[np.float32]], float]] = (
+    ("15", partial(peaks, 0.0, 4, 0.5), -6.0),
+    ("16", partial(peaks, 45.0, 4, 0.5), -6.0),
+    ("17", partial(peaks, 60.0, 6, 0.5), -6.0),
+    ("18", partial(peaks, 67.5, 8, 0.5), -6.0),
+    ("19", partial(peaks, 45.0, 4, 1.41), 3.0),
+    *((str(20 + offset), partial(lone_peak, offset), 0.0) for offset in range(4)),
+)
+"""Number of the test, what makes its signal, true peak."""
