@@ -104,7 +104,7 @@ def test_without_a_duration_a_still_is_one_frame_and_told(convert: Converter, st
     assert not convert(still, alone(snapshots("jpg", number=1))).warnings
 
 
-@pytest.mark.parametrize("form", ["jpg", "webp"])
+@pytest.mark.parametrize("form", ["jpg", "webp", "png"])
 @pytest.mark.parametrize("orientation", [2, 5, 6, 7])
 def test_a_photo_is_shown_as_its_exif_says(convert: Converter, tmp_path: Path, form: str, orientation: int) -> None:
     """Mirrored, too, as front cameras write them; Pillow says what is right."""

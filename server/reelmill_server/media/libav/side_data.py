@@ -8,11 +8,12 @@ from struct import Struct
 from typing import Any, NamedTuple
 
 from av import VideoFrame
+from av.filter import Graph
 from av.sidedata.sidedata import SideDataContainer, Type
 
 # PyAV 18 and 19 free the dictionary of side data that has one although the frame frees it as well. Of libav's decoders, that of
-# PNG alone makes such a dictionary: it names the ICC profile.
-_UNSAFE_CODECS = ("png", "apng")
+# PNG alone makes such a dictionary: it names the ICC profile, so that what is read of theirs is read of a twin without it.
+_NAMING_CODECS = ("png", "apng")
 _MATRIX = Struct("=9i")
 
 
@@ -66,7 +67,7 @@ def frame_data(frame: VideoFrame, codec: str, kind: Type) -> bytes | None:
 
     None where there is none, or where it cannot be read.
     """
-    if codec in _UNSAFE_CODECS:
+    if codec in _NAMING_CODECS:
         return None
     try:
         # Not `frame.side_data`: the frame would keep that, which keeps the frame, until the collector of cycles comes by; up to
@@ -77,8 +78,23 @@ def frame_data(frame: VideoFrame, codec: str, kind: Type) -> bytes | None:
         return None
 
 
+def _without_profile(frame: VideoFrame) -> VideoFrame:
+    """Return a twin of a frame that lacks its ICC profile."""
+    graph = Graph()
+    described = f"video_size={frame.width}x{frame.height}:pix_fmt={frame.format.name}:time_base={frame.time_base}"
+    colors = f"colorspace={int(frame.colorspace)}:range={int(frame.color_range)}"
+    nodes = graph.add("buffer", f"{described}:{colors}"), graph.add("sidedata", "delete:ICC_PROFILE"), graph.add("buffersink")
+    graph.link_nodes(*nodes).configure()
+    graph.push(frame)
+    twin = graph.pull()
+    assert isinstance(twin, VideoFrame)
+    return twin
+
+
 def orientation(frame: VideoFrame, codec: str) -> Orientation:
     """Return how a decoded frame of `codec` is to be shown."""
+    if codec in _NAMING_CODECS:
+        frame, codec = _without_profile(frame), ""
     data = frame_data(frame, codec, Type.DISPLAYMATRIX)
     if data is None or len(data) < _MATRIX.size:
         return _orientation(-frame.rotation, mirrored=False)

@@ -71,10 +71,12 @@ def test_a_color_profile_does_no_harm(tmp_path: Path) -> None:
     """PyAV frees the name of a PNG's profile twice when it is asked for the frame's side data: the process would die."""
     path = tmp_path / "profile.png"
     profile = ImageCms.ImageCmsProfile(ImageCms.createProfile("sRGB")).tobytes()
-    Image.new("RGB", (64, 48), "red").save(path, icc_profile=profile)
+    turned = Image.Exif()
+    turned[0x112] = 2
+    Image.new("RGB", (64, 48), "red").save(path, icc_profile=profile, exif=turned)
     program = (
         "import sys; from reelmill_server.media.input.probe import probe_file; from reelmill_server.model.capability import "
-        "Limits; assert all(probe_file(sys.argv[1], Limits()).video[0].width == 64 for _ in range(50))"
+        "Limits; assert all(probe_file(sys.argv[1], Limits()).video[0].mirrored for _ in range(50))"
     )
     done = subprocess.run([sys.executable, "-c", program, path], capture_output=True, check=False)
     assert done.returncode == 0, done.stderr
