@@ -117,6 +117,31 @@ def test_a_photo_is_shown_as_its_exif_says(convert: Converter, tmp_path: Path, f
     assert judge.psnr(judge.pictures(made.path)[0], right) > 30
 
 
+def test_a_webp_may_have_the_exif_of_a_jpeg(convert: Converter, tmp_path: Path) -> None:
+    """With the six bytes before it that JPEG has, as many programs write it."""
+    path, exif = tmp_path / "photo.webp", Image.Exif()
+    exif[0x112] = 6
+    picture(700).save(path, exif=exif, quality=95)
+    data = path.read_bytes()
+    at = data.rindex(b"EXIF")
+    chunk = b"Exif\0\0" + data[at + 8 :]
+    path.write_bytes(data[:4] + pack("<I", len(data) - 2) + data[8 : at + 4] + pack("<I", len(chunk)) + chunk)
+    right = np.asarray(ImageOps.exif_transpose(Image.open(path)).convert("L"))
+    assert right.shape == (96, 64)
+    assert judge.psnr(judge.pictures(convert(path, target("mp4", encoded(crf=4), None)).path)[0], right) > 30
+
+
+@pytest.mark.parametrize(("mode", "compression"), [("RGB", "jpeg"), ("CMYK", None), ("LAB", None), ("I;16", "tiff_lzw")])
+def test_a_tiff_of_any_kind(convert: Converter, tmp_path: Path, mode: str, compression: str | None) -> None:
+    """libav makes green or black of JPEG, of CMYK and of tiles, without an error."""
+    path, photo = tmp_path / "photo.tiff", picture(700).convert("L" if mode == "I;16" else "RGB")
+    deep = Image.fromarray(np.asarray(photo).astype(np.uint16) * 257) if mode == "I;16" else None
+    lab = Image.merge("LAB", (photo.convert("L"), *[Image.new("L", photo.size, 128)] * 2)) if mode == "LAB" else None
+    (deep or lab or photo.convert(mode)).save(path, compression=compression)
+    made = convert(path, target("mp4", encoded(crf=4), None))
+    assert judge.numbers(made.path) == [700]
+
+
 def test_images_of_a_still(convert: Converter, still: Path) -> None:
     """An animation lasts as long as is asked for; there is one snapshot."""
     moving = convert(still, alone(animation("gif")), duration=2)

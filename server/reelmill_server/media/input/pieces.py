@@ -1,5 +1,5 @@
-"""Images that libav reads in pieces, or not at all: HEIF (AVIF, HEIC), whose tiles and alpha are streams of their own, and
-animated WebP.
+"""Images that libav reads in pieces, wrongly or not at all: HEIF (AVIF, HEIC), whose tiles and alpha are streams of their own,
+animated WebP, WebP with the EXIF of a JPEG, and TIFF in tiles, of JPEG, or in other colors than RGB.
 """
 
 import io
@@ -12,14 +12,30 @@ from reelmill_server.media.libav.pillow import UNREADABLE, opened
 from reelmill_server.model.capability import Limits
 
 _HEIF, _WEBP = "mov,mp4,m4a,3gp,3g2,mj2", "webp_pipe"  # which FFmpeg 9 no longer takes for animated ones: it reads them
+_TIFF = "tiff_pipe"
 _ANIMATED_BRAND = "avis"
 # All frames of an animation are in memory at once.
 _MOST_BYTES = 256 << 20
+# Tags of TIFF of which libav makes something else without an error: tiles become black, JPEG and other colors green.
+_COMPRESSION, _COLORS, _TILE_WIDTH, _EXTRA = 259, 262, 322, 338
+# JPEG, old and new; CMYK, YCbCr, Lab in two forms; alpha that colors are multiplied by.
+_MISREAD = {_COMPRESSION: (6, 7), _COLORS: (5, 6, 8, 9), _EXTRA: ((1,),)}
+_PALETTE_WITH_ALPHA = "PA"
+_KEPT_MODES = ("1", "L", "LA", "P", "RGB", "RGBA", "I;16")  # of Pillow, that PNG has
+_SIZE_BYTES, _CHUNK_HEAD_BYTES = 4, 8
+_EXIF, _JPEG_PREFIX = b"EXIF", b"Exif\0\0"
 
 
 def is_item(stream: Any) -> bool:
     """Return whether a video stream is an image of a HEIF file: one frame, at no time."""
     return stream.container.format.name == _HEIF and stream.frames == 1 and not stream.duration
+
+
+def replacement(file: BinaryIO, container: InputContainer, limits: Limits) -> BinaryIO | None:
+    """Return what is to be read instead of an open file; None: the file. Raises as `composed` does."""
+    if has_pieces(container) or (container.format.name == _TIFF and _is_misread(file)):
+        return composed(file, len(container.streams), limits)
+    return _with_plain_exif(file) if container.format.name == _WEBP else None
 
 
 def has_pieces(container: InputContainer) -> bool:
@@ -35,20 +51,22 @@ def has_pieces(container: InputContainer) -> bool:
 
 
 def composed(file: BinaryIO, pieces: int, limits: Limits) -> BinaryIO:
-    """Return the image or animation of a file of several `pieces` as PNG.
+    """Return the image or animation of a file of several `pieces`, or the first page of a TIFF, as PNG.
 
     Raises UnsupportedFormat where it cannot be put together, MediaLimitExceeded if it is too large.
     """
     file.seek(0)
     png = io.BytesIO()
     try:
-        with opened(file, ("AVIF", "WEBP")) as image:
-            frames = getattr(image, "n_frames", 1)
+        with opened(file, ("AVIF", "WEBP", "TIFF")) as image:
+            frames = 1 if image.format == "TIFF" else getattr(image, "n_frames", 1)
             _check(image.width * image.height, frames, limits)
-            image.save(png, format="PNG", compress_level=1, save_all=frames > 1)
+            kept = image if image.mode in _KEPT_MODES or frames > 1 else image.convert(_nearest(image.mode))
+            kept.save(png, format="PNG", compress_level=1, save_all=frames > 1)
     except UNREADABLE as error:
         raise UnsupportedFormat(
-            f"the file is an image of {pieces} pieces (a grid, or with alpha), which can be put together of AVIF and WebP only"
+            f"the file is an image of {pieces} pieces (a grid, tiles, or with alpha), which can be put together of AVIF, WebP "
+            "and TIFF only"
         ) from error
     png.seek(0)
     return png
@@ -59,3 +77,36 @@ def _check(pixels: int, frames: int, limits: Limits) -> None:
         raise MediaLimitExceeded(f"an image of {pixels} pixels is larger than the limit of {limits.max_pixels}")
     if frames > 1 and frames * pixels * 4 > _MOST_BYTES:
         raise MediaLimitExceeded(f"an animation in pieces is read in memory: {frames} pictures of this size do not fit")
+
+
+def _is_misread(file: BinaryIO) -> bool:
+    file.seek(0)
+    try:
+        with opened(file, ("TIFF",)) as image:
+            tags = getattr(image, "tag_v2", {})
+            misread = _TILE_WIDTH in tags or any(tags.get(tag) in values for tag, values in _MISREAD.items())
+            return misread or image.mode == _PALETTE_WITH_ALPHA
+    except UNREADABLE:
+        return False
+
+
+def _nearest(mode: str) -> str:
+    return "RGBA" if mode == _PALETTE_WITH_ALPHA else "RGB"
+
+
+def _with_plain_exif(file: BinaryIO) -> BinaryIO | None:
+    """Return a WebP whose EXIF lacks the six bytes that it has in JPEG, which many programs leave before it, and with which
+    libav reads none; None: it is so already.
+    """
+    file.seek(0)
+    data = file.read()
+    at = 12
+    while at + _CHUNK_HEAD_BYTES < len(data):
+        name, size = data[at : at + 4], int.from_bytes(data[at + 4 : at + _CHUNK_HEAD_BYTES], "little")
+        begin = at + _CHUNK_HEAD_BYTES
+        if name == _EXIF and data.startswith(_JPEG_PREFIX, begin):
+            sizes = (int.from_bytes(data[4:8], "little"), size)
+            whole, own = ((value - len(_JPEG_PREFIX)).to_bytes(_SIZE_BYTES, "little") for value in sizes)
+            return io.BytesIO(data[:4] + whole + data[8 : at + 4] + own + data[begin + len(_JPEG_PREFIX) :])
+        at = begin + size + size % 2
+    return None

@@ -20,7 +20,7 @@ from reelmill_server.errors import InvalidMedia, MediaLimitExceeded, ReelmillErr
 from reelmill_server.media.input.box_limits import check_boxes
 from reelmill_server.media.input.charset import HEAD_BYTES, in_utf8, looks_like_subtitles
 from reelmill_server.media.input.decoders import decoder_options, restrict
-from reelmill_server.media.input.pieces import composed, has_pieces
+from reelmill_server.media.input.pieces import replacement
 from reelmill_server.media.input.restarts import begins_again
 from reelmill_server.media.libav.errors import LIBAV_ERRORS, meaning, memory_was_short
 from reelmill_server.media.libav.freeing import park
@@ -106,10 +106,9 @@ def open_stream(file: BinaryIO, limits: Limits, formats: Sequence[str] = FORMATS
     """Open media in an open file; only `formats` (libav's names of demuxers) are allowed. Raises as `open_source` does."""
     container = _open(_Nameless(file), limits, formats)
     try:
-        if has_pieces(container):
-            image = composed(file, len(container.streams), limits)
+        if (other := replacement(file, container, limits)) is not None:
             container.close()
-            container = _open(_Nameless(image), limits, formats)
+            container = _open(_Nameless(other), limits, formats)
         _check(container, limits)
         yield container
     finally:
