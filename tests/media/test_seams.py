@@ -117,6 +117,15 @@ def test_chained_ogg_is_read_to_its_end(shelf: Shelf, convert: Converter, codec:
     assert len(judge.sound(convert(source, lossless, start=1.5).path)) == pytest.approx(1.5 * 48000, abs=2000)
 
 
+def test_chained_theora_is_read_to_its_end(shelf: Shelf, convert: Converter) -> None:
+    """Its headers are no frames, and neither are empty packets, which let one last: copies that had them were refused."""
+    video = ("-f", "lavfi", "-i", "testsrc2=s=64x48:r=25:d=1", "-map", "1", "-c:v", "libtheora")
+    part = made(shelf, "link.ogv", *video)
+    copy, shown = convert(shelf.join("chained.ogv", part, part), COPIED), judge.times(part)
+    assert len(shown) < 25
+    assert [float(time) for time in judge.times(copy.path)] == pytest.approx([*shown, *(time + 1 for time in shown)], abs=0.02)
+
+
 def test_a_recording_may_lack_a_stream(shelf: Shelf, convert: Converter) -> None:
     mute = Clip("mpegts", (Video(),), (), offset=10)
     source = joined(shelf, "mute.ts", recording(), mute, recording())

@@ -1,15 +1,17 @@
 """Read packets of a container."""
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
 from av.container import InputContainer
 
 _FLAC, _AC3 = (b"\xff\xf8", b"\xff\xf9"), (b"\x0b\x77", b"\x77\x0b")
-# How frames begin, by format and codec, where libav's demuxers give something else, too: in Ogg the headers of FLAC where one
-# recording follows another, in MPEG-PS the end of the frame in which it begins.
-_BEGINNINGS = {("ogg", "flac"): _FLAC, ("mpeg", "ac3"): _AC3, ("mpeg", "eac3"): _AC3}
-_ANYWHERE = _FLAC
+_THEORA = tuple(bytes((first,)) for first in range(0x80))  # headers have the highest bit
+# How frames begin, by format and codec, where libav's demuxers give something else, too: in Ogg the headers of FLAC and Theora
+# where one recording follows another, in MPEG-PS the end of the frame in which it begins.
+_BEGINNINGS = {("ogg", "flac"): _FLAC, ("ogg", "theora"): _THEORA, ("mpeg", "ac3"): _AC3, ("mpeg", "eac3"): _AC3}
+_ANYWHERE = (_FLAC, _THEORA)
+_REPEATING = ("theora",)  # an empty packet shows the frame before it once more, and containers other than Ogg lose it
 
 
 def packets_of(container: InputContainer, streams: Sequence[Any]) -> Iterator[Any]:
@@ -24,22 +26,26 @@ def packets_of(container: InputContainer, streams: Sequence[Any]) -> Iterator[An
         for stream in streams
         if stream.codec_context and (beginning := _BEGINNINGS.get((container.format.name, stream.codec_context.name)))
     }
+    repeating = {stream.index for stream in streams if stream.codec_context and stream.codec_context.name in _REPEATING}
+    packets = _frames(packets, beginnings) if beginnings else packets
     try:
-        yield from _frames(packets, beginnings) if beginnings else packets
+        yield from _lasting(packets, repeating) if repeating else packets
     except IndexError:
         return
 
 
-def _frames(packets: Iterable[Any], beginnings: Mapping[int, Sequence[bytes]]) -> Iterator[Any]:
+def _frames(packets: Iterable[Any], beginnings: Mapping[int, tuple[bytes, ...]]) -> Iterator[Any]:
     """Yield the packets that are frames. Later ones that are none are damaged, which their decoder tells."""
     expected, early = dict(beginnings), dict[int, int]()
     for packet in packets:
         index = packet.stream.index
         if packet.size and (known := expected.get(index)):
-            if bytes(memoryview(packet)[:2]) not in known:
-                early[index] = packet.duration or 0
+            anywhere = known in _ANYWHERE
+            if not bytes(memoryview(packet)[:2]).startswith(known):
+                if not anywhere:
+                    early[index] = packet.duration or 0
                 continue
-            if known is not _ANYWHERE:
+            if not anywhere:
                 del expected[index]
                 _set_back(packet, early.get(index, 0))
         elif index in early:
@@ -49,6 +55,27 @@ def _frames(packets: Iterable[Any], beginnings: Mapping[int, Sequence[bytes]]) -
             else:
                 del early[index]
         yield packet
+
+
+def _lasting(packets: Iterable[Any], repeating: Collection[int]) -> Iterator[Any]:
+    """Yield the packets that are not empty; those of `repeating` streams last as long as the empty ones behind them, too."""
+    held: dict[int, Any] = {}
+    for packet in packets:
+        index = packet.stream.index
+        if index not in repeating:
+            yield packet
+            continue
+        if not packet.size and packet.pts is not None:
+            if index in held:
+                held[index].duration += packet.duration
+            continue
+        if index in held:
+            yield held.pop(index)
+        if packet.size:
+            held[index] = packet
+        else:
+            yield packet  # the end
+    yield from held.values()
 
 
 def _set_back(packet: Any, ticks: int) -> None:
