@@ -13,7 +13,7 @@ import imageio_ffmpeg
 import numpy as np
 import pytest
 
-from reelmill_server.errors import InvalidMedia
+from reelmill_server.errors import InvalidMedia, UnsupportedFormat
 from reelmill_server.model.image_request import FrameMode, FramesSpec, ImageKind, ImageSpec
 from reelmill_server.model.request import AudioSpec, TargetSpec
 from tests import judge
@@ -127,8 +127,19 @@ def test_frames_that_share_a_pes_packet_are_all_shown(convert: Converter, tmp_pa
     assert len(judge.frames(made.path)) == len(judge.frames(source))
     apart = [float(time - judge.times(made.path)[0]) for time in judge.times(made.path)]
     assert apart == pytest.approx([number / 25 for number in range(len(apart))], abs=0.002)
-    with pytest.raises(InvalidMedia, match="have no time"):
+    with pytest.raises(UnsupportedFormat, match="have no time"):
         convert(path, target("mkv", audio=None))
+
+
+def test_a_copy_that_would_leave_a_frame_out_is_refused(convert: Converter, tmp_path: Path) -> None:
+    """A few frames share a PES packet, here as something was put before its delimiter: later ones refer to them."""
+    path, source = tmp_path / "a.ts", convert.shelf.get(Clip("matroska", (Video(seconds=1, gop=5),), ()))
+    inserted = "h264_metadata=display_orientation=insert:flip=horizontal"
+    command = [imageio_ffmpeg.get_ffmpeg_exe(), "-v", "error", "-i", source, "-c", "copy", "-bsf:v", inserted, path]
+    subprocess.run(command, check=True, capture_output=True)
+    assert len(judge.times(convert(path, target("mp4", encoded(), None)).path)) == 25
+    with pytest.raises(UnsupportedFormat, match="have no time"):
+        convert(path, target("mp4", audio=None))
 
 
 RAW_DV = Clip("dv", (Video("dvvideo", size=(720, 576), seconds=1, gop=1),), (Audio("pcm_s16le", seconds=1),))

@@ -102,7 +102,7 @@ class CopyTrack(Track):
         if pts is None:
             pts = dts
         if pts is None or base is None:
-            self.written.dropped[UNTIMED] += 1
+            self._leave_out(item)
             return
         measures = self._measures
         if measures is None or (measures.base is not base and measures.base != base):
@@ -126,6 +126,15 @@ class CopyTrack(Track):
             self.unordered += 1
             return
         yield from self._taken(item, pts, measures.begin)
+
+    def _leave_out(self, item: AnyPacket) -> None:
+        """Count a packet without a time. Raises UnsupportedFormat for one of video that is whole: later frames may need it."""
+        if self.plan.type == "video" and self.frames and not item.is_corrupt:
+            raise UnsupportedFormat(
+                "some frames of the source's video have no time of their own, as several share a packet of the container: "
+                "choose a codec other than copy"
+            )
+        self.written.dropped[UNTIMED] += 1
 
     def _taken(self, item: AnyPacket, pts: int, begin: int) -> Iterator[AnyPacket]:
         """Yield what is to be written now that `item` comes, a packet of the span, and with it all that it may need."""

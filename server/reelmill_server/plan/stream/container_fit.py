@@ -32,6 +32,8 @@ _LAID_OUT = "I420 IYUV YV12 NV12 Y42B YV16 YUY2 UYVY HDYC Y422 2vuy Y41B YVU9 Y8
 _GUESSED_ORDER, _ORDERED_SOURCES = ("vvc",), "mov"
 # Audio that a container describes in a form of its own.
 _OWN_FORM: Mapping[str, str] = {"caf": "flac", "nut": "eac3"}
+# Samples that lie in an order of channels that libav has no name for, as CAF may tell: other containers take the usual one.
+_SAMPLES, _OWN_ORDER = "pcm_", " channels ("
 # Audio whose packets these containers do not part: what is read of it begins and ends anywhere.
 _UNPARTED: Mapping[str, tuple[str, ...]] = {"wav": ("vorbis", "aac"), "w64": ("vorbis", "aac")}
 
@@ -158,6 +160,11 @@ def check_copied_audio(stream: AudioStreamInfo, container: Container, source_for
         raise UnsupportedFormat(
             f"{field}: the source has {stream.sample_rate} Hz, and {container.name} holds {stream.codec} at "
             f"{', '.join(map(str, rates))} Hz: choose a codec other than copy"
+        )
+    if stream.codec.startswith(_SAMPLES) and _OWN_ORDER in stream.layout:
+        raise UnsupportedFormat(
+            f"{field}: the source's audio has an order of channels that no output can tell, {stream.layout}: choose a codec "
+            "other than copy"
         )
     layouts = container.layouts.get(stream.codec)
     if layouts and channels_of(stream.layout) and not any(alike(stream.layout, name) for name in layouts):

@@ -100,3 +100,11 @@ def test_audio_without_packet_boundaries_is_refused_by_name(source: str, codec: 
     """Vorbis and raw AAC say nowhere in themselves where a packet begins, nor do these containers."""
     with pytest.raises(UnsupportedFormat, match=f"{codec}, and {source} does not say") if refused else nullcontext():
         check_packets(AudioStreamInfo(0, codec, sample_rate=48000, configuration=configuration), source, "audio")
+
+
+@pytest.mark.parametrize("container", ["wav", "mov", "mkv", "avi"])
+def test_a_copy_that_would_mix_channels_up_is_refused_by_name(container: str) -> None:
+    """Of PCM whose order of channels only CAF tells: libav's muxers crash, or take the usual one."""
+    source = AudioStreamInfo(0, "pcm_s16le", sample_rate=48000, layout="4 channels (FL+FR+BL+FC)")
+    with pytest.raises(UnsupportedFormat, match="order of channels"):
+        check_copied_audio(source, CONTAINERS[container], "caf", "audio")
