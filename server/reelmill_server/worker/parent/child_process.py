@@ -22,6 +22,7 @@ from reelmill_server.worker.messages import KEPT_ENVIRONMENT
 from reelmill_server.worker.parent.child_bounds import MOST_SMALL_BYTES, most_bytes, most_threads
 from reelmill_server.worker.parent.child_output import ChildOutput
 from reelmill_server.worker.parent.clipping import clipped
+from reelmill_server.worker.parent.concealment import Concealment
 from reelmill_server.worker.parent.crash_report import CrashReport
 from reelmill_server.worker.parent.credible import check_message
 from reelmill_server.worker.parent.memory_watch import MEMORY_WATCH, WatchedChild
@@ -75,6 +76,7 @@ class Child:
         self, process: ForkServerProcess, pipe: Connection, crash: CrashReport, assignment: messages.Assignment
     ) -> None:
         """`crash` reports fatal signals."""
+        self._concealment = Concealment(assignment)
         self._process, self._pipe = process, pipe
         self._crash, self._address_bytes = crash, assignment.max_address_bytes
         most = assignment.limits.max_memory_bytes
@@ -87,6 +89,11 @@ class Child:
         self._sending: set[asyncio.Task[None]] = set()
         self._listening = threading.Thread(target=self._listen, name="child-pipe", daemon=True)
         self._listening.start()
+
+    @property
+    def assignment(self) -> messages.Assignment:
+        """What it is shown of its assignment."""
+        return self._concealment.assignment
 
     @property
     def pid(self) -> int:
@@ -121,7 +128,7 @@ class Child:
             if stopped := MEMORY_WATCH.verdict(self._memory, self._process.exitcode == -signal.SIGKILL):
                 raise stopped
             raise self._blamed(EncoderCrashed(f"the child process ended: {self.ending()}"), self._crash.peak_bytes)
-        return message
+        return self._concealment.revealed(message)
 
     def stalled(self, error: Stalled) -> ReelmillError:
         """Classify a stall: some encoders wait forever for a thread that could not be started."""
@@ -242,7 +249,7 @@ async def start(
         try:
             files = range_server.descriptors if range_server else []
             with suppress(OSError):  # it has ended: that shows when it should be ready
-                await waiting.hand_over(Handover(messages.ASSIGNMENT.dump_json(assignment), channel, files))
+                await waiting.hand_over(Handover(messages.ASSIGNMENT.dump_json(child.assignment), channel, files))
             waiting.handover.close()
             if channel:
                 channel.close()
