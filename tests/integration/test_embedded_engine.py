@@ -1,7 +1,9 @@
 """The embedded engine starts on a port of its own, whatever else takes ports meanwhile, and leaves nothing when it cannot."""
 
 import asyncio
+import errno
 import os
+import shutil
 import signal
 import socket
 import subprocess
@@ -142,6 +144,27 @@ async def test_clients_reconnect_to_a_restarted_engine(tmp_path: Path) -> None:
 async def _answers(client: Client) -> None:
     request = DescribeNamespaceRequest(namespace="test")
     await client.workflow_service.describe_namespace(request, retry=True)
+
+
+async def test_a_large_log_is_begun_anew(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The last one is kept; what writes goes on at the end of the file, and where there is no room nothing is kept."""
+    monkeypatch.setattr(embedded, "_LOG_BYTES", 1000)
+    watched, log = engine(tmp_path), tmp_path / "temporal.log"
+    with log.open("ab", buffering=0) as writer:
+        writer.write(b"a" * 999)
+        await watched.check()
+        writer.write(b"b")
+        await watched.check()
+        writer.write(b"c")
+        assert (log.read_bytes(), (tmp_path / "temporal.log.1").read_bytes()) == (b"c", b"a" * 999 + b"b")
+        writer.write(b"d" * 1000)
+        monkeypatch.setattr(shutil, "copyfile", _no_room)
+        await watched.check()
+    assert log.read_bytes() == b"" and [path.name for path in tmp_path.iterdir()] == ["temporal.log"]
+
+
+def _no_room(*_: object) -> None:
+    raise OSError(errno.ENOSPC, "no space left on device")
 
 
 def test_a_reserved_port_is_for_servers_that_know_it() -> None:

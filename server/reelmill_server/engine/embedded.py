@@ -37,6 +37,8 @@ _START_ATTEMPTS = 5
 _PORT_TAKEN = b"address already in use"
 _SECONDS_PER_HOUR = 3600
 _LOG, _LOCK = "temporal.log", "lock"
+# Where its file cannot be written, the engine says so fifty times a second; a night of that fills a disk.
+_LOG_BYTES = 16 << 20
 # A killed server must not leave its engine behind, and nobody else may reach it: a small program starts it.
 _LAUNCHER = Path(launcher.__file__)
 # Two to three times as fast as the defaults, and as safe against a kill; a loss of power may cost the last moments.
@@ -205,7 +207,8 @@ class EmbeddedEngine:
             raise ServiceUnavailable(f"the engine's namespace is not there: {error.message}") from error
 
     async def check(self) -> None:
-        """Restart the server if it died."""
+        """Restart the server if it died, and begin its log anew when that is large."""
+        await asyncio.to_thread(_rotate, self._data_dir / _LOG)
         if self._process is not None and self._process.poll() is not None:
             self._on_restart()
             _log.error("the engine died and is started again", exit_status=self._process.returncode)
@@ -222,6 +225,18 @@ class EmbeddedEngine:
                 self._port.release()
             if self._lock is not None:
                 self._lock.close()
+
+
+def _rotate(log: Path) -> None:
+    """Keep a large log beside an empty one, to whose end the server goes on writing; drop it where there is no room."""
+    if log.stat().st_size < _LOG_BYTES:
+        return
+    earlier = log.with_name(f"{log.name}.1")
+    try:
+        shutil.copyfile(log, earlier)
+    except OSError:
+        earlier.unlink(missing_ok=True)
+    os.truncate(log, 0)
 
 
 async def _end(process: "subprocess.Popen[bytes]") -> None:
