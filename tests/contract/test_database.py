@@ -104,6 +104,19 @@ async def test_foreign_errors_become_ours(database: Database) -> None:
     assert "nonsense" not in caught.value.message
 
 
+@pytest.mark.parametrize(("contents", "error"), [(b"no database" * 100, "SQLITE_NOTADB"), (None, "SQLITE_FULL")])
+async def test_a_file_that_cannot_be_used_is_told(contents: bytes | None, error: str, tmp_path: Path) -> None:
+    """By SQLite's own name of what is wrong: on a full disk, "does not respond" alone leads nowhere."""
+    database, file = Database(f"sqlite+aiosqlite:///{tmp_path}/records.db"), tmp_path / "records.db"
+    with pytest.raises((ServiceUnavailable, InternalError), match=error):
+        if contents:
+            file.write_bytes(contents)
+        async with database.write() as connection:
+            await connection.execute(text("PRAGMA max_page_count = 1"))
+            await connection.execute(text("CREATE TABLE more (number INTEGER)"))
+    await database.close()
+
+
 async def test_a_database_that_is_away_is_service_unavailable(tmp_path: Path) -> None:
     """The message tells no password."""
     database = Database(f"postgresql+psycopg://user:hunter2@/x?host={tmp_path}")

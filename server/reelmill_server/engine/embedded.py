@@ -39,6 +39,8 @@ _SECONDS_PER_HOUR = 3600
 _LOG, _LOCK = "temporal.log", "lock"
 # Where its file cannot be written, the engine says so fifty times a second; a night of that fills a disk.
 _LOG_BYTES = 16 << 20
+_LAST_BYTES, _LAST_CHARACTERS = 4096, 300
+_LEAST_FREE_BYTES = 1 << 20
 # A killed server must not leave its engine behind, and nobody else may reach it: a small program starts it.
 _LAUNCHER = Path(launcher.__file__)
 # Two to three times as fast as the defaults, and as safe against a kill; a loss of power may cost the last moments.
@@ -136,7 +138,7 @@ class EmbeddedEngine:
                 self._say_who_reaches_it(log.read_bytes()[log_begin:])
                 return client
             if attempt == _START_ATTEMPTS or _PORT_TAKEN not in log.read_bytes()[log_begin:]:
-                problem = f"exit status {process.returncode}, its log is {log}"
+                problem = f"exit status {process.returncode}, {_last_words(log, log_begin)}"
                 raise ServiceUnavailable(f"the engine did not start on {self.address}: {problem}")
             _log.warning("a port of the engine was taken, others are tried", address=self.address, attempt=attempt)
             attempt += 1
@@ -211,7 +213,9 @@ class EmbeddedEngine:
         await asyncio.to_thread(_rotate, self._data_dir / _LOG)
         if self._process is not None and self._process.poll() is not None:
             self._on_restart()
-            _log.error("the engine died and is started again", exit_status=self._process.returncode)
+            log = self._data_dir / _LOG
+            said = _last_words(log, log.stat().st_size - _LAST_BYTES)
+            _log.error("the engine died and is started again", exit_status=self._process.returncode, reason=said)
             self._launch()
 
     async def stop(self) -> None:
@@ -225,6 +229,14 @@ class EmbeddedEngine:
                 self._port.release()
             if self._lock is not None:
                 self._lock.close()
+
+
+def _last_words(log: Path, begin: int) -> str:
+    """Return what the server said last, from this byte of its log on, and where the rest is."""
+    said = log.read_bytes()[max(0, begin) :].decode(errors="replace").strip().rpartition("\n")[2][:_LAST_CHARACTERS]
+    if not said and shutil.disk_usage(log.parent).free < _LEAST_FREE_BYTES:
+        said = "its disk is full"
+    return f"{said} (its log is {log})" if said else f"its log is {log}"
 
 
 def _rotate(log: Path) -> None:

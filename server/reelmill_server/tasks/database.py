@@ -109,7 +109,7 @@ class _TranslatedErrors:
         cause = error.orig if isinstance(error, StatementError) else error
         if isinstance(cause, ReelmillError):  # raised by one of our column types while binding a value
             raise cause from None
-        name = type(cause).__name__
+        name = getattr(cause, "sqlite_errorname", type(cause).__name__)  # SQLITE_FULL says more than OperationalError
         if isinstance(error, PoolTimeout) or (isinstance(error, DBAPIError) and _is_transient(error)):
             raise ServiceUnavailable(f"The task database does not respond ({name}).") from error
         raise InternalError(f"The task database refused a statement ({name}).") from error

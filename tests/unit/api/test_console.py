@@ -446,6 +446,9 @@ def test_the_key_of_links_is_kept(tmp_path: Path) -> None:
     assert key_of("", tmp_path) == key and len(key) == 32
     (file,) = tmp_path.iterdir()
     assert file.stat().st_mode & 0o777 == 0o600
+    for left in (b"", key[:20]):  # by a loss of power: anybody could sign with nothing
+        file.write_bytes(left)
+        assert len(key_of("", tmp_path)) == 32 and key_of("", tmp_path) != key
     assert key_of("shared", tmp_path / "a") == key_of("shared", tmp_path / "b") != key_of("other", tmp_path)
 
 

@@ -73,10 +73,14 @@ def key_of(secret: str, folder: Path) -> bytes:
     if secret:
         return sha256(secret.encode()).digest()
     kept = folder / _FILE
+    if kept.exists() and kept.stat().st_size < _KEY_BYTES:
+        kept.unlink()  # a loss of power may leave less of it, or nothing: anybody could sign with that
     if not kept.exists():
         draft = folder / f"{_FILE}.{secrets.token_hex(8)}"
         with open(os.open(draft, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "wb") as file:
             file.write(secrets.token_bytes(_KEY_BYTES))
+            file.flush()
+            os.fsync(file.fileno())
         with suppress(FileExistsError):  # another process was faster
             os.link(draft, kept)
         draft.unlink()
