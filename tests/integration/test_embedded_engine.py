@@ -71,7 +71,9 @@ async def test_a_start_that_finds_only_taken_ports_ends(tmp_path: Path) -> None:
     """After a few attempts, with an error that names the last port."""
     binary = program(tmp_path, f'echo started >> {tmp_path}/starts; echo "panic: bind: address already in use" >&2; exit 2')
     failing = engine(tmp_path / "data", binary)
-    with pytest.raises(ServiceUnavailable, match=r"did not start on 127\.0\.0\.1:\d+: exit status 2, panic: bind: .* \(its log is"):
+    with pytest.raises(
+        ServiceUnavailable, match=r"did not start on 127\.0\.0\.1:\d+: exit status 2, panic: bind: .* \(its log is"
+    ):
         await failing.start()
     assert (tmp_path / "starts").read_text().count("started") == 5
 
