@@ -142,6 +142,19 @@ def test_a_tiff_of_any_kind(convert: Converter, tmp_path: Path, mode: str, compr
     assert judge.numbers(made.path) == [700]
 
 
+@pytest.mark.parametrize(("form", "more"), [("jpeg", {}), ("jpeg", {"progressive": True}), ("gif", {})])
+def test_an_image_that_breaks_off_is_told(convert: Converter, tmp_path: Path, form: str, more: dict[str, Any]) -> None:
+    """What is missing is gray, and libav takes it for whole."""
+    whole, path = io.BytesIO(), tmp_path / f"image.{form}"
+    picture(700).save(whole, form, **more)
+    path.write_bytes(whole.getvalue()[:-20])
+    for asked in (target("mp4", encoded(), None), alone(snapshots("png", number=1))):
+        assert any("1 packets are damaged" in text for text in convert(path, asked).warnings)
+    other = tmp_path / f"whole.{form}"
+    other.write_bytes(whole.getvalue() + b"\0" * 20)
+    assert not any("damaged" in text for text in convert(other, target("mp4", encoded(), None)).warnings)
+
+
 def test_images_of_a_still(convert: Converter, still: Path) -> None:
     """An animation lasts as long as is asked for; there is one snapshot."""
     moving = convert(still, alone(animation("gif")), duration=2)

@@ -1,6 +1,6 @@
 """Read packets of a container."""
 
-from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
 from av.container import InputContainer
@@ -12,6 +12,14 @@ _THEORA = tuple(bytes((first,)) for first in range(0x80))  # headers have the hi
 _BEGINNINGS = {("ogg", "flac"): _FLAC, ("ogg", "theora"): _THEORA, ("mpeg", "ac3"): _AC3, ("mpeg", "eac3"): _AC3}
 _ANYWHERE = (_FLAC, _THEORA)
 _REPEATING = ("theora",)  # an empty packet shows the frame before it once more, and containers other than Ogg lose it
+
+_JPEG_SCAN, _JPEG_END = b"\xff\xda", b"\xff\xd9"
+_GIF_ENDS, _TAIL_BYTES = (b"\0", b"\0;"), 64  # of a frame, and of the file: anything may follow
+# Whether a packet of these formats is whole: libav shows what there is, gray below or of the frame before, and says nothing.
+_IS_WHOLE: Mapping[str, Callable[[bytes], bool]] = {
+    "jpeg_pipe": lambda data: data.rfind(_JPEG_END) >= data.rfind(_JPEG_SCAN),
+    "gif": lambda data: data.endswith(_GIF_ENDS) or _GIF_ENDS[1] in data[-_TAIL_BYTES:],
+}
 
 
 def packets_of(container: InputContainer, streams: Sequence[Any]) -> Iterator[Any]:
@@ -28,6 +36,8 @@ def packets_of(container: InputContainer, streams: Sequence[Any]) -> Iterator[An
     }
     repeating = {stream.index for stream in streams if stream.codec_context and stream.codec_context.name in _REPEATING}
     packets = _frames(packets, beginnings) if beginnings else packets
+    if is_whole := _IS_WHOLE.get(container.format.name):
+        packets = _marked(packets, is_whole)
     try:
         yield from _lasting(packets, repeating) if repeating else packets
     except IndexError:
@@ -54,6 +64,13 @@ def _frames(packets: Iterable[Any], beginnings: Mapping[int, tuple[bytes, ...]])
                 _set_back(packet, early[index])
             else:
                 del early[index]
+        yield packet
+
+
+def _marked(packets: Iterable[Any], is_whole: Callable[[bytes], bool]) -> Iterator[Any]:
+    """Yield the packets; those that break off are marked as damaged."""
+    for packet in packets:
+        packet.is_corrupt = packet.is_corrupt or (packet.size > 0 and not is_whole(bytes(packet)))
         yield packet
 
 
