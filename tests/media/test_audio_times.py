@@ -37,6 +37,12 @@ def made(shelf: Shelf, name: str, *arguments: str, seconds: str = "1.23", begin:
     return path
 
 
+def test_a_copy_of_tta_ends_where_its_source_does(shelf: Shelf, convert: Converter) -> None:
+    """Its decoder learns from Matroska's length how long the last frame is: with another one it cannot be decoded."""
+    source = made(shelf, "a.mka", "-c:a", "tta")
+    assert np.array_equal(judge.sound(convert(source, target("mkv", None)).path), judge.sound(source))
+
+
 @pytest.mark.sample(every=2)
 @pytest.mark.parametrize(
     ("codec", "container"),

@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 
+from reelmill_server.errors import UnsupportedFormat
 from reelmill_server.model.plan import COPY
 from reelmill_server.model.request import AudioSpec, TargetSpec
 from tests import judge
@@ -189,6 +190,19 @@ def test_a_change_of_the_sample_rate_loses_no_sound(
     assert clicks[0] == pytest.approx(first, abs=0.001)
     assert clicks[1] == pytest.approx(1.5, abs=0.01)
     assert judge.sound(made.path).shape[0] == pytest.approx(2 * judge.sample_rate(made.path), abs=2200)
+
+
+def test_a_change_of_raw_aac_loses_no_sound(convert: Converter, shelf: Shelf) -> None:
+    """libav gives all its frames the length of the first ones; a copy could tell one sample rate only."""
+    parts = [Clip("adts", (), (Audio("aac", rate=rate, seconds=1, clicks=(0.5,)),)) for rate in (48000, 24000)]
+    joined = shelf.join("rates.aac", *(shelf.get(part) for part in parts))
+    made = convert(joined, target("flac", None, AudioSpec("flac")))
+    length = sum(judge.sound(shelf.get(part)).shape[0] / judge.sample_rate(shelf.get(part)) for part in parts)
+    assert judge.sound(made.path).shape[0] / judge.sample_rate(made.path) == pytest.approx(length, abs=0.002)
+    assert len(judge.clicks(made.path, threshold=0.2)) == 2
+    with pytest.raises(UnsupportedFormat, match="changes its sample rate"):
+        convert(joined, target("m4a", None))
+    convert(joined, target("ts", None))
 
 
 @pytest.mark.sample(every=2)

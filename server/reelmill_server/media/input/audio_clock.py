@@ -1,7 +1,9 @@
 """Time audio by its lengths where its container's times mislead: each packet begins where the one before it ended.
 
-libav's parser of FLAC looks ten frames ahead, so that in AVI and ASF frames get the times of later ones. And its AVI muxer
-says of E-AC-3, DTS, AMR, Vorbis and others that their bytes are to be counted, in ticks that are as long as whole frames.
+libav gives all frames of raw AAC the length that they have at the first one's sample rate, also where a recording with
+another rate follows. Its parser of FLAC looks ten frames ahead, so that in AVI and ASF frames get the times of later ones.
+And its AVI muxer says of E-AC-3, DTS, AMR, Vorbis and others that their bytes are to be counted, in ticks that are as long as
+whole frames.
 """
 
 from collections.abc import Iterator, Mapping
@@ -13,10 +15,12 @@ from av.container import InputContainer
 
 from reelmill_server.media.libav.timestamps import exact
 
-CLOCKLESS_FORMATS = ("avi", "asf", "asf_o")
+CLOCKLESS_FORMATS = ("avi", "asf", "asf_o", "aac")
 """Formats of which libav tells wrong times of some audio."""
 # Ticks of streams whose bytes are counted with reason are shorter, those of others are frames.
 _FRAME_SAMPLES = 100
+_RAW_AAC, _HEADER_BYTES, _BLOCK_SAMPLES = "aac", 7, 1024  # ADTS, of one block a frame or several
+_AAC_RATES = (96000, 88200, 64000, 48000, 44100, 32000, 24000, 22050, 16000, 12000, 11025, 8000, 7350)
 _LOOKED_AT, _FEW = 16, 3
 # How much longer than its header says a stream would be.
 _BEYOND = 1.1
@@ -55,7 +59,7 @@ def _lengths(source: InputContainer) -> Mapping[int, Fraction | None]:
             smallest, largest = (int.from_bytes(context.extradata[at : at + 2]) for at in (0, 2))
             if smallest == largest:
                 lengths[stream.index] = Fraction(largest, context.sample_rate) / base
-        if stream.index not in lengths and source.format.name == "avi" and _counted(stream):
+        if source.format.name == _RAW_AAC or (stream.index not in lengths and source.format.name == "avi" and _counted(stream)):
             lengths[stream.index] = None
     return lengths
 
@@ -63,7 +67,19 @@ def _lengths(source: InputContainer) -> Mapping[int, Fraction | None]:
 def timed_by_length(source: InputContainer, packets: Iterator[Any]) -> Iterator[Any]:
     """Return `packets` of `source`; those of audio whose times mislead follow each other from the first one on."""
     lengths = _lengths(source)
+    packets = _measured(packets) if source.format.name == _RAW_AAC else packets
     return _following(packets, lengths) if lengths else packets
+
+
+def _measured(packets: Iterator[Any]) -> Iterator[Any]:
+    """Yield packets of ADTS, each as long as its header says."""
+    for packet in packets:
+        header = bytes(memoryview(packet)[:_HEADER_BYTES])
+        rate = header[2] >> 2 & 15 if len(header) == _HEADER_BYTES else len(_AAC_RATES)
+        if rate < len(_AAC_RATES) and packet.time_base:
+            samples = (1 + (header[6] & 3)) * _BLOCK_SAMPLES
+            packet.duration = round(Fraction(samples, _AAC_RATES[rate]) / exact(packet.time_base))
+        yield packet
 
 
 def _following(packets: Iterator[Any], lengths: Mapping[int, Fraction | None]) -> Iterator[Any]:
