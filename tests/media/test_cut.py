@@ -197,3 +197,11 @@ def test_chapters_move_with_a_cut(convert: Converter) -> None:
     made = convert(clip, EXACT, start=1.0, duration=0.8).path
     assert [value for pair in judge.describe(made).chapters for value in pair] == pytest.approx([0, 0.5, 0.5, 0.8], abs=0.001)
     assert [judge.metadata(made)[f"chapter{index}"]["title"] for index in range(2)] == ["b", "c"]
+
+
+def test_a_cut_behind_the_end_of_the_audio_has_none(convert: Converter) -> None:
+    """And says so: it was refused."""
+    clip = Clip("mp4", (Video(seconds=2),), (Audio("aac", seconds=0.5),))
+    made = convert(clip, target("mp4", encoded(), AudioSpec("aac")), start=1)
+    assert judge.numbers(made.path) == list(range(25, 50)) and not judge.describe(made.path).of("Audio")
+    assert any("ends before the span begins: left out" in text for text in made.warnings)

@@ -94,6 +94,10 @@ class Clock:
         until_us = min(finish_us, self.end_us) if self.end_us else finish_us
         return max(0, until_us - self.start_us)
 
+    def begins_after(self, stream: StreamInfo) -> bool:
+        """Return whether `stream` ends before the range begins, as far as the container says."""
+        return self.exact and self.start_us > 0 and bool(stream.duration_seconds) and not self.expected_us(stream)
+
 
 def untold_length(info: MediaInfo) -> bool:
     """Return whether nothing tells reliably how long a file lasts."""

@@ -73,7 +73,7 @@ def audio_streams(job: TargetJob) -> Iterator[StreamPlan]:
     attached = [item for item in job.inputs.attached if item.audio]
     if reference is None and not attached and job.target.audio_asked:
         job.warn(".audio: the source has no audio")
-    numbers = [] if reference is None else _usable_audio(job, spec, reference.audio)
+    numbers = [] if reference is None else _lasting(job, spec, reference, _usable_audio(job, spec, reference.audio))
     slots: list[tuple[int, Input, Sequence[Input]]] = [(0, item, (item,)) for item in attached]
     if reference is not None:
         slots = [(number, reference, job.inputs.main) for number in numbers] + slots
@@ -101,6 +101,19 @@ def _usable_audio(job: TargetJob, spec: AudioSpec, streams: Sequence[AudioStream
         instead = "" if chosen[0] in numbers else f", audio stream {chosen[0]} is taken"
         job.warn(f".audio: audio stream {number} of the source is in {what}: left out{instead}")
     return chosen or numbers
+
+
+def _lasting(job: TargetJob, spec: AudioSpec, source: Input, numbers: Sequence[int]) -> Sequence[int]:
+    """Return those of the audio streams that go on into the span; of joined sources, where they get silence, and beside copied
+    video, which begins earlier, all.
+    """
+    copied = spec.codec == COPY or (job.target.video is not None and job.target.video.codec == COPY)
+    if copied or len(job.inputs.main) > 1:
+        return numbers
+    lasting = [number for number in numbers if not source.clock.begins_after(source.audio[number])]
+    for number in sorted(set(numbers) - set(lasting)):
+        job.warn(f".audio: audio stream {number} of the source ends before the span begins: left out")
+    return lasting
 
 
 def _is_decodable(stream: AudioStreamInfo) -> bool:
