@@ -5,12 +5,16 @@ import subprocess
 from dataclasses import replace
 from pathlib import Path
 
+import av
 import imageio_ffmpeg
 import pytest
 
+from reelmill_server.media.libav.packets import twin
+from reelmill_server.media.libav.types import AnyPacket
 from reelmill_server.model.image_request import ImageKind, ImageSpec
 from reelmill_server.model.request import SegmentFormat, SegmentSpec
 from tests.media.converter import Converter, encoded, target
+from tests.media.test_snapshots import alone, snapshots
 from tests.sources import Clip, Shelf, Video
 
 PATH = (b"moov", b"trak", b"mdia", b"minf", b"stbl", b"stsd")
@@ -143,3 +147,20 @@ def test_segments_keep_the_projection(convert: Converter, shelf: Shelf, form: Se
 def test_a_projection_that_is_lost_is_told(convert: Converter, shelf: Shelf, spec: object) -> None:
     (warning,) = convert(spherical(shelf), spec).warnings  # type: ignore[arg-type]
     assert "spherical (equirectangular)" in warning and "flat" in warning
+
+
+@pytest.mark.parametrize(("alpha", "words"), [(True, "transparency"), (False, "second view")])
+def test_layers_that_are_not_decoded_are_told(shelf: Shelf, convert: Converter, alpha: bool, words: str) -> None:
+    """Phones write them: transparency, and the view of the other eye. Here they are empty."""
+    path = shelf.folder / f"layers-{alpha}.mp4"
+    unit, message = b"\0\0\0\x04\x02\x09\x80\x80", b"\0\0\0\x09\x4e\x01\xa5\x04\0\0\x7f\x90\x80"
+    with av.open(str(shelf.get(H265))) as source, av.open(str(path), "w") as layered:
+        stream = layered.add_stream_from_template(source.streams.video[0])
+        for packet in source.demux(video=0):
+            if packet.size:
+                changed = twin(packet, AnyPacket((message if alpha else b"") + bytes(packet) + unit))
+                changed.stream = stream
+                layered.mux(changed)
+    for wanted in (target("mp4", encoded(), None), alone(snapshots("png", number=1))):
+        assert any(words in text for text in convert(path, wanted).warnings)
+    assert not any(words in text for text in convert(path, target("mp4", audio=None)).warnings)

@@ -89,6 +89,8 @@ class VideoStreamInfo(StreamInfo):
 
     `hidden_seconds`: how long before the file's beginning an edit list hides frames that later ones need.
 
+    `layer`: what H.265 has beside the layer that is decoded: "alpha" or the "view" of the other eye.
+
     `still`: a single frame that nothing says a duration of, as in files of images.
 
     Only the container says: `crop`, of which `width` and `height` are left; the colors, with `header_colors`; the sample aspect
@@ -120,6 +122,7 @@ class VideoStreamInfo(StreamInfo):
     transparent: bool = False
     dolby_vision: DolbyVision | None = None
     projection: str = ""
+    layer: str = ""
     decoding_times: bool = False
     hidden_seconds: float = 0.0
     still: bool = False

@@ -16,6 +16,7 @@ from reelmill_server.media.input.decoding import Decoders
 from reelmill_server.media.input.hdr_metadata import hdr_metadata_of
 from reelmill_server.media.libav.demuxing import packets_of
 from reelmill_server.media.libav.errors import LIBAV_ERRORS, check_memory
+from reelmill_server.media.libav.hevc_layers import layer_above
 from reelmill_server.media.libav.side_data import orientation, projection
 from reelmill_server.plan.stream.alpha import has_alpha
 
@@ -33,7 +34,7 @@ _LARGE_PIXELS = 1 << 24
 class FirstFrames:
     """The first frames of a stream, which is in `codec`: their `count` and times, what some of them are, and what the first
     one says. `begin`: when the first packet is decoded, in ticks of the stream; `dts`: the packet's of the first frame;
-    `hidden`: how many ticks before 0 an edit list hides what later frames need.
+    `hidden`: how many ticks before 0 an edit list hides what later frames need; `layer`: as `layer_above` returns it.
     """
 
     codec: str
@@ -41,6 +42,7 @@ class FirstFrames:
     count: int = 0
     dts: int | None = None
     hidden: int = 0
+    layer: str = ""
     times: list[int] = field(default_factory=list)
     interlaced: bool = False
     transparent: bool = False
@@ -78,7 +80,7 @@ def first_frames(container: InputContainer, alone: Collection[int] = ()) -> dict
         for packet in islice(packets, _PACKETS):
             if frames := by_stream.get(packet.stream.index):
                 if frames.begin is None:
-                    frames.begin = packet.dts
+                    frames.begin, frames.layer = packet.dts, layer_above(packet, frames.codec)
                 if packet.pts is not None:
                     frames.hidden = _hidden(frames.hidden, packet)
                 left -= _note(frames, decoders, packet)

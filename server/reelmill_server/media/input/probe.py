@@ -217,6 +217,7 @@ def _with_frames(stream: VideoStreamInfo, frames: FirstFrames, field_order: str)
         stream,
         **facts | colors,
         transparent=frames.transparent,
+        layer=frames.layer,
         header_colors=(colors["color_space"], colors["color_range"]) != (matrix, span),
         field_order=field_order,
     )

@@ -1,4 +1,4 @@
-"""Dolby Vision and spherical video: what of them outputs keep, and in which words that is told."""
+"""Dolby Vision, layers of H.265 and spherical video: what of them outputs keep, and in which words that is told."""
 
 from collections.abc import Iterator, Mapping
 
@@ -6,6 +6,10 @@ from reelmill_server.model.media_info import DolbyVision, VideoStreamInfo
 
 ALONE_TAG = "dvh1"
 """The codec tag of H.265 whose colors are right for players of Dolby Vision only: others are to refuse it."""
+_LAYERS: Mapping[str, str] = {
+    "alpha": "the source's transparency is in a layer of H.265 that is not decoded here: what it hides is shown",
+    "view": "the source's second view (stereoscopic video) is in a layer of H.265 that is not decoded here: only the first is",
+}
 _BASES: Mapping[int, str] = {1: "HDR10", 2: "SDR", 4: "HLG", 6: "HDR10"}
 
 
@@ -38,6 +42,8 @@ def encoded_warnings(stream: VideoStreamInfo) -> Iterator[str]:
     elif vision is not None:
         base = _BASES[vision.compatibility]
         yield f"the source is {name_of(vision)}, which encoding does not keep: its base layer, {base}, is encoded"
+    if stream.layer:
+        yield _LAYERS[stream.layer]
 
 
 def flat_warnings(stream: VideoStreamInfo) -> Iterator[str]:
