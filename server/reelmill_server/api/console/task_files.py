@@ -47,7 +47,9 @@ _LISTS = (
 _QUOTED = re.compile(r'URI="([^"\r\n]*)"')
 _VARIABLE = re.compile(r"\$(RepresentationID|Number|Time|Bandwidth)(?:%0\d+d)?\$")
 _NAME, _NUMBER = "\0", "\1"  # in paths, for what manifests have variables for; files of tasks have no such names
-_STANDS_FOR = {_NAME: r"[\w-]+", _NUMBER: r"\d+"}
+# Bounded, and few in a path: a child that its media has subverted may write a manifest that takes forever to compare with.
+_STANDS_FOR = {_NAME: r"[\w-]{1,64}", _NUMBER: r"\d{1,20}"}
+_MOST_VARIABLES = 2
 _TEMPLATE = "{urn:mpeg:dash:schema:mpd:2011}SegmentTemplate"
 
 
@@ -110,6 +112,8 @@ def named_in(lists: Iterable[tuple[Resource, str]]) -> tuple[set[Resource], list
             if "://" in reference or reference.startswith("/"):
                 continue
             path = _path(at, unquote(reference))
+            if sum(map(path.count, _STANDS_FOR)) > _MOST_VARIABLES:
+                continue
             if not _STANDS_FOR.keys().isdisjoint(path):
                 patterns.append((place, re.compile(_expression(path))))
             else:
@@ -139,6 +143,8 @@ def _of_playlist(text: str) -> Iterable[str]:
 
 
 def _of_manifest(text: str) -> Iterable[str]:
+    if "<!" in text:
+        return  # none of ours: entities may stand for gigabytes
     try:
         manifest = ElementTree.fromstring(text)
     except ElementTree.ParseError:
