@@ -32,6 +32,7 @@ Naming = tuple[Mapping[str, str], Mapping[str, TagValue], int]
 """Values for templates besides the output's own: variables of the source, tags, and time of creation in microseconds."""
 _NUMBERS = ("streamindex", "index")
 _OUTPUT_NAMES = (*_NUMBERS, "resolution", "autoext")
+_MOST_VARIABLES = 32  # in one template; each costs time wherever names are compared
 RUNG = "rung"
 """The variable that numbers the rungs of a ladder, known only there."""
 VARIABLES = frozenset({*_SOURCE_NAMES, *_OUTPUT_NAMES, *_TIME_FORMATS, *(f"t_{name}" for name in _TIME_FORMATS)})
@@ -57,6 +58,7 @@ def unknown_variables(template: str, tags: Mapping[str, TagValue], extra: Collec
         return [f"not a template: {error}"]
     known = VARIABLES | {f"tags.{key}" for key in tags} | {*extra}
     return [
+        *([f"has {len(fields)} variables, more than {_MOST_VARIABLES}"] if len(fields) > _MOST_VARIABLES else ()),
         *(f"unknown variable {{{name}}}: known are {', '.join(sorted(known))}" for _, name, *_ in fields if name not in known),
         *(f"{{{name}}} takes no format: leave out what follows its name" for _, name, *form in fields if any(form)),
     ]

@@ -39,6 +39,14 @@ def test_what_a_template_names_is_allowed(template: str, uri: str) -> None:
     assert foreign_uris(request(template), (0,), plan(uri)) == []
 
 
+@pytest.mark.parametrize("variable", ["streamindex", "index", "resolution", "autoext", "rung"])
+def test_many_variables_behind_each_other_are_compared_soon(variable: str) -> None:
+    """As a regular expression, ten of them and 24 digits took minutes, in which the worker did nothing else."""
+    uris = [f"s3://out/{text}Z!" for text in ("1" * 300, "1x1" * 100, "-1" * 150)]
+    template = f"s3://out/{f'{{{variable}}}' * 30}"
+    assert foreign_uris(request(template), (0,), Plan(tuple(plan(uri).targets[0] for uri in uris))) == uris
+
+
 @pytest.mark.parametrize(
     "uri",
     [

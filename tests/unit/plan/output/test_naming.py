@@ -72,6 +72,7 @@ def test_one_of_several_outputs_is_numbered(template: str, uri: str) -> None:
         ("file:///out/{index.__class__}", "unknown variable {index.__class__}"),
         ("file:///out/{index", "not a template"),
         ("file:///out/}", "not a template"),
+        (f"file:///out/{'{index}' * 33}", "has 33 variables, more than 32"),
     ],
 )
 def test_what_stands_for_nothing_is_named(template: str, problem: str) -> None:
