@@ -7,7 +7,7 @@ from typing import Any
 from reelmill.v1 import task_pb2
 from reelmill_server.telemetry.logging import MASK, redact_text
 
-_QUERY = re.compile(r"(://[^\s\"'?#]*\?)[^\s\"'#]*")
+_QUERY = re.compile(r"(://(?:[^\s\"'?#:]|:(?!//))*\?)[^\s\"'#]*")  # of the last `://` before it: each is looked at once
 _WEBHOOK = ("Notification", "Webhook", "URL")
 
 

@@ -26,8 +26,10 @@ _SECRET_WORDS = frozenset(
 _SECRET_ENDINGS = (("token",), ("api", "key"), ("access", "key"), ("private", "key"), ("access", "key", "id"))
 
 _URL_USER = re.compile(r"(?<=://)[^\s/?#\"'<>]*@")
+# A name that is no secret's is passed over at once: its rest would be looked at again from each of its question marks.
 _QUERY_SECRET = re.compile(
-    r"([?&][^=&\s\"']*(?:signature|token|secret|password|credential|accesskeyid|access_key|api_?key|sig)[^=&\s\"']*=)[^&\s\"'#]+",
+    r"([?&](?=[^=&\s\"']*(?:signature|token|secret|password|credential|accesskeyid|access_key|api_?key|sig))[^=&\s\"']*=)"
+    r"[^&\s\"'#]+|[?&][^=&\s\"']*",
     re.IGNORECASE,
 )
 _AUTHORIZATION = re.compile(r"\b((?:proxy-)?authorization\"?'?\s*[:=]\s*\"?'?)(?:(bearer|basic)\s+)?[^\s,\"']+", re.IGNORECASE)
@@ -113,7 +115,7 @@ def redact(_: Any, __: str, event: MutableMapping[str, Any]) -> MutableMapping[s
 def redact_text(text: str) -> str:
     """Mask the user part of URLs, secret parameters of signed URLs, and authorization headers in a text."""
     text = _URL_USER.sub(f"{MASK}@", text)
-    text = _QUERY_SECRET.sub(rf"\1{MASK}", text)
+    text = _QUERY_SECRET.sub(lambda found: f"{found[1]}{MASK}" if found[1] else found[0], text)
     return _AUTHORIZATION.sub(rf"\1{MASK}", text)
 
 

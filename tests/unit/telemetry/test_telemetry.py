@@ -14,6 +14,7 @@ import structlog
 from opentelemetry.sdk.trace.export import SimpleSpanProcessor
 from opentelemetry.sdk.trace.export.in_memory_span_exporter import InMemorySpanExporter
 
+from reelmill_server.api.masking import masked, masked_uri
 from reelmill_server.telemetry import tracing
 from reelmill_server.telemetry.http import Check, TelemetryServer
 from reelmill_server.telemetry.log_writer import LogWriter
@@ -156,6 +157,13 @@ def test_keys_that_do_not(key: str) -> None:
 def test_redact_text(text: str, expected: str) -> None:
     """The secret goes, the rest stays."""
     assert redact_text(text) == expected
+
+
+@pytest.mark.parametrize("text", ["?", "?a", "&sig", "://", "://?", "://a:b@", "http://a:b@c?", "?token=", "authorization "])
+def test_long_texts_are_masked_soon(text: str) -> None:
+    """As long as a request may be: each time that a task is shown to others, and in the loop that serves all callers."""
+    long = text * ((256 << 10) // len(text))
+    assert len(redact_text(long)) and len(masked(long)) and len(masked_uri(long))
 
 
 def test_odd_values_can_be_logged(stream: io.StringIO) -> None:
