@@ -7,7 +7,7 @@ frame, numbered 0; the two behind it refer to nothing, so that numbers may be mi
 set in the parameter set (`gaps_in_frame_num_value_allowed_flag`). No frame shown after the recovery point refers to one before.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 
 from reelmill_server.media.libav.avc_headers import DROP_SHORT, IDR, PPS, SLICES, SPS, PictureSet, SequenceSet, Slice, kind_of
@@ -23,6 +23,7 @@ _BROKEN, _UNUSUAL = (
     "its parameter sets cannot be read",
     "its keyframes are recovery points of a kind that nothing can lead into",
 )
+_BROKEN_SLICE = "the header of a keyframe that is a recovery point cannot be read"
 _MARK_IDR, _MARK_OTHER = 2, 1  # bits by which the encoder says that it drops nothing
 _P = 0
 _IDR_NUMBER = 4095  # an IDR frame of the source that follows has another
@@ -59,7 +60,7 @@ class RecoveryPoint:
     @property
     def least_frames(self) -> int:
         """Return how many frames must be encoded before it."""
-        return max(_LEAST_FRAMES, max(self._held, default=0) + 2)
+        return _least_frames(self._held)
 
     def see(self, packet: bytes) -> None:
         """Take a packet, in the order of decoding. Raises Unspliceable."""
@@ -82,6 +83,10 @@ class RecoveryPoint:
                 raise Unspliceable(_UNUSUAL)
             if operand + 1 > self._since:
                 self._held.add(operand + 1 - self._since)
+
+
+def _least_frames(held: Collection[int]) -> int:
+    return max(_LEAST_FRAMES, max(held, default=0) + 2)
 
 
 def _sequence(sets: Sequence[bytes]) -> SequenceSet:
@@ -127,7 +132,12 @@ def _lenient(unit: bytes) -> bytes:
     if kind_of(unit) != SPS:
         return unit
     bits = Bits(plain(unit))
-    place = SequenceSet.of(unit).gaps_at
+    try:
+        place = SequenceSet.of(unit).gaps_at
+    except ValueError:
+        place = 0
+    if not place:  # broken, or of a kind that no recovery point of these streams has
+        return unit
     return escaped(aligned(f"{bits.text(0, place)}1{bits.text(place + 1)}", "0"))
 
 
@@ -158,6 +168,7 @@ class Bridge(Splice):
     held: tuple[int, ...]
 
     def packets(self, encoded: Sequence[tuple[bytes, bool]], key: bytes | None) -> list[bytes]:
+        """Return encoded packets as `Splice` does. Raises Unspliceable if they cannot lead into `key`."""
         places = self._places(len(encoded), key)
         return [self._written(data, is_key, place) for (data, is_key), place in zip(encoded, places, strict=True)]
 
@@ -170,7 +181,13 @@ class Bridge(Splice):
         unit = next((unit for unit in parted(key or b"", self.length_bytes) if kind_of(unit) in SLICES), b"")
         if not unit or kind_of(unit) == IDR:
             return [_Place(place, 2 * place) for place in range(count)]
-        piece, frames, orders = Slice.of(unit, self.own, self.pictures), 1 << self.own.frame_bits, 1 << self.own.order_bits
+        try:
+            piece = Slice.of(unit, self.own, self.pictures)
+        except (KeyError, ValueError):
+            raise Unspliceable(_BROKEN_SLICE) from None
+        if count < _least_frames(self.held):
+            raise Unspliceable("too few frames before a keyframe that is a recovery point can be decoded")
+        frames, orders = 1 << self.own.frame_bits, 1 << self.own.order_bits
         # The order of the keyframe is counted on from that of the last frame: it is the least one behind all that are encoded.
         last = piece.order + -(-(2 * count - piece.order) // orders) * orders
         numbers = [0, *((piece.frame - count + place) % frames for place in range(1, count))]

@@ -10,7 +10,7 @@ from av import VideoFrame
 from av.codec.context import Flags
 from av.video.frame import PictureType
 
-from reelmill_server.errors import InvalidMedia, ReelmillError
+from reelmill_server.errors import InvalidMedia, ReelmillError, UnsupportedFormat
 from reelmill_server.media.libav.avc_bridge import OPTIONS, bridge
 from reelmill_server.media.libav.encoder import configure_video, failure_of_encoder
 from reelmill_server.media.libav.errors import LIBAV_ERRORS, check_memory
@@ -23,6 +23,11 @@ from reelmill_server.model.plan import StreamPlan
 from reelmill_server.model.smart_cut import CutEdges
 
 _NUMBERED = {"libx264": "x264-params"}  # takes the number of its parameter sets as `sps-id` among these
+
+
+def not_cut(reason: Unspliceable) -> UnsupportedFormat:
+    """Return the error of a cut that its plan took for possible."""
+    return UnsupportedFormat(f"the video cannot be cut at the frame without encoding all of it: {reason}")
 
 
 class EdgeCodec:
@@ -127,7 +132,10 @@ class Edge:
         if self._encoder is not None:
             self._encode(None)
         encoded = [(self._data(number), not number) for number in range(len(self._encoded))]
-        written = self._codec.splice_of(self._edges).packets(encoded, None if key is None else bytes(key))
+        try:
+            written = self._codec.splice_of(self._edges).packets(encoded, None if key is None else bytes(key))
+        except Unspliceable as reason:
+            raise not_cut(reason) from None
         return [
             self._packet(packet, data, decoded)
             for packet, data, decoded in zip(self._encoded, written, self._decode_timestamps(), strict=True)

@@ -6,7 +6,6 @@ from typing import Any
 
 from av.container import InputContainer, OutputContainer
 
-from reelmill_server.errors import UnsupportedFormat
 from reelmill_server.media.input.bundle import Run
 from reelmill_server.media.input.part import Part, Span
 from reelmill_server.media.libav.packets import twin
@@ -15,7 +14,7 @@ from reelmill_server.media.libav.timestamps import exact
 from reelmill_server.media.libav.types import AnyPacket
 from reelmill_server.media.track.base import Track, template_of
 from reelmill_server.media.track.copy import CopyTrack
-from reelmill_server.media.track.edge_encoder import Edge, EdgeCodec
+from reelmill_server.media.track.edge_encoder import Edge, EdgeCodec, not_cut
 from reelmill_server.media.track.mpeg2_edge import Mpeg2Edge
 from reelmill_server.model.plan import StreamPlan
 from reelmill_server.model.time import MICROSECONDS
@@ -47,7 +46,7 @@ class SmartCutTrack(CopyTrack):
             try:
                 self._codec = EdgeCodec(plan, template_of(plan, sources))
             except Unspliceable as reason:
-                raise UnsupportedFormat(f"the video cannot be cut at the frame without encoding all of it: {reason}") from None
+                raise not_cut(reason) from None
             self._stream.codec_context.extradata = self._codec.splice.extradata
 
     def begin(self, part: Part, span: Span) -> None:

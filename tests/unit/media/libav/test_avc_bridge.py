@@ -31,6 +31,19 @@ def test_numbers_may_be_missing_then() -> None:
     assert made.copied(united([other], 4)) == b""
 
 
+@pytest.mark.parametrize("key", [b"\x41", b"\x41" + bytes(20), b"\x41\x88\x84\x11\x11\x11", b"\x41\xff\xff"])
+def test_a_keyframe_that_changed_is_an_error_of_the_source(key: bytes) -> None:
+    """It was read when the cut was planned, but may be broken by now, as may be the frames before it."""
+    with pytest.raises(Unspliceable):
+        bridge(AVC, ENCODER, (1,), True).packets([], united([key], 4))
+
+
+def test_a_broken_set_in_a_packet_stays() -> None:
+    """Decoders cannot read it either."""
+    broken = united([SPS[:5], SPS[:9] + bytes(9)], 4)
+    assert bridge(AVC, ENCODER, (), True).copied(broken) == b""
+
+
 @pytest.mark.parametrize("extradata", [b"", AVC[:12], b"\1" * 30, AVC[:9] + bytes(40), CODE + SPS + CODE + SPS])
 def test_what_nothing_can_lead_into_is_said(extradata: bytes) -> None:
     """Whatever a file describes its stream with."""
