@@ -1,8 +1,8 @@
 """Search the CRF at which an encoder reaches a quality: which CRFs to try on which sample, and which one to take.
 
 The first sample is tried at CRFs that are far apart, each other one at two around what is known by then. Each has a curve of
-its own; a CRF promises the mean of all. Where scouts come before all of a short video, that is tried once, and its curve
-is as steep as theirs. Samples whose curve is unsure at the CRF that is found are tried there again.
+its own; a CRF promises the mean of all. Where scouts come before all of a short video, the first is tried at two CRFs, all else
+once, and its curve is as steep as theirs. Samples whose curve is unsure at the CRF that is found are tried there again.
 """
 
 from collections.abc import Mapping
@@ -19,9 +19,12 @@ _FINE_STEP = 0.25
 _COARSE_STEPS = {"libvpx-vp9": 51 / 63, "libsvtav1": 51 / 63}  # one step of their own scale
 # Where to begin: the score that usual content has at a CRF, and by how much it falls with each.
 _USUAL: Mapping[Metric, tuple[float, float, float]] = {Metric.VMAF: (93.0, 23.0, 0.85), Metric.XPSNR: (39.0, 26.0, 0.45)}
-_FAR, _NEAR = 6.0, 2.0  # CRFs on either side of the expected one: of the first sample, of the others
+# CRFs on either side of the expected one: of the first sample, of the others, of the first scout.
+_FAR, _NEAR, _SCOUT_FAR = 6.0, 2.0, 4.0
 # How near to its target all of a short video must be, or it is encoded again.
 _CLOSE: Mapping[Metric, float] = {Metric.VMAF: 0.95, Metric.XPSNR: 0.45}
+# Near the end of what is encoded, encoders cannot look ahead, and a scout is all end: in its whole, VMAF lacks so much less.
+_WHOLE_SHORTFALL = 0.92
 _MOST_AGAIN = 2  # times that samples are tried again
 
 
@@ -50,8 +53,10 @@ class CrfSearch:
         self._scouts: list[tuple[ScoreCurve, int]] = []
         self._again = 0
 
-    def crfs(self) -> tuple[float, ...]:
-        """Return the CRFs at which the next sample is to be tried."""
+    def crfs(self, scout: bool = False) -> tuple[float, ...]:
+        """Return the CRFs at which the next sample is to be tried; `scout`: it is one of several,
+        of which the first only must tell how steep its curve is.
+        """
         offsets: tuple[float, ...] = (-_NEAR, _NEAR)
         if self._scouts:
             expected, offsets = self.choice().crf, (0.0,)
@@ -59,7 +64,8 @@ class CrfSearch:
             expected = self.choice().crf
         else:
             score, crf, slope = _USUAL[self._metric]
-            expected, offsets = crf + (score - self._target) / slope, (-_FAR, 0.0, _FAR)
+            expected = crf + (score - self._target) / slope
+            offsets = (-_SCOUT_FAR, _SCOUT_FAR) if scout else (-_FAR, 0.0, _FAR)
         lowest, highest = self._lowest * self._step, self._highest * self._step
         middle = min(max(expected, lowest + max(offsets)), highest - max(offsets))
         return tuple(dict.fromkeys(self._bounded(middle + offset) * self._step for offset in offsets))
@@ -73,7 +79,7 @@ class CrfSearch:
     def note_scout(self, frames: int, scores: Mapping[float, float]) -> None:
         """Note what a scout gave, before anything else."""
         if frames and scores:
-            self._scouts.append((self._curve(scores), frames))
+            self._scouts.append((self._curve({crf: self._in_whole(score) for crf, score in scores.items()}), frames))
 
     def unsure(self) -> Mapping[int, float]:
         """Return the samples that are to be tried again, and the CRF of each; empty: it is known which one to take."""
@@ -111,6 +117,10 @@ class CrfSearch:
 
     def _curve(self, scores: Mapping[float, float]) -> ScoreCurve:
         return ScoreCurve(self._metric, scores, MeanCurve((*self._scouts,)) if self._scouts else None)
+
+    def _in_whole(self, score: float) -> float:
+        """Return what the frames of a scout score as part of all of their video."""
+        return 100 - (100 - score) * _WHOLE_SHORTFALL if self._metric is Metric.VMAF else score
 
     def _index(self, crf: float) -> int:
         return round(crf / self._step)

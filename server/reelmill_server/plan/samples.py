@@ -17,7 +17,8 @@ _SAMPLE_FRAMES = 75  # at least: encoders look ahead some dozens of frames, and 
 _LEAST_SAMPLES = 8
 _SHARE = 100  # of the whole, one sample of so many
 _WHOLE = Fraction(4, 3)  # of what its samples would take: a shorter video is sampled whole
-_SCOUT_US, _SCOUT_FRAMES, _MOST_SCOUTS = 3 * MICROSECONDS // 2, 38, 2
+_SCOUT_US, _SCOUT_FRAMES, _MOST_SCOUTS = 3 * MICROSECONDS // 2, 38, 3
+_SCOUTED_SHARE = Fraction(2, 3)  # of a short video, at most
 _SCOUTED = 2  # times a sample, from which on a scout is worth it
 
 
@@ -54,7 +55,12 @@ def choose_samples(plan: Plan, stream: StreamPlan, keys_us: Mapping[int, Sequenc
         scouts = _spread(1, sample_us, lengths, stream, keys_us) if total >= _SCOUTED * sample_us else []
         return (*(replace(scout, scout=True) for scout in scouts), *whole)
     samples = _spread(_count(total, sample_us), sample_us, lengths, stream, keys_us)
-    middle = len(samples) // 2  # it is likeliest to be like the others
+    return _middle_first(samples)
+
+
+def _middle_first(samples: Sequence[Sample]) -> tuple[Sample, ...]:
+    """Return samples in the order in which to try them: the middle one is likeliest to be like the others."""
+    middle = len(samples) // 2
     return (samples[middle], *samples[:middle], *samples[middle + 1 :])
 
 
@@ -66,8 +72,10 @@ def choose_scouts(plan: Plan, stream: StreamPlan, keys_us: Mapping[int, Sequence
     sample_us = max(_SCOUT_US, round(_SCOUT_FRAMES * MICROSECONDS / (rate or FALLBACK_RATE)))
     if sampled_us(total, rate) != total or total < _SCOUTED * sample_us:
         return ()
-    count = min(total // (_SCOUTED * sample_us), _MOST_SCOUTS)
-    return tuple(replace(scout, scout=True) for scout in _spread(count, sample_us, lengths, stream, keys_us))
+    count = min(round(total * _SCOUTED_SHARE) // sample_us, _MOST_SCOUTS)
+    # A keyframe anywhere in its share of the video will do: what is decoded before a scout may cost more than the scout.
+    scouts = _spread(count, sample_us, lengths, stream, keys_us, (total // count - sample_us) // 2)
+    return tuple(replace(scout, scout=True) for scout in _middle_first(scouts))
 
 
 def _lengths(plan: Plan, stream: StreamPlan) -> tuple[list[int], int, Fraction]:
@@ -80,15 +88,23 @@ def _lengths(plan: Plan, stream: StreamPlan) -> tuple[list[int], int, Fraction]:
 
 
 def _spread(
-    count: int, sample_us: int, lengths: Sequence[int], stream: StreamPlan, keys_us: Mapping[int, Sequence[int]]
+    count: int,
+    sample_us: int,
+    lengths: Sequence[int],
+    stream: StreamPlan,
+    keys_us: Mapping[int, Sequence[int]],
+    most_us: int | None = None,
 ) -> list[Sample]:
-    """Return so many samples, spread evenly."""
+    """Return so many samples, spread evenly; each may be moved to a keyframe that is at most `most_us` away, None: a
+    quarter of their distance.
+    """
     samples, total = [], sum(lengths)
+    most_us = total // (4 * count) if most_us is None else most_us
     for number in range(count):
         begin = (2 * number + 1) * total // (2 * count) - sample_us // 2
         part, offset = _located(begin, lengths)
         keys = keys_us.get(stream.parts[part].input, ())
-        samples.append(Sample(part, _span(begin - offset, sample_us, lengths[part], keys, total // (4 * count))))
+        samples.append(Sample(part, _span(begin - offset, sample_us, lengths[part], keys, most_us)))
     return samples
 
 

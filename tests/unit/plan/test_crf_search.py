@@ -121,12 +121,14 @@ def test_a_scout_tells_how_steep_the_whole_is() -> None:
 
 
 def test_all_of_a_short_video_is_encoded_once_if_it_is_near() -> None:
-    """At what its scouts promise."""
-    made = CrfSearch(QualityTarget(Metric.VMAF, 93.0), "libx264")
-    for quality in (steep, flat):
-        made.note_scout(38, {crf: quality(crf) for crf in made.crfs()})
+    """At what its scouts promise, a little more than they score, as encoders look ahead further in their whole."""
+    made, tries = CrfSearch(QualityTarget(Metric.VMAF, 93.0), "libx264"), []
+    for quality in (steep, flat, steep):
+        tries.append(made.crfs(scout=True))
+        made.note_scout(38, {crf: quality(crf) for crf in tries[-1]})
+    assert [*map(len, tries)] == [2, 1, 1]
     first = made.choice()
-    assert abs(whole((steep, flat), first.crf) - 93) < 0.6
+    assert -1 < whole((steep, flat, steep), first.crf) - 93 < 0
     made.note(0, 300, {first.crf: 93.7})
     assert made.again(first.crf) is None
 

@@ -72,7 +72,8 @@ class QualitySearch(SampleSearch[Plan]):
         encoded = [*encoded_video(self._plan)]
         if len(encoded) == 1 and (scouts := self._encoder.scouts(stream)):
             for scout in scouts:
-                search.note_scout(*self._tried(target, stream, scout, search.crfs()))
+                crfs = search.crfs(scout=len(scouts) > 1)
+                search.note_scout(*self._tried(target, stream, scout, crfs))
                 self._share += share / len(scouts)
             if search.noted:
                 self._open = (*encoded[0][:2], search)
