@@ -1,5 +1,6 @@
 """Files whose times begin again or jump ahead: recordings put behind each other."""
 
+import re
 from dataclasses import replace
 from fractions import Fraction
 from pathlib import Path
@@ -85,6 +86,16 @@ def test_a_cut_may_lie_behind_a_seam(shelf: Shelf, convert: Converter) -> None:
     source = joined(shelf, "cut.ts", recording(), recording())
     result = convert(source, ENCODED, start=2.3)
     check_twice(result.path, 2.3)
+
+
+@pytest.mark.parametrize("clips", [(recording(), recording()), (recording("vob", 0), recording("vob", 0))], ids=["ts", "ps"])
+def test_a_copy_may_begin_behind_a_seam(shelf: Shelf, convert: Converter, clips: tuple[Clip, ...]) -> None:
+    """At the keyframe at or before the start: frames without it cannot be decoded."""
+    result = convert(joined(shelf, f"copied.{clips[0].format}", *clips), COPIED, start=3)
+    (shift,) = (float(match[1]) for text in result.warnings if (match := re.search(r"([\d.]+) s before the requested", text)))
+    numbers = judge.numbers(result.path)
+    assert numbers == [*range(numbers[0], 50)] and numbers[0] == pytest.approx((1 - shift) * 25, abs=1.5)
+    assert float(judge.times(result.path)[0]) == pytest.approx(0, abs=0.05)
 
 
 def test_snapshots_are_taken_behind_a_seam(shelf: Shelf) -> None:

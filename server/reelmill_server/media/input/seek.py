@@ -28,6 +28,7 @@ _PREROLL = Fraction(1, 2)
 _STEPS_BACK = (_PREROLL, Fraction(10), Fraction(60))
 _REORDERING = Fraction(10)
 # Where times begin again, they do not say where the front is; FLV does not find it when its first keyframe is later.
+_ONE_WAY = "matroska,webm"  # of which libav finds the first recording no more once it has come to the next
 _BY_POSITION = ("mpegts", "mpeg", "ogg", "flv")
 
 
@@ -49,16 +50,11 @@ def packets_from(container: InputContainer, streams: Sequence[Stream], others: S
     """Return the packets of `streams` for everything shown from `begin` on, interleaved with those of `others`."""
     wanted = [*streams, *others]
     front = Fraction(container.start_time or 0, av.time_base)
-    if begin > front and begins_again(container):
-        rewind(container)
-        everything = [stream for stream in container.streams if stream in wanted or stream.type in ("video", "audio")]
-        seams: list[Fraction] = []
-        indexes = {stream.index for stream in wanted}
-        packets = (packet for packet in continuous(container, everything, seams) if packet.stream.index in indexes)
-        return SeekResult(packets, begin, seams=seams)
     video = next((stream for stream in streams if stream.type == "video"), None)
+    if begin > front and begins_again(container):
+        return _from_front(container, wanted, video, begin)
     if begin <= front or container.format.name in UNINDEXED_FORMATS:
-        seams = []
+        seams: list[Fraction] = []
         return SeekResult(continuous(container, wanted, seams), begin, seams=seams)
     if video is None:
         _seek(container, max(front, begin - _PREROLL))
@@ -67,13 +63,29 @@ def packets_from(container: InputContainer, streams: Sequence[Stream], others: S
     before = front - _REORDERING
     for target in (*(max(before, begin - step) for step in _STEPS_BACK), before, front):
         if _seek(container, target):
-            key, needed = _last_key(container, video, begin)
+            key, needed = _last_key(packets_of(container, [video]), video, begin)
             if key is not None:
                 _seek(container, target)
                 return SeekResult(_without_video_before(continuous(container, wanted), video, key), key, needed)
     if not _seek(container, before) and not _seek(container, front):
         _rewind_any(container)
     return SeekResult(continuous(container, wanted), begin)
+
+
+def _from_front(container: InputContainer, wanted: Sequence[Stream], video: Stream | None, begin: Fraction) -> SeekResult:
+    """Return as `packets_from` packets of a source whose times begin again: what lies where is known from its front only."""
+    everything = [stream for stream in container.streams if stream in wanted or stream.type in ("video", "audio")]
+    key, needed = None, None
+    if video is not None and container.format.name != _ONE_WAY:
+        rewind(container)
+        key, needed = _last_key(continuous(container, everything), video, begin)
+    rewind(container)
+    seams: list[Fraction] = []
+    indexes = {stream.index for stream in wanted}
+    packets: Iterator[Any] = (packet for packet in continuous(container, everything, seams) if packet.stream.index in indexes)
+    if video is None or key is None:
+        return SeekResult(packets, begin, seams=seams)
+    return SeekResult(_without_video_before(packets, video, key), key, needed, seams)
 
 
 def read(packets: Iterator[Any]) -> tuple[AnyPacket | None, str]:
@@ -170,14 +182,13 @@ def _time(packet: AnyPacket) -> Fraction | None:
     return stamp * packet.time_base if stamp is not None and packet.time_base else None
 
 
-def _last_key(container: InputContainer, video: Stream, begin: Fraction) -> tuple[Fraction | None, Fraction | None]:
-    """Return the time of the last key frame at or before `begin` among the next packets, or None; and `SeekResult.needed`."""
+def _last_key(packets: Iterator[Any], video: Stream, begin: Fraction) -> tuple[Fraction | None, Fraction | None]:
+    """Return the time of the last key frame at or before `begin` among these packets, or None; and `SeekResult.needed`."""
     last: Fraction | None = None
     shown: list[Fraction] = []
     timed = True
-    packets = packets_of(container, [video])
     while (packet := read(packets)[0]) is not None:  # whoever reads from there is told why it breaks off
-        time = _time(packet)
+        time = _time(packet) if packet.stream.index == video.index else None
         if time is None:
             continue
         if packet.is_keyframe and time <= begin + TOLERANCE:
