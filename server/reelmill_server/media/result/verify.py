@@ -31,7 +31,7 @@ from reelmill_server.media.result.description import describe_stream, seconds_of
 from reelmill_server.media.result.listing import begin_of, checked_playlist, cuts_of, end_of, mislisted
 from reelmill_server.media.result.readback import described, moved_apart
 from reelmill_server.media.result.reading import StreamReading, decode_ends, halves, read_streams
-from reelmill_server.model.plan import StreamType
+from reelmill_server.model.plan import StreamType, TargetPlan
 from reelmill_server.model.request import SegmentFormat
 from reelmill_server.model.task import ArtifactStream
 from reelmill_server.model.time import MICROSECONDS
@@ -39,6 +39,8 @@ from reelmill_server.plan.codec.containers import CONTAINERS
 
 _SUBTITLE_FILES = frozenset({"srt", "webvtt", "ass"})
 _HEADER_BYTES = 4096  # of a subtitle file without a cue: ASS has its styles there
+# libav decodes seven frames of H.264 in Matroska and MPEG-TS to guess in which order frames are shown.
+_KEYFRAMES = {"skip_frame": "nokey"}
 _ZERO = Fraction(0)  # manifests have one clock for all streams
 
 
@@ -150,9 +152,8 @@ def _read_streams(produced: MediaFile, playlists: Sequence[MediaPlaylist], moved
 
 def _read_back(produced: MediaFile, file: Any, moved: Callable[[], None], cuts: Cuts | None = None, **opening: Any) -> Verified:
     plan, where = produced.plan, f"{produced.plan.field}"
-    options = {**PROBING, **usual_decoders(), **opening.get("options", {})}
     try:
-        with av.open(file, "r", **opening | {"options": options}) as container:
+        with _opened(file, plan, **opening) as container:
             media = planned_streams(container, plan)
             unordered = plan.container in CONTAINERS and bool(CONTAINERS[plan.container].unordered)
             readings = read_streams(container, media, unordered, moved, cuts, halves(produced, unordered))
@@ -169,6 +170,21 @@ def _read_back(produced: MediaFile, file: Any, moved: Callable[[], None], cuts: 
     except av.error.FFmpegError as error:
         raise meaning(error, OutputInvalid(f"{where}: the file cannot be read back: {error_text(error)}")) from error
     return Verified(produced, streams, duration, codecs, extents=tuple(sight.extent for sight in readings))
+
+
+def _opened(file: Any, plan: TargetPlan, **opening: Any) -> InputContainer:
+    """Open an output. To learn what copied video is, its keyframes are enough, unless they do not tell: that it can be decoded
+    is looked at later. Raises FFmpegError.
+    """
+    options = {**PROBING, **usual_decoders(), **opening.pop("options", {})}
+    if any(stream.copies_video for stream in plan.streams):
+        container = av.open(file, "r", options={**options, **_KEYFRAMES}, **opening)
+        if all(stream.codec_context is None or stream.codec_context.pix_fmt for stream in container.streams.video):
+            return container
+        container.close()
+        if not isinstance(file, str):
+            file.seek(0)
+    return av.open(file, "r", options=options, **opening)
 
 
 def _without_lines(produced: MediaFile) -> Verified:
