@@ -10,7 +10,8 @@ from reelmill_server.media.conversion.copying import CopyFeed, copies
 from reelmill_server.media.conversion.feed import Feed, Scope
 from reelmill_server.media.input.account import Accountant
 from reelmill_server.media.input.decoding import Decoding
-from reelmill_server.media.input.source import Location, open_source
+from reelmill_server.media.input.kept import open_kept
+from reelmill_server.media.input.source import Location
 from reelmill_server.media.output.base import Output, Stopped, StopSignal
 from reelmill_server.media.output.sharing import share_audio
 from reelmill_server.model.capability import Limits
@@ -54,7 +55,7 @@ class Run:
         OutputError as they happen.
         """
         with ExitStack() as stack:
-            sources = [stack.enter_context(open_source(location, self._limits)) for location in self._locations]
+            sources = [stack.enter_context(open_kept(location, self._limits)) for location in self._locations]
             stack.callback(self._close)
             for output in open_outputs(sources):  # one by one, so that those already open are closed when the next one fails
                 self.outputs.append(output)

@@ -1,13 +1,13 @@
 """Learn what the first frames of a file tell. Frames may be huge: none is kept."""
 
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Iterator, Mapping
 from dataclasses import dataclass, field
 from itertools import islice
 from math import isqrt
 from typing import Any
 
 import av
-from av import VideoFrame
+from av import Packet, VideoFrame
 from av.container import InputContainer
 from av.stream import Disposition
 
@@ -18,6 +18,7 @@ from reelmill_server.media.libav.demuxing import packets_of
 from reelmill_server.media.libav.errors import LIBAV_ERRORS, check_memory
 from reelmill_server.media.libav.hevc_layers import layer_above
 from reelmill_server.media.libav.side_data import orientation, projection
+from reelmill_server.media.libav.types import AnyPacket
 from reelmill_server.plan.stream.alpha import has_alpha
 
 _PACKETS = 2000
@@ -58,11 +59,14 @@ class FirstFrames:
         self.transparent = self.transparent or (has_alpha(frame.format.name) and _transparent(frame))
 
 
-def first_frames(container: InputContainer, alone: Collection[int] = ()) -> dict[int, FirstFrames]:
+def first_frames(
+    container: InputContainer, alone: Collection[int] = (), read: list[AnyPacket] | None = None
+) -> dict[int, FirstFrames]:
     """Return what the first frames tell that each video stream decodes to, by index; streams that yield none soon have none.
 
     Only decoded frames tell the rotation, and headers may be wrong about the pixel format. `alone`: the streams of which a
-    single frame tells all that is asked, unless it may be transparent, or frames before it are hidden.
+    single frame tells all that is asked, unless it may be transparent, or frames before it are hidden. `read` takes all packets
+    that are read, of whatever stream, and an empty one where nothing follows.
     """
     streams = [stream for stream in container.streams.video if may_decode(stream)]
     by_stream = {stream.index: FirstFrames(stream.codec_context.codec.canonical_name) for stream in streams}
@@ -74,7 +78,7 @@ def first_frames(container: InputContainer, alone: Collection[int] = ()) -> dict
         if stream.index in alone or context.width * context.height > _LARGE_PIXELS:
             context.thread_count = 1
     left = _MOST_PIXELS
-    packets = packets_of(container, container.streams.video) if by_stream else iter(())
+    packets = _video_packets(container, read) if by_stream else iter(())
     try:
         decoders = Decoders()
         for packet in islice(packets, _PACKETS):
@@ -88,7 +92,19 @@ def first_frames(container: InputContainer, alone: Collection[int] = ()) -> dict
                 break
     except av.error.FFmpegError as error:
         check_memory(error)  # else keep what the headers say
+        if read is not None:
+            read.append(Packet())
     return by_stream
+
+
+def _video_packets(container: InputContainer, read: list[AnyPacket] | None) -> Iterator[AnyPacket]:
+    if read is None:
+        yield from packets_of(container, container.streams.video)
+        return
+    for packet in packets_of(container, list(container.streams)):
+        read.append(packet)
+        if packet.stream.type == "video":
+            yield packet
 
 
 def _hidden(before: int, packet: Any) -> int:

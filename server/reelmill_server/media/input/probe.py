@@ -1,7 +1,7 @@
 """Probe media and subtitle files."""
 
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from dataclasses import replace
 from fractions import Fraction
 from itertools import pairwise
@@ -13,6 +13,7 @@ from av.container import InputContainer
 from reelmill_server.errors import InvalidMedia, MediaLimitExceeded, UnsupportedFormat
 from reelmill_server.media.input.first_frames import FirstFrames, first_frames
 from reelmill_server.media.input.headers import in_seconds, is_cover, media_info_of
+from reelmill_server.media.input.kept import KeptSource
 from reelmill_server.media.input.pieces import is_item
 from reelmill_server.media.input.restarts import begins_again
 from reelmill_server.media.input.seek import read
@@ -21,6 +22,7 @@ from reelmill_server.media.input.subtitle_file import open_subtitles, text_of
 from reelmill_server.media.input.timeline import continuous
 from reelmill_server.media.libav.demuxing import packets_of
 from reelmill_server.media.libav.errors import check_memory
+from reelmill_server.media.libav.types import AnyPacket
 from reelmill_server.model.capability import Limits
 from reelmill_server.model.colour import Matrix
 from reelmill_server.model.media_info import (
@@ -46,12 +48,14 @@ def probe_file(
     """Probe the media file at `location`: its headers, and the first frames of each video stream.
 
     `measure_bitrates` and `measure_length` read the whole file if need be, for what the headers do not state. `copied`: its
-    video is only copied, so that a later frame which is interlaced, where the first is not, need not be seen. Raises as
-    `open_source` does.
+    video is only copied, so that a later frame which is interlaced, where the first is not, need not be seen; it is left open
+    at a KeptSource. Raises as `open_source` does.
     """
-    with open_source(location, limits) as container:
+    with ExitStack() as opened:
+        container = opened.enter_context(open_source(location, limits))
         info = media_info_of(container)
-        first = first_frames(container, _told_by_one(container) if copied else ())
+        begun = list[AnyPacket]() if copied and isinstance(location, KeptSource) else None
+        first = first_frames(container, _told_by_one(container) if copied else (), begun)
         orders = {index: _field_order(container.streams[index], frames) for index, frames in first.items()}
         unordered = {index for index, frames in first.items() if _decoding_times(container.streams[index], frames)}
         hidden = {
@@ -60,6 +64,8 @@ def probe_file(
         images = {stream.index for stream in container.streams.video if _is_image(stream)}
         misnamed = {stream.index for stream in container.streams.audio if _is_extended_ac3(stream)}
         restarts = begins_again(container)
+        if isinstance(location, KeptSource) and begun is not None and not restarts:
+            location.keep(opened, container, begun)
     if info.format in TEXT_FORMATS:
         return replace(info, text=text_of(location))
     still = any(first[index].count == 1 for index in images)

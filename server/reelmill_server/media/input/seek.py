@@ -16,7 +16,7 @@ from reelmill_server.media.input.frame_times import VideoTimes
 from reelmill_server.media.input.part import TOLERANCE
 from reelmill_server.media.input.restarts import begins_again
 from reelmill_server.media.input.timeline import continuous
-from reelmill_server.media.libav.demuxing import packets_of
+from reelmill_server.media.libav.demuxing import forget, packets_of
 from reelmill_server.media.libav.errors import check_memory
 from reelmill_server.media.libav.log import error_text
 from reelmill_server.media.libav.types import AnyPacket
@@ -147,6 +147,7 @@ def _noted(packets: Iterator[AnyPacket], note: Callable[[str], None]) -> AnyPack
 
 def rewind(container: InputContainer) -> None:
     """Read from the front again."""
+    forget(container)
     if container.format.name in _BY_POSITION:
         container.seek(0, unsupported_byte_offset=True)
     else:
@@ -168,6 +169,7 @@ def _rewind_any(container: InputContainer) -> None:
 
 
 def _seek(container: InputContainer, time: Fraction) -> bool:
+    forget(container)
     try:
         container.seek(int(time * av.time_base), backward=True)
     except av.error.FFmpegError as error:

@@ -1,6 +1,7 @@
 """Read packets of a container."""
 
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
+from itertools import chain
 from typing import Any
 
 from av.container import InputContainer
@@ -20,6 +21,24 @@ _IS_WHOLE: Mapping[str, Callable[[bytes], bool]] = {
     "jpeg_pipe": lambda data: data.rfind(_JPEG_END) >= data.rfind(_JPEG_SCAN),
     "gif": lambda data: data.endswith(_GIF_ENDS) or _GIF_ENDS[1] in data[-_TAIL_BYTES:],
 }
+_put_back: dict[InputContainer, Sequence[Any]] = {}
+
+
+def put_back(container: InputContainer, packets: Sequence[Any]) -> None:
+    """Have the next reading of a container begin with `packets`, all that were read from where it is to begin, unless it is
+    closed, or read from elsewhere, after `forget`.
+    """
+    _put_back[container] = packets
+
+
+def forget(container: InputContainer) -> None:
+    """Forget what was put back."""
+    _put_back.pop(container, None)
+
+
+def reads_ahead(container: InputContainer) -> bool:
+    """Return whether `packets_of` reads more of a container than it has given."""
+    return bool(_repeating(container.streams))
 
 
 def packets_of(container: InputContainer, streams: Sequence[Any]) -> Iterator[Any]:
@@ -28,13 +47,15 @@ def packets_of(container: InputContainer, streams: Sequence[Any]) -> Iterator[An
     Streams that appear only while packets are read (FLV, MPEG-TS) are not among them: PyAV leaves their packets out, and fails
     where it comes to their ends, after those of all others.
     """
-    packets = container.demux(streams)
+    indexes = {stream.index for stream in streams}
+    before = [packet for packet in _put_back.pop(container, ()) if packet.stream_index in indexes]
+    packets: Iterator[Any] = chain(before, container.demux(streams))
     beginnings = {
         stream.index: beginning
         for stream in streams
         if stream.codec_context and (beginning := _BEGINNINGS.get((container.format.name, stream.codec_context.name)))
     }
-    repeating = {stream.index for stream in streams if stream.codec_context and stream.codec_context.name in _REPEATING}
+    repeating = _repeating(streams)
     packets = _frames(packets, beginnings) if beginnings else packets
     if is_whole := _IS_WHOLE.get(container.format.name):
         packets = _marked(packets, is_whole)
@@ -42,6 +63,10 @@ def packets_of(container: InputContainer, streams: Sequence[Any]) -> Iterator[An
         yield from _lasting(packets, repeating) if repeating else packets
     except IndexError:
         return
+
+
+def _repeating(streams: Iterable[Any]) -> set[int]:
+    return {stream.index for stream in streams if stream.codec_context and stream.codec_context.name in _REPEATING}
 
 
 def _frames(packets: Iterable[Any], beginnings: Mapping[int, tuple[bytes, ...]]) -> Iterator[Any]:

@@ -178,13 +178,14 @@ def _opened(file: Any, plan: TargetPlan, **opening: Any) -> InputContainer:
     """
     options = {**PROBING, **usual_decoders(), **opening.pop("options", {})}
     if any(stream.copies_video for stream in plan.streams):
-        container = av.open(file, "r", options={**options, **_KEYFRAMES}, **opening)
+        container: InputContainer = av.open(file, "r", options={**options, **_KEYFRAMES}, **opening)
         if all(stream.codec_context is None or stream.codec_context.pix_fmt for stream in container.streams.video):
             return container
         container.close()
         if not isinstance(file, str):
             file.seek(0)
-    return av.open(file, "r", options=options, **opening)
+    opened: InputContainer = av.open(file, "r", options=options, **opening)
+    return opened
 
 
 def _without_lines(produced: MediaFile) -> Verified:

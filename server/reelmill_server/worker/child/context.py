@@ -13,6 +13,7 @@ from multiprocessing.connection import Connection
 from typing import NoReturn
 
 from reelmill_server.errors import InternalError, ReelmillError
+from reelmill_server.media.input.kept import KeptSource
 from reelmill_server.media.input.source import Location
 from reelmill_server.media.output.base import Stopped
 from reelmill_server.model.capability import Sandbox
@@ -44,7 +45,7 @@ class Attempt:
         self.stop = threading.Event()
         self._files = files
         self._ranges = RangeClient(channel, self.stop) if channel else None
-        self.locations = tuple(self.locate(ref) for ref in assignment.sources)
+        self.locations = tuple(KeptSource(self.locate(ref)) for ref in assignment.sources)
         self.watermark_locations = {uri: self.locate(ref) for uri, ref in assignment.watermarks.items()}
         self.subtitle_locations = tuple(tuple(self.locate(ref) for ref in files) for files in assignment.subtitles)
         self.answers: queue.Queue[messages.Go | messages.Exclude] = queue.Queue()
