@@ -37,6 +37,25 @@ def made(shelf: Shelf, name: str, *arguments: str, seconds: str = "1.23", begin:
     return path
 
 
+@pytest.mark.parametrize(
+    ("form", "codec"), [("wav", "pcm_s16le"), ("w64", "pcm_s16le"), ("caf", "pcm_s16be"), ("mp3", "libmp3lame")]
+)
+def test_truncated_audio_that_is_taken_for_whole_is_told(
+    shelf: Shelf, convert: Converter, tmp_path: Path, form: str, codec: str
+) -> None:
+    """Headers say how long it would be. Streams, whose headers say nothing or too much, are whole."""
+    whole, path = made(shelf, f"whole.{form}", "-c:a", codec), tmp_path / f"broken.{form}"
+    path.write_bytes(whole.read_bytes()[:-6000])
+    assert any("sources[0] is truncated" in text for text in convert(path, LOSSLESS).warnings)
+    assert not convert(whole, LOSSLESS).warnings
+    if form == "wav":
+        streamed, data = tmp_path / "streamed.wav", bytearray(whole.read_bytes())
+        place = data.index(b"data") + 4
+        data[place : place + 4] = b"\xff" * 4
+        streamed.write_bytes(data)
+        assert not convert(streamed, LOSSLESS).warnings
+
+
 def test_a_copy_of_tta_ends_where_its_source_does(shelf: Shelf, convert: Converter) -> None:
     """Its decoder learns from Matroska's length how long the last frame is: with another one it cannot be decoded."""
     source = made(shelf, "a.mka", "-c:a", "tta")

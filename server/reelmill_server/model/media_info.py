@@ -201,6 +201,7 @@ class TextInfo:
 class MediaInfo:
     """A media file. `format` is the name of libav's demuxer, `start_seconds` the earliest timestamp. `tags_left_out`: so many
     of the file and its streams are too long. `measured`: the duration was found by reading all of the file.
+    `missing_bytes`: so many the header says are there behind the end of the file.
     """
 
     format: str
@@ -218,6 +219,7 @@ class MediaInfo:
     attachments: tuple[AttachmentInfo, ...] = ()
     tags_left_out: int = 0
     measured: bool = False
+    missing_bytes: int = 0
     text: TextInfo = TextInfo()
 
     @property

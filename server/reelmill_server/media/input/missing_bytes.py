@@ -1,0 +1,76 @@
+"""Find out whether a file ends before its header says, where libav takes what there is for all."""
+
+import re
+import struct
+from collections.abc import Callable, Mapping
+from typing import BinaryIO
+
+_HEAD_BYTES = 1 << 16
+_UNKNOWN = 0x7FFF_0000  # sizes of WAV from here on stand for one that was not known when the header was written
+_ID3 = struct.Struct(">3sHB4B")
+_XING = re.compile(rb"Xing|Info")
+_FRAMES, _BYTES = 1, 2  # what Xing's header has
+_VBRI_BYTES_AT = 10
+# What encoders and editors may be wrong by: a tag at the end, some frames of MP3.
+_TOLERANCE_BYTES, _TOLERANCE_SHARE = 4096, 0.01
+
+
+def missing_bytes(file: BinaryIO, format_name: str) -> int:
+    """Return how many bytes an open file in a format (libav's name) lacks at its end; 0: none, or its header does not say."""
+    end_of = _ENDS.get(format_name)
+    if end_of is None:
+        return 0
+    file.seek(0)
+    end, size = end_of(file), file.seek(0, 2)
+    missing = end - size
+    return missing if missing > max(_TOLERANCE_BYTES, end * _TOLERANCE_SHARE) else 0
+
+
+def _wav_end(file: BinaryIO) -> int:
+    place = 12
+    while len(head := _read(file, place, 8)) == 8:
+        size = int.from_bytes(head[4:], "little")
+        if head[:4] == b"data":
+            return place + 8 + size if size < _UNKNOWN else 0
+        place += 8 + size + size % 2
+    return 0
+
+
+def _w64_end(file: BinaryIO) -> int:
+    place = 40
+    while len(head := _read(file, place, 24)) == 24:
+        size = int.from_bytes(head[16:], "little", signed=True)
+        if head[:4] == b"data" or size < len(head):
+            return place + size if size > 0 else 0
+        place += -(-size // 8) * 8
+    return 0
+
+
+def _caf_end(file: BinaryIO) -> int:
+    place = 8
+    while len(head := _read(file, place, 12)) == 12:
+        size = int.from_bytes(head[4:], signed=True)
+        if head[:4] == b"data" or size < 0:
+            return place + len(head) + size if size > 0 else 0
+        place += len(head) + size
+    return 0
+
+
+def _mp3_end(file: BinaryIO) -> int:
+    kind, _, _, *lengths = _ID3.unpack(_read(file, 0, _ID3.size).ljust(_ID3.size, b"\0"))
+    begin = _ID3.size + sum(part << 7 * (3 - number) for number, part in enumerate(lengths)) if kind == b"ID3" else 0
+    head = _read(file, begin, _HEAD_BYTES)
+    if match := _XING.search(head, 0, 256):
+        flags, first, second = struct.unpack_from(">3I", head.ljust(_HEAD_BYTES, b"\0"), match.end())
+        return begin + (second if flags & _FRAMES else first) if flags & _BYTES else 0
+    place = head.find(b"VBRI", 0, 256)
+    return begin + int.from_bytes(head[place + _VBRI_BYTES_AT : place + _VBRI_BYTES_AT + 4]) if place >= 0 else 0
+
+
+def _read(file: BinaryIO, place: int, count: int) -> bytes:
+    file.seek(place)
+    return file.read(count)
+
+
+_ENDS: Mapping[str, Callable[[BinaryIO], int]] = {"wav": _wav_end, "w64": _w64_end, "caf": _caf_end, "mp3": _mp3_end}
+"""By format: where the header says that the audio ends; 0: it does not."""
