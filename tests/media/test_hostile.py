@@ -16,6 +16,7 @@ import pytest
 from reelmill_server.errors import InvalidMedia, MediaLimitExceeded, ReelmillError, UnsupportedFormat
 from reelmill_server.media.input.probe import probe_file
 from reelmill_server.model.capability import Limits
+from reelmill_server.model.overlay_request import WatermarkSpec
 from reelmill_server.model.request import AudioSpec
 from tests.media.converter import Converter, encoded, target
 from tests.sources import Audio, Clip, Shelf, Subtitle, Video
@@ -262,3 +263,31 @@ def test_metadata_in_a_broken_encoding_is_read(convert: Converter, tmp_path: Pat
     path = tmp_path / "latin.mp4"
     path.write_bytes(content.replace(b"ABCDEFGH", b"\xe4\xf6\xfc\xff\xfe\xc3(x"))
     assert convert(path, ENCODE).artifact.streams[0].packet_count == 50
+
+
+@pytest.fixture
+def unopened(tmp_path: Path) -> Path:
+    """Uncompressed video of 13 bits, for which there is no decoder that could be opened."""
+    path = tmp_path / "bits.avi"
+    with av.open(str(path), "w") as container:
+        stream = container.add_stream("rawvideo", rate=25)
+        stream.width, stream.height, stream.pix_fmt = 64, 48, "bgr24"
+        for number in range(5):
+            frame = av.VideoFrame(64, 48, "bgr24")
+            frame.pts = number
+            container.mux(stream.encode(frame))
+    content = bytearray(path.read_bytes())
+    struct.pack_into("<H", content, content.index(b"strf") + 22, 13)
+    path.write_bytes(content)
+    return path
+
+
+def test_a_decoder_that_cannot_be_opened_ends_no_process(convert: Converter, unopened: Path) -> None:
+    """PyAV 19 follows a pointer that such a decoder has lost: to its name, and when it is tried again."""
+    with pytest.raises(BAD):
+        convert(unopened, ENCODE)
+    with pytest.raises(ReelmillError):
+        convert(unopened, target("avi", audio=None))
+    mark = WatermarkSpec(uri=str(unopened), width=16, height=16)
+    with pytest.raises(BAD):
+        convert(Clip("mp4", (Video(seconds=1),), ()), target("mp4", encoded(watermarks=(mark,)), None))

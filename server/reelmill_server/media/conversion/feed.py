@@ -19,6 +19,7 @@ from reelmill_server.media.input.frame_times import VideoTimes
 from reelmill_server.media.input.part import Part, Span, own_parts
 from reelmill_server.media.input.reader import Reader, assign_timestamps
 from reelmill_server.media.input.seek import read
+from reelmill_server.media.libav.codec_names import codec_name
 from reelmill_server.media.libav.packets import twin
 from reelmill_server.media.libav.types import AnyPacket
 from reelmill_server.media.output.base import Output, Stopped, StopSignal
@@ -318,4 +319,4 @@ def _is_short(packet: AnyPacket) -> bool:
     sample that uncompressed audio has is whole.
     """
     context = packet.stream.codec_context
-    return bool(context) and context.name.startswith("pcm_")
+    return codec_name(context).startswith("pcm_")

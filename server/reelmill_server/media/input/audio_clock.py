@@ -13,6 +13,7 @@ from typing import Any
 
 from av.container import InputContainer
 
+from reelmill_server.media.libav.codec_names import codec_name
 from reelmill_server.media.libav.timestamps import exact
 
 CLOCKLESS_FORMATS = ("avi", "asf", "asf_o", "aac")
@@ -32,7 +33,7 @@ def counts_bytes(source: InputContainer) -> bool:
 
 
 def _counted(stream: Any) -> bool:
-    if stream.codec_context and stream.codec_context.name == "vorbis":
+    if codec_name(stream.codec_context) == "vorbis":
         return True  # its frames have two lengths, and any number of bytes
     rate = stream.codec_context.sample_rate if stream.codec_context else 0
     times = [entry.timestamp for entry in islice(stream.index_entries, _LOOKED_AT)]
@@ -51,7 +52,7 @@ def _lengths(source: InputContainer) -> Mapping[int, Fraction | None]:
         if (
             context is not None
             and base
-            and context.name == "flac"
+            and codec_name(context) == "flac"
             and len(context.extradata or b"") >= 4
             and context.sample_rate
         ):

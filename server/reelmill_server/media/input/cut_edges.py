@@ -16,6 +16,7 @@ from reelmill_server.media.input.restarts import begins_again
 from reelmill_server.media.input.seek import packets_from, read
 from reelmill_server.media.input.source import Location, open_source
 from reelmill_server.media.libav.avc_bridge import RecoveryPoint
+from reelmill_server.media.libav.codec_names import codec_name
 from reelmill_server.media.libav.parameter_sets import Unspliceable
 from reelmill_server.media.libav.random_access import recovers_at, starts_decoding
 from reelmill_server.media.libav.timestamps import exact
@@ -206,7 +207,7 @@ def _until(entries: Iterator[_Entry], end: Fraction) -> Iterator[_Entry]:
 def _entries(container: InputContainer, index: int, begin: Fraction) -> Iterator[_Entry]:
     """Yield the packets from the keyframe at or before `begin` on."""
     stream: Any = container.streams[index]
-    codec = stream.codec_context.name
+    codec = codec_name(stream.codec_context)
     packets = packets_from(container, [stream], [], begin).packets
     while (packet := read(packets)[0]) is not None:
         if packet.stream_index != index or not packet.size:

@@ -7,6 +7,7 @@ from typing import Any
 
 import av
 
+from reelmill_server.media.libav.codec_names import codec_name
 from reelmill_server.model.capability import Limits
 
 # libav's names; some codecs have several decoders, and builds differ in which they use.
@@ -51,4 +52,4 @@ def restrict(stream: Any, limits: Limits) -> None:
 def may_decode(stream: Any) -> bool:
     """Return whether the stream has a decoder, which its options allow."""
     context = stream.codec_context
-    return bool(context) and context.codec.name in context.options.get(_OPTION, "").split(",")
+    return bool(context) and codec_name(context) in context.options.get(_OPTION, "").split(",")

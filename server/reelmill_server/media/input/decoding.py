@@ -12,6 +12,7 @@ from av import CodecContext
 from av.stream import Stream
 
 from reelmill_server.errors import InvalidMedia
+from reelmill_server.media.libav.codec_names import canonical_name, check_decoder, codec_name
 from reelmill_server.media.libav.errors import LIBAV_ERRORS, meaning
 from reelmill_server.media.libav.layouts import keep_layouts
 from reelmill_server.media.libav.log import error_text
@@ -37,6 +38,7 @@ class Decoders:
         if uncompressed:
             refuse_short_frame(packet, stream)
         if not name:
+            check_decoder(stream.codec_context)
             return packet.decode()  # type: ignore[no-any-return]
         # libvpx delays no frames: there is nothing to flush.
         if not packet.size or (stream.codec_context.skip_frame == "NONKEY" and not packet.is_keyframe):
@@ -51,7 +53,7 @@ def _special(stream: Any) -> tuple[bool, str]:
     if stream.type != "video":
         return False, ""
     context = stream.codec_context
-    return context.name == "rawvideo", alpha_decoder(context.codec.canonical_name, stream.metadata)
+    return codec_name(context) == "rawvideo", alpha_decoder(canonical_name(context), stream.metadata)
 
 
 def refuse_short_frame(packet: Any, stream: Any) -> None:
@@ -59,7 +61,7 @@ def refuse_short_frame(packet: Any, stream: Any) -> None:
     the memory behind it held.
     """
     context = stream.codec_context
-    if stream.type != "video" or not packet.size or context.name != "rawvideo" or context.format is None:
+    if stream.type != "video" or not packet.size or codec_name(context) != "rawvideo" or context.format is None:
         return
     bits = min(context.format.bits_per_pixel, context.bits_per_coded_sample or context.format.bits_per_pixel)
     if packet.size < context.width * context.height * bits // 8:

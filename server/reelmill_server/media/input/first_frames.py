@@ -14,6 +14,7 @@ from av.stream import Disposition
 from reelmill_server.media.input.decoders import may_decode
 from reelmill_server.media.input.decoding import Decoders
 from reelmill_server.media.input.hdr_metadata import hdr_metadata_of
+from reelmill_server.media.libav.codec_names import canonical_name
 from reelmill_server.media.libav.demuxing import packets_of
 from reelmill_server.media.libav.errors import LIBAV_ERRORS, check_memory
 from reelmill_server.media.libav.hevc_layers import layer_above
@@ -69,7 +70,7 @@ def first_frames(
     that are read, of whatever stream, and an empty one where nothing follows.
     """
     streams = [stream for stream in container.streams.video if may_decode(stream)]
-    by_stream = {stream.index: FirstFrames(stream.codec_context.codec.canonical_name) for stream in streams}
+    by_stream = {stream.index: FirstFrames(canonical_name(stream.codec_context)) for stream in streams}
     # A cover picture has one frame only.
     wanted = {stream.index for stream in streams if not stream.disposition & Disposition.attached_pic}
     for stream in streams:

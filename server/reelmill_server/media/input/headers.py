@@ -15,6 +15,7 @@ from reelmill_server.media.input.cropping import cropped
 from reelmill_server.media.input.decoders import may_decode
 from reelmill_server.media.input.pieces import is_item
 from reelmill_server.media.input.source import average_rate
+from reelmill_server.media.libav.codec_names import canonical_name, long_name
 from reelmill_server.media.libav.dolby_vision import dolby_vision_of
 from reelmill_server.media.libav.errors import LIBAV_ERRORS, check_memory
 from reelmill_server.media.libav.layouts import layout_of
@@ -85,8 +86,8 @@ def _common(stream: Stream) -> Mapping[str, Any]:
     context = stream.codec_context
     return {
         "index": stream.index,
-        "codec": context.codec.canonical_name if context else "",
-        "codec_long": context.codec.long_name if context else "",
+        "codec": canonical_name(context),
+        "codec_long": long_name(context),
         "codec_tag": codec_tag(context),
         "language": tags.language(stream.metadata),
         "time_base": exact(stream.time_base or 0),

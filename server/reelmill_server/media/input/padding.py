@@ -10,6 +10,7 @@ from av import AudioFifo, AudioFrame
 from av.container import InputContainer
 
 from reelmill_server.media.input.bundle import Run
+from reelmill_server.media.libav.codec_names import codec_name
 from reelmill_server.media.libav.timestamps import exact
 from reelmill_server.media.libav.types import AnyPacket
 
@@ -41,7 +42,7 @@ def declared_ends(source: InputContainer) -> dict[int, int]:
 
 def _counted_ends(source: InputContainer) -> dict[int, int]:
     """Return where Matroska ends, by the streams whose last frame can be decoded only if their length is known, in ticks."""
-    counted = [stream for stream in source.streams.audio if stream.codec_context and stream.codec_context.name == "tta"]
+    counted = [stream for stream in source.streams.audio if codec_name(stream.codec_context) == "tta"]
     seconds = Fraction(source.duration or 0, av.time_base)
     return {stream.index: round(seconds / exact(stream.time_base)) for stream in counted if seconds and stream.time_base}
 
@@ -71,7 +72,7 @@ def _whole_frames(source: InputContainer) -> dict[int, int]:
     return {
         stream.index: stream.sample_rate
         for stream in source.streams.audio
-        if stream.codec_context and stream.codec_context.name in _WHOLE_FRAME_CODECS
+        if codec_name(stream.codec_context) in _WHOLE_FRAME_CODECS
     }
 
 

@@ -21,6 +21,7 @@ from reelmill_server.media.input.seek import read
 from reelmill_server.media.input.source import TEXT_FORMATS, Location, check_length, open_bytes, open_source
 from reelmill_server.media.input.subtitle_file import open_subtitles, text_of
 from reelmill_server.media.input.timeline import continuous
+from reelmill_server.media.libav.codec_names import codec_name
 from reelmill_server.media.libav.demuxing import packets_of
 from reelmill_server.media.libav.errors import check_memory
 from reelmill_server.media.libav.types import AnyPacket
@@ -105,7 +106,7 @@ def probe_file(
 
 def _is_extended_ac3(stream: Any) -> bool:
     """Return whether a stream that NUT calls AC-3 is E-AC-3: NUT has one code for both."""
-    if stream.container.format.name != "nut" or not stream.codec_context or stream.codec_context.name != "ac3":
+    if stream.container.format.name != "nut" or codec_name(stream.codec_context) != "ac3":
         return False
     packet, _ = read(packets_of(stream.container, [stream]))
     return packet is not None and packet.size > _AC3_HEADER and bytes(packet)[_AC3_HEADER - 1] >> 3 > _LAST_AC3
@@ -195,7 +196,7 @@ def _decoding_times(stream: Any, frames: FirstFrames) -> bool:
     """Return whether nothing but decoding tells when the packets of a stream are shown."""
     if stream.container.format.name not in DECODING_FORMATS or not frames.count:
         return False
-    delayed = stream.codec_context.name not in TELLING_B_FRAMES and frames.dts not in (None, frames.begin)
+    delayed = codec_name(stream.codec_context) not in TELLING_B_FRAMES and frames.dts not in (None, frames.begin)
     return delayed or any(later <= earlier for earlier, later in pairwise(frames.times))
 
 

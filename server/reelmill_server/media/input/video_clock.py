@@ -8,6 +8,7 @@ from typing import Any
 
 from av.container import InputContainer
 
+from reelmill_server.media.libav.codec_names import codec_name
 from reelmill_server.plan.clock import DECODING_FORMATS, TELLING_B_FRAMES
 
 
@@ -19,7 +20,7 @@ def timed_by_decoding(source: InputContainer, streams: Sequence[Any], packets: I
 
 def _in_order(stream: Any) -> bool:
     context = stream.codec_context if stream.type == "video" else None
-    return context is not None and not context.has_b_frames and context.name not in TELLING_B_FRAMES
+    return context is not None and not context.has_b_frames and codec_name(context) not in TELLING_B_FRAMES
 
 
 def _at_decoding(packets: Iterator[Any], indexes: set[int]) -> Iterator[Any]:

@@ -6,6 +6,8 @@ from typing import Any
 
 from av.container import InputContainer
 
+from reelmill_server.media.libav.codec_names import codec_name
+
 _FLAC, _AC3 = (b"\xff\xf8", b"\xff\xf9"), (b"\x0b\x77", b"\x77\x0b")
 _THEORA = tuple(bytes((first,)) for first in range(0x80))  # headers have the highest bit
 # How frames begin, by format and codec, where libav's demuxers give something else, too: in Ogg the headers of FLAC and Theora
@@ -53,7 +55,7 @@ def packets_of(container: InputContainer, streams: Sequence[Any]) -> Iterator[An
     beginnings = {
         stream.index: beginning
         for stream in streams
-        if stream.codec_context and (beginning := _BEGINNINGS.get((container.format.name, stream.codec_context.name)))
+        if (beginning := _BEGINNINGS.get((container.format.name, codec_name(stream.codec_context))))
     }
     repeating = _repeating(streams)
     packets = _frames(packets, beginnings) if beginnings else packets
@@ -66,7 +68,7 @@ def packets_of(container: InputContainer, streams: Sequence[Any]) -> Iterator[An
 
 
 def _repeating(streams: Iterable[Any]) -> set[int]:
-    return {stream.index for stream in streams if stream.codec_context and stream.codec_context.name in _REPEATING}
+    return {stream.index for stream in streams if codec_name(stream.codec_context) in _REPEATING}
 
 
 def _frames(packets: Iterable[Any], beginnings: Mapping[int, tuple[bytes, ...]]) -> Iterator[Any]:

@@ -2,6 +2,7 @@
 
 from typing import Any
 
+from reelmill_server.media.libav.codec_names import canonical_name
 from reelmill_server.media.libav.trial_header import header_of_copy
 from reelmill_server.model.media_info import DolbyVision
 
@@ -15,7 +16,7 @@ def dolby_vision_of(stream: Any) -> DolbyVision | None:
 
     PyAV 18 does not hand out what a container says beside a stream: the header that libav writes for a copy tells it.
     """
-    if not stream.codec_context or stream.codec_context.codec.canonical_name not in _CODECS:
+    if canonical_name(stream.codec_context) not in _CODECS:
         return None
     header = header_of_copy(stream, "mp4", _OPTIONS)
     places = [header.rfind(box) + len(box) for box in _BOXES if box in header]

@@ -8,6 +8,8 @@ from itertools import pairwise
 from math import lcm
 from typing import Any
 
+from reelmill_server.media.libav.codec_names import codec_name
+
 _STEPS = 5  # so many of the last frames tell how long one lasts: with a pause among them, too
 
 
@@ -41,7 +43,7 @@ class TimeBases:
     def __init__(self, container: Any) -> None:
         # Ogg may change that of a stream where another one follows it; Opus always has the same.
         ogg = container.streams if container.format.name == "ogg" else ()
-        self._changing = {stream.index for stream in ogg if not stream.codec_context or stream.codec_context.name != "opus"}
+        self._changing = {stream.index for stream in ogg if codec_name(stream.codec_context) != "opus"}
         self._known: dict[int, Any] = {}
 
     def of(self, packet: Any, stream: int) -> Any:

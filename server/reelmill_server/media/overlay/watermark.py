@@ -14,6 +14,7 @@ from reelmill_server.media.input.decoders import decoder_options
 from reelmill_server.media.input.decoding import refuse_short_frame
 from reelmill_server.media.input.part import TOLERANCE
 from reelmill_server.media.input.source import Location, open_source
+from reelmill_server.media.libav.codec_names import check_decoder
 from reelmill_server.media.libav.errors import LIBAV_ERRORS, check_memory, meaning
 from reelmill_server.media.libav.filter_graph import Chain
 from reelmill_server.media.libav.log import error_text
@@ -116,6 +117,7 @@ def _decoded(container: Any, stream: Any, decoder: str, limits: Limits) -> Itera
             if packet is None:
                 return
             refuse_short_frame(packet, stream)
+            check_decoder(context)
             yield from context.decode(packet if packet.size or not decoder else None)
         except av.error.EOFError:
             return

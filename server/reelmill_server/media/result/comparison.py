@@ -8,6 +8,7 @@ from av.container import InputContainer
 from av.stream import Disposition, Stream
 
 from reelmill_server.errors import OutputInvalid
+from reelmill_server.media.libav.codec_names import canonical_name
 from reelmill_server.media.result.reading import StreamReading
 from reelmill_server.media.track.base import StreamStats
 from reelmill_server.model.plan import StreamPlan, StreamType, TargetPlan
@@ -50,7 +51,7 @@ def compare(
     if kinds != [stream.type for stream in plan.streams]:
         raise OutputInvalid(f"{where}: has the streams {kinds}, planned were {[stream.type for stream in plan.streams]}")
     for stream, planned, went_in, came_out in zip(media, plan.streams, written, readings, strict=True):
-        name = stream.codec_context.codec.canonical_name if stream.codec_context else stream.name
+        name = canonical_name(stream.codec_context) if stream.codec_context else stream.name
         if _ALIASES.get(name, name) != _ALIASES.get(planned.codec, planned.codec):
             raise OutputInvalid(f"{where}: the {planned.type} is {name}, planned was {planned.codec}")
         _compare_counts(planned, went_in, came_out, where)

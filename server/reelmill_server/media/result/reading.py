@@ -16,6 +16,7 @@ from reelmill_server.media.input.bundle import Run, read_bundle
 from reelmill_server.media.input.decoders import may_decode, usual_decoders
 from reelmill_server.media.input.padding import heard
 from reelmill_server.media.input.reader import INDEXED_FORMATS, claimed_ends
+from reelmill_server.media.libav.codec_names import check_decoder, codec_name
 from reelmill_server.media.libav.errors import LIBAV_ERRORS, check_memory
 from reelmill_server.media.libav.likeness import GivenFrames, samples_of
 from reelmill_server.media.libav.timestamps import Extent, ShownExtent, TimeBases
@@ -128,7 +129,7 @@ def read_streams(
         sight.half = half
         if container.streams[index].type == "video":
             sight.extent = ShownExtent(container.format.name in INDEXED_FORMATS)
-    gaps = {stream.index for stream in media if stream.codec_context and stream.codec_context.name == "mov_text"}
+    gaps = {stream.index for stream in media if codec_name(stream.codec_context) == "mov_text"}
     videos = {stream.index for stream in media if stream.type == "video"}
     for number, run in enumerate(_runs(container, media)):
         if number % _RUNS_TO_MOVE == 0:
@@ -238,6 +239,7 @@ def _decoded(context: Any, packets: Sequence[AnyPacket], shown: dict[int, bytes]
     times: list[int] = []
     for packet in (*packets, None):
         try:
+            check_decoder(context)
             given = context.decode(packet)
             frames += len(given)
             times += [frame.pts for frame in given if frame.pts is not None]

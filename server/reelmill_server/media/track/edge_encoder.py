@@ -12,6 +12,7 @@ from av.video.frame import PictureType
 
 from reelmill_server.errors import InvalidMedia, ReelmillError, UnsupportedFormat
 from reelmill_server.media.libav.avc_bridge import OPTIONS, bridge
+from reelmill_server.media.libav.codec_names import codec_name
 from reelmill_server.media.libav.encoder import configure_video, failure_of_encoder
 from reelmill_server.media.libav.errors import LIBAV_ERRORS, check_memory
 from reelmill_server.media.libav.log import captured_log, error_text
@@ -90,7 +91,7 @@ class EdgeCodec:
 
     def decoder(self) -> Any:
         """Return a decoder for the packets of the source."""
-        context: Any = av.CodecContext.create(self._origin.codec_context.codec.name, "r")
+        context: Any = av.CodecContext.create(codec_name(self._origin.codec_context), "r")
         context.extradata, context.thread_type = self._extradata, "AUTO"
         context.options = dict(self._origin.codec_context.options)
         return context

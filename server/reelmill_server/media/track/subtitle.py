@@ -17,6 +17,7 @@ from reelmill_server.errors import InvalidMedia
 from reelmill_server.media.input.decoding import BROKEN_SHARE
 from reelmill_server.media.input.part import Part, Span
 from reelmill_server.media.input.subtitle_file import STYLES
+from reelmill_server.media.libav.codec_names import canonical_name, codec_name
 from reelmill_server.media.libav.errors import check_memory
 from reelmill_server.media.libav.types import AnyPacket
 from reelmill_server.media.track.ass_text import STYLE_FIELD, TEXT_FIELD, Styles, loses_looks, placed, readable, without_fonts
@@ -111,14 +112,14 @@ class SubtitleTrack(Track):
                 self._stream.disposition = Disposition(0)
                 if part.file.language:
                     self._stream.metadata["language"] = part.file.language
-        codec = self._codecs[number] = origin.codec_context.codec.canonical_name
+        codec = self._codecs[number] = canonical_name(origin.codec_context)
         # Where the header of WebVTT has somewhere to go, it is copied.
         kept_header = copied and output.format.name != "webvtt"
         self._header_lost = self._header_lost or (codec == "webvtt" and _has_styles(origin.codec_context) and not kept_header)
         if copied:
             return b""
         # A decoder per track: outputs run on threads of their own.
-        decoder: Any = av.CodecContext.create(origin.codec_context.codec.name, "r")
+        decoder: Any = av.CodecContext.create(codec_name(origin.codec_context), "r")
         if origin.codec_context.extradata:
             decoder.extradata = origin.codec_context.extradata
         decoder.open(strict=False)

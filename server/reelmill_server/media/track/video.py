@@ -11,6 +11,7 @@ from reelmill_server.errors import MediaLimitExceeded
 from reelmill_server.media.input.account import UNTIMED
 from reelmill_server.media.input.part import Part, Span
 from reelmill_server.media.input.source import average_rate
+from reelmill_server.media.libav.codec_names import canonical_name
 from reelmill_server.media.libav.comparison import References
 from reelmill_server.media.libav.filter_graph import Chain
 from reelmill_server.media.overlay.pipeline import Overlays
@@ -83,7 +84,7 @@ class VideoTrack(Track):
     def begin(self, part: Part, span: Span) -> None:
         self._span, self._on_screen = span, FramesOnScreen(span)
         stream = self._parts[part.number].stream
-        self._codec = part.source.streams[stream].codec_context.codec.canonical_name if stream >= 0 else ""
+        self._codec = canonical_name(part.source.streams[stream].codec_context) if stream >= 0 else ""
 
     def shorten(self, part: Part, span: Span) -> None:
         self._span = self._on_screen.span = span
