@@ -35,14 +35,14 @@ _Entry = tuple[StreamPlan, StreamStats, Given]
 def check_balance(produced: MediaFile, where: str) -> None:
     """Raise OutputInvalid when what was written does not account for what was read.
 
-    Raises InvalidMedia when much of what was read lies over the rest of it.
+    Raises InvalidMedia when much of what was read lies over the rest of it, or before where the source says that it begins.
     """
     entries = list(zip(produced.plan.streams, produced.written, produced.given or [None] * len(produced.written), strict=False))
     compared = [
         (planned, written, given) for planned, written, given in entries if given is not None and planned.type in _COMPARED
     ]
     for entry in compared:
-        for text in _overlapping(*entry):
+        for text in (*_overlapping(*entry), *_early(*entry)):
             raise InvalidMedia(f"{where}: {text}")
         for text in (text for rule in (_lost, _paced, _shifted, _sampled, _silenced) for text in rule(*entry)):
             raise OutputInvalid(f"{where}: {text}")
@@ -78,6 +78,15 @@ def _overlapping(planned: StreamPlan, written: StreamStats, given: Given) -> Ite
     total = given.covered + given.overlap
     if planned.audio and overlap(given) > total * BROKEN_SHARE + audio_frame(planned, written, given):
         yield f"{float(given.overlap):.3f} of {float(total):.3f} s of audio that the source gave lie over each other"
+
+
+def _early(planned: StreamPlan, written: StreamStats, given: Given) -> Iterator[str]:
+    """Yield what is wrong with encoded video that begins where its container says, without frames that lie before that."""
+    if planned.type != StreamType.VIDEO or planned.encoder == COPY or planned.counted or len(planned.parts) > 1:
+        return
+    before = -given.first / planned.speed
+    if before > half_frame(planned) + rate_step(planned) / 2 and (written.extent.first or 0) >= 0:
+        yield f"video of the source begins {float(before):.3f} s before its container says that it does"
 
 
 def _sampled(planned: StreamPlan, written: StreamStats, given: Given) -> Iterator[str]:
