@@ -2,7 +2,7 @@
 
 import pytest
 
-from reelmill_server.media.input.charset import TextEncoding, find_encoding, marked_charset
+from reelmill_server.media.input.charset import TextEncoding, find_encoding, in_utf8, marked_charset
 
 # Language, charset, and some lines as subtitles have them.
 TEXTS = (
@@ -40,6 +40,7 @@ TEXTS = (
         "cp1252",
         ("Où étais-tu hier soir ?", "Je t’ai attendue toute la soirée.", "Désolé, je me suis endormi.", "Ça suffit !"),
     ),
+    ("ita", "cp1252", ("Perché è così?", "Più tardi verrà, sì, è là.")),
     ("rus", "cp1251", ("Где ты был вчера вечером?", "Я ждала тебя весь вечер.", "Прости, я уснул на диване.")),
     ("rus", "koi8_r", ("Где ты был вчера вечером?", "Я ждала тебя весь вечер.", "Прости, я уснул на диване.")),
     ("ell", "cp1253", ("Πού ήσουν χθες το βράδυ;", "Σε περίμενα όλο το βράδυ.", "Συγγνώμη, με πήρε ο ύπνος.")),
@@ -66,6 +67,14 @@ def test_text_that_says_no_charset_is_read_as_written(language: str, charset: st
     text = text_of(lines)
     found = find_encoding(text.encode(charset), language=language if named else "")
     assert found.guessed and text.encode(charset).decode(found.charset) == text
+
+
+def test_escapes_tell_the_charset() -> None:
+    """As in mail: every byte of it is ASCII, which is no reason to take it for that."""
+    for charset, line in (("iso2022_jp", "昨夜どこにいたの？"), ("iso2022_kr", "어젯밤에 어디 있었어?")):
+        data = text_of((line,)).encode(charset)
+        assert find_encoding(data, marked_charset(data)).charset == charset
+        assert in_utf8(data).decode() == text_of((line,))
 
 
 def test_the_language_decides_between_charsets_that_both_fit() -> None:

@@ -4,6 +4,7 @@ A byte order mark tells it, or else that the bytes are UTF-8. Otherwise it is gu
 leaves few charsets to choose from, and the statistics of chardet choose.
 """
 
+import re
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
@@ -14,6 +15,8 @@ _MARKS = (
     (b"\xff\xfe", "utf-16"),
     (b"\xfe\xff", "utf-16"),
 )
+# Charsets of the 1990s that switch between sets of characters, and what gives them away.
+_SWITCHING = ((b"\x1b$)C", "iso2022_kr"), (b"\x1b$B", "iso2022_jp"), (b"\x1b$@", "iso2022_jp"))
 _WIDE = ("utf-16-le", "utf-16-be")
 _SIGNS = ("-->", "[Script Info]")  # one of them is near the beginning of every file in a text format
 # Each charset that is looked for, and what chardet calls it.
@@ -79,9 +82,15 @@ _LATIN = frozenset({"cp1250", "cp1252", "cp1254", "cp1257", "cp1258", "cp852"}) 
 _NO_LETTERS = bytes(letter for letter in range(128) if not chr(letter).isalpha())
 _SAMPLE_BYTES = 1 << 16
 _BROKEN_SHARE = 0.1  # of the lines that are not ASCII; where a charset cannot read more, the text is in another one
+# Of the words that are not ASCII: so many that mix Latin letters with others tell that a charset is the wrong one. Cyrillic and
+# Greek letters that look like Latin ones are mixed up with them, others are not.
+_MIXED_SHARE, _NEVER_MIXED_SHARE = 0.5, 0.05
+_NEVER_MIXED = ("cp1255", "cp1256", "cp874", "tis_620")
+_LATIN_LETTERS, _OTHER_LETTERS = re.compile("[A-Za-z\u00c0-\u024f]"), re.compile("[\u0370-\u0eff]")
 _ACCENTED_SHARE = 0.5  # of the letters: languages in Latin letters have fewer that are not ASCII
 
 
+_WORD = re.compile(r"[^\W\d_]+")
 HEAD_BYTES = 4096
 """The beginning of a file, which shows whether it is text of subtitles."""
 
@@ -98,6 +107,7 @@ class TextEncoding:
 def marked_charset(head: bytes) -> str:
     """Return the charset that a text's beginning gives away: by a byte order mark, or as UTF-16 without one; else nothing."""
     marked = next((name for mark, name in _MARKS if head.startswith(mark)), "")
+    marked = marked or next((name for switch, name in _SWITCHING if switch in head), "")
     return marked or next((name for name in _WIDE if any(sign in head.decode(name, "ignore") for sign in _SIGNS)), "")
 
 
@@ -134,6 +144,7 @@ def _guess(data: bytes, expected: Sequence[str]) -> str:
         if broken:
             return broken
         fitting = [name for name in _KNOWN if _fits(name, data)]  # those of DOS and KOI8 fit anything
+    fitting = [name for name in fitting if not _mixes_letters(name, lines)] or fitting
     return fitting[0] if len(fitting) == 1 else _likeliest(lines, fitting)
 
 
@@ -142,6 +153,13 @@ def _is_latin(lines: Sequence[bytes]) -> bool:
     text = b"".join(lines)
     accented = len(text.translate(None, bytes(range(128))))
     return accented < len(text.translate(None, _NO_LETTERS)) * _ACCENTED_SHARE
+
+
+def _mixes_letters(name: str, lines: Sequence[bytes]) -> bool:
+    """Return whether words would be of Latin letters and others, as no language has them."""
+    words = [word for line in lines for word in _WORD.findall(line.decode(name, "ignore")) if not word.isascii()]
+    mixed = sum(bool(_LATIN_LETTERS.search(word) and _OTHER_LETTERS.search(word)) for word in words)
+    return mixed > len(words) * (_NEVER_MIXED_SHARE if name in _NEVER_MIXED else _MIXED_SHARE)
 
 
 def _is_text(line: bytes) -> bool:
