@@ -531,6 +531,27 @@ def test_typesetting_becomes_its_text_in_its_place(
 @pytest.mark.parametrize(
     ("form", "expected"),
     [
+        ("ass", [r"set \{a, b} {\i1}now{\i0}", r"{\an8}top"]),
+        ("srt", ["set {a, b} <i>now</i>", r"{\an8}top"]),
+        ("vtt", ["set {a, b} <i>now</i>", "top"]),
+    ],
+)
+def test_braces_of_subrip_are_text(convert: Converter, tmp_path: Path, form: str, expected: list[str]) -> None:
+    """In ASS, which libav passes all subtitles in, what is in them is hidden."""
+    cues = ("set {a, b} <i>now</i>", r"{\an8}top")
+    (tmp_path / "a.srt").write_text(
+        "".join(f"{n}\n00:00:00,{n}00 --> 00:00:00,{n}90\n{cue}\n\n" for n, cue in enumerate(cues, 1))
+    )
+    made = convert(BARE, replace(EXTRACT, extract=ExtractSpec(form, "file:///out/a")), source=beside(tmp_path / "a.srt"))
+    found = re.findall(
+        r"^Dialogue:(?:[^,]*,){9}(.*)$" if form == "ass" else r"--> .*\n(.+)\n", made.path.read_text(), re.MULTILINE
+    )
+    assert found == expected
+
+
+@pytest.mark.parametrize(
+    ("form", "expected"),
+    [
         ("srt", ["{\\an7}We are in <York>", "{\\an3}a <i>b</i>", "plain"]),
         ("ass", ["{\\an7}We are in <York>", "{\\an3}a {\\i1}b{\\i0}", "plain"]),
         ("vtt", ["<v Roger>We are in &lt;York&gt;</v>", "<c.y>a</c> <i>b</i>", "plain"]),

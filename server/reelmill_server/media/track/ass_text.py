@@ -12,6 +12,7 @@ from fractions import Fraction
 TEXT_FIELD, STYLE_FIELD = 8, 2
 """Positions of the text and of the style's name in an event as libav passes it."""
 
+_BRACE, _LITERAL_BRACE = re.compile(rb"\{(?!\\)"), rb"\{"
 _BLOCK = re.compile(rb"(?<!\\)\{([^{}]*)\}")
 _TAG = re.compile(rb"\\([0-9]?[a-zA-Z]+)(\([^)]*\)?|[^\\]*)")
 _KEPT_TAGS = frozenset({b"b", b"i", b"u", b"s", b"c", b"1c", b"an", b"a"})
@@ -49,6 +50,12 @@ class Readable:
         return not _BLOCK.sub(b"", self.text).replace(rb"\N", b"").replace(rb"\n", b"").strip()
 
 
+def literal(event: bytes) -> bytes:
+    """Return an event from a format other than ASS, in which braces are text: in ASS they would hide what is in them."""
+    *fields, text = event.split(b",", TEXT_FIELD)
+    return b",".join([*fields, _BRACE.sub(rb"\\{", text)])
+
+
 def readable(text: bytes) -> Readable:
     """Return what can be read of an event's text."""
     pieces: list[bytes] = []
@@ -63,7 +70,7 @@ def readable(text: bytes) -> Readable:
         elif drawing:
             drawings = drawings or bool(piece.strip())
         else:
-            pieces.append(piece.replace(_HARD_SPACE, _NO_BREAK_SPACE))
+            pieces.append(piece.replace(_HARD_SPACE, _NO_BREAK_SPACE).replace(_LITERAL_BRACE, b"{"))
     return Readable(b"".join(pieces), drawings, plainer)
 
 

@@ -20,7 +20,16 @@ from reelmill_server.media.input.subtitle_file import STYLES
 from reelmill_server.media.libav.codec_names import canonical_name, codec_name
 from reelmill_server.media.libav.errors import check_memory
 from reelmill_server.media.libav.types import AnyPacket
-from reelmill_server.media.track.ass_text import STYLE_FIELD, TEXT_FIELD, Styles, loses_looks, placed, readable, without_fonts
+from reelmill_server.media.track.ass_text import (
+    STYLE_FIELD,
+    TEXT_FIELD,
+    Styles,
+    literal,
+    loses_looks,
+    placed,
+    readable,
+    without_fonts,
+)
 from reelmill_server.media.track.base import Track, describe, left_out
 from reelmill_server.media.track.cue_encoder import CueEncoder
 from reelmill_server.media.track.subtitle_cues import Cue, OverlapMerger, SubtitleInputs, cue_of, with_end_times
@@ -32,6 +41,7 @@ _MILLISECOND = Fraction(1, 1000)
 _BITMAP_TICK = Fraction(1, 90_000)  # of DVD, Blu-ray and MPEG-TS
 _TEXT = frozenset({"subrip", "ass", "webvtt", "mov_text", "text"})
 _UTF8 = frozenset({"subrip", "ass", "webvtt", "text"})  # codecs whose packets are text and nothing else
+_BRACED = ("ass", "ssa")  # whose braces hold no text
 _PLAIN_STYLE = b"Default"
 _ONE_AT_A_TIME = frozenset({"mov_text"})  # its cues are samples, which cannot overlap
 _EMPTY_BYTES = 2  # an empty mov_text sample: only the length of its text
@@ -257,6 +267,8 @@ class SubtitleTrack(Track):
         `settings` are those of its WebVTT cue; `lost`: the cue had more than the event.
         """
         codec, source = self.plan.codec, self._codecs[event.part]
+        if source not in _BRACED:
+            event = replace(event, content=literal(event.content))
         if codec != "webvtt" and settings:
             event = replace(event, content=placed(event.content, settings))
         if codec == "ass":
