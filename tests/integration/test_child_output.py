@@ -42,6 +42,12 @@ async def test_lines_are_events(monkeypatch: pytest.MonkeyPatch) -> None:
     assert await _logged(monkeypatch, b"x265 [info]: \x1b[31mred\n", 2) == ["x265 [info]:  [31mred"] * 2
 
 
+async def test_what_x265_says_in_a_container_is_left_out(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Once for each of its threads; what else it says is logged."""
+    text = b"set_mempolicy: Operation not permitted\n" * 8 + b"set_mempolicy: Bad address\n"
+    assert await _logged(monkeypatch, text, 1) == ["set_mempolicy: Bad address"]
+
+
 async def test_a_line_without_an_end_is_one_too(monkeypatch: pytest.MonkeyPatch) -> None:
     """The last, for example."""
     assert await _logged(monkeypatch, b"a bit", 1) == ["a bit"]

@@ -9,6 +9,8 @@ import structlog
 _MOST_LINES, _MOST_CHARACTERS = 100, 500
 _READ_BYTES = 4 << 10
 _MOST_BYTES = 64 << 10
+# Each thread of x265 asks for memory near its core, which container engines do not allow, and goes on without.
+_HARMLESS = "set_mempolicy: Operation not permitted"
 _log = structlog.get_logger(__name__)
 
 
@@ -46,7 +48,7 @@ class ChildOutput:
 
     def _write(self, line: bytes) -> None:
         text = line.decode(errors="replace").strip()
-        if text and self._lines < _MOST_LINES:
+        if text and text != _HARMLESS and self._lines < _MOST_LINES:
             self._lines += 1
             # Control characters would move the cursor of a terminal that shows the log.
             shown = "".join(character if character.isprintable() else " " for character in text[:_MOST_CHARACTERS])
