@@ -126,6 +126,16 @@ async def test_a_database_that_is_away_is_service_unavailable(tmp_path: Path) ->
     await database.close()
 
 
+async def test_a_file_that_takes_no_changes_is_told(tmp_path: Path) -> None:
+    """As on a disk that the kernel has made read-only: it can be read, and nobody may have called."""
+    await upgrade(f"sqlite+aiosqlite:///{tmp_path}/records.db")
+    database = Database(f"sqlite+aiosqlite:///file:{tmp_path}/records.db?mode=ro&uri=true")
+    await database.ping()
+    with pytest.raises(ServiceUnavailable, match="SQLITE_READONLY"):
+        await check_current(database)
+    await database.close()
+
+
 async def test_a_server_that_takes_no_changes_is_away(postgres: PrivatePostgres) -> None:
     """After a switchover connections may lead to what is a standby now: callers try again, and new connections are made."""
     postgres.execute("CREATE DATABASE demoted")

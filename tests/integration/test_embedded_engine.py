@@ -6,10 +6,11 @@ import os
 import shutil
 import signal
 import socket
+import sqlite3
 import subprocess
 import sys
 from collections.abc import AsyncIterator, Iterator
-from contextlib import suppress
+from contextlib import closing, suppress
 from pathlib import Path
 
 import pytest
@@ -146,6 +147,22 @@ async def test_clients_reconnect_to_a_restarted_engine(tmp_path: Path) -> None:
 async def _answers(client: Client) -> None:
     request = DescribeNamespaceRequest(namespace="test")
     await client.workflow_service.describe_namespace(request, retry=True)
+
+
+async def test_a_file_without_tables_is_made_anew(tmp_path: Path) -> None:
+    """A loss of power during the first start leaves one, and no later start would succeed; what has tables is kept."""
+    file, left = tmp_path / "temporal.db", tmp_path / "left"
+    failing = engine(tmp_path, program(tmp_path, f"cp {file} {left}; exit 3"))
+    for statement in ("PRAGMA user_version = 1", "CREATE TABLE namespaces (id INTEGER)"):
+        with closing(sqlite3.connect(file)) as connection:
+            connection.execute(statement)
+        with pytest.raises(ServiceUnavailable, match="exit status 3"):
+            await failing.start()
+        assert file.exists() == left.exists() == statement.startswith("CREATE")
+    file.write_bytes(b"no database")
+    with pytest.raises(ServiceUnavailable, match="exit status 3"):
+        await failing.start()
+    assert file.read_bytes() == left.read_bytes() == b"no database"
 
 
 async def test_a_large_log_is_begun_anew(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

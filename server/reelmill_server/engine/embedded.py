@@ -9,6 +9,7 @@ import contextlib
 import fcntl
 import os
 import shutil
+import sqlite3
 import subprocess
 import sys
 import sysconfig
@@ -36,7 +37,7 @@ _START_POLL_SECONDS = 0.1
 _START_ATTEMPTS = 5
 _PORT_TAKEN = b"address already in use"
 _SECONDS_PER_HOUR = 3600
-_LOG, _LOCK = "temporal.log", "lock"
+_LOG, _LOCK, _FILE = "temporal.log", "lock", "temporal.db"
 # Where its file cannot be written, the engine says so fifty times a second; a night of that fills a disk.
 _LOG_BYTES = 16 << 20
 _LAST_BYTES, _LAST_CHARACTERS = 4096, 300
@@ -108,6 +109,7 @@ class EmbeddedEngine:
         """
         self._lock_data_dir()
         try:
+            await asyncio.to_thread(_remove_blank, self._data_dir / _FILE)
             await self._ensure_namespace(await self._start_server())
         except BaseException:
             await self.stop()
@@ -170,7 +172,7 @@ class EmbeddedEngine:
         assert self._port is not None
         starter = [sys.executable, "-I", "-S", str(_LAUNCHER), str(os.getpid()), str(self._port.number)]
         arguments = [*starter, self._binary, "server", "start-dev", "--headless", "--ip", HOST]
-        arguments += ["--port", str(self._port.number), "--db-filename", str(self._data_dir / "temporal.db")]
+        arguments += ["--port", str(self._port.number), "--db-filename", str(self._data_dir / _FILE)]
         arguments += ["--log-level", "error", "--log-format", "json"]
         for setting in _DYNAMIC_CONFIG:
             arguments += ["--dynamic-config-value", setting]
@@ -229,6 +231,19 @@ class EmbeddedEngine:
                 self._port.release()
             if self._lock is not None:
                 self._lock.close()
+
+
+def _remove_blank(file: Path) -> None:
+    """Remove the server's file if it has no tables, as after a loss of power during the first start: it makes them only with
+    the file. One that cannot be read is left to it, and to its words about it.
+    """
+    if not file.exists():
+        return
+    with contextlib.suppress(sqlite3.Error), contextlib.closing(sqlite3.connect(file)) as connection:
+        if connection.execute("SELECT count(*) FROM sqlite_master").fetchone() == (0,):
+            _log.warning("the engine's file has no tables: it is made anew", file=str(file))
+            for part in ("", "-wal", "-shm"):
+                file.with_name(file.name + part).unlink(missing_ok=True)
 
 
 def _last_words(log: Path, begin: int) -> str:

@@ -83,12 +83,16 @@ class Database:
         async with self.read() as connection:
             await connection.execute(text("SELECT 1"))
 
-    async def takes_changes(self) -> bool:
-        """Return whether the server is one that can be written: a standby answers, too. Raises ServiceUnavailable."""
+    async def check_writable(self) -> None:
+        """Raise ServiceUnavailable where nothing can be written: to a file on a full, broken or read-only disk, to a standby."""
         if self.is_sqlite:
-            return True
+            async with self.write() as connection:
+                await connection.execute(text("PRAGMA user_version = 0"))  # as it is
+            return
         async with self.read() as connection:
-            return str((await connection.execute(text("SHOW transaction_read_only"))).scalar_one()) == "off"
+            only_reads = (await connection.execute(text("SHOW transaction_read_only"))).scalar_one() != "off"
+        if only_reads:
+            raise ServiceUnavailable("The task database takes no changes: the server is a standby, or made to be read only.")
 
     async def close(self) -> None:
         """Close all connections."""

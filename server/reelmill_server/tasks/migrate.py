@@ -28,9 +28,8 @@ async def upgrade(database_url: str) -> str:
 
 
 async def check_current(database: Database) -> None:
-    """Raise ServiceUnavailable while the database lacks a step of this version, or takes no changes: a check for /readyz."""
-    if not await database.takes_changes():
-        raise ServiceUnavailable("The task database takes no changes: the server is a standby, or made to be read only.")
+    """Raise ServiceUnavailable while the database lacks a step of this version, or cannot be written: a check for /readyz."""
+    await database.check_writable()
     async with database.read() as connection:
         current = await connection.run_sync(_revision)
     if current != head() and current in _known_revisions():

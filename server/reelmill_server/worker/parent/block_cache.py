@@ -6,6 +6,7 @@ import tempfile
 import weakref
 from collections import OrderedDict
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
 from pathlib import Path
 
 from reelmill_server.worker.frames import BLOCK_BYTES
@@ -73,7 +74,8 @@ class BlockCache:
         freed = self.size_bytes
         self._slots.clear()
         self._count, self._filling = 0, self._filling + 1
-        os.ftruncate(self._file, 0)
+        with suppress(OSError):  # the disk is broken, which whoever writes there is told
+            os.ftruncate(self._file, 0)
         return freed
 
     def _take(self) -> _Slot | None:

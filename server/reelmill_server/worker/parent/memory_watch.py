@@ -135,8 +135,11 @@ class MemoryWatch:
                 child.kill()
 
 
+_ROUND_UP = (1 << 20) - 1
+
+
 def _peak(child: WatchedChild) -> str:
-    return f"the attempt took {_mib(child.peak_bytes)} of memory"
+    return f"the attempt took {_mib(child.peak_bytes + _ROUND_UP)} of memory"  # else it may read like the limit
 
 
 def _mib(size: int) -> str:

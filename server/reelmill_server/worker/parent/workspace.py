@@ -8,6 +8,7 @@ import asyncio
 import fcntl
 import os
 import re
+import time
 import uuid
 from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager, contextmanager
@@ -16,11 +17,13 @@ from typing import TextIO
 
 import structlog
 
-from reelmill_server.errors import MediaLimitExceeded, OutputError, OutputInvalid
+from reelmill_server.descriptors import lacking
+from reelmill_server.errors import MediaLimitExceeded, OutputError, OutputInvalid, WorkerBusy
 from reelmill_server.worker.parent.block_cache import BlockCache
 from reelmill_server.worker.parent.folders import STAT_BLOCK_BYTES, Unmeasurable, erase, taken_bytes
 
 _LOCK = "lock"
+_TRIAL_SECONDS = 10.0
 _FOLDER = re.compile(r"\d+-[0-9a-f]{8}")  # of a worker; there may be other folders beside them
 _log = structlog.get_logger(__name__)
 
@@ -37,9 +40,12 @@ class Scratch:
         self._quota, self._cache_bytes = quota_bytes, cache_bytes
         self._caches: list[BlockCache] = []
         self._written = 0  # by all attempts, when it was last looked at
+        self._refused_at = 0.0  # when the disk took nothing; 0: it takes what it has room for
 
     def free_bytes(self) -> int:
-        """Return the free space of the disk; 0 if the folder is gone."""
+        """Return the free space of the disk; 0 if the folder is gone, or cannot be written."""
+        if self._refused_at and not self._takes_again():
+            return 0
         try:
             disk = os.statvfs(self._folder)
         except OSError:
@@ -50,7 +56,8 @@ class Scratch:
     async def attempt(self, name: str) -> AsyncIterator[Path]:
         """Create an empty folder for one attempt; it is removed with its contents at the end of the block."""
         folder = self._folder / f"{name}-{uuid.uuid4().hex[:8]}"
-        folder.mkdir()
+        with self._written_to():
+            folder.mkdir()
         try:
             yield folder
         finally:
@@ -60,13 +67,42 @@ class Scratch:
     @contextmanager
     def cache(self) -> Iterator[BlockCache]:
         """Create the cache of one attempt's sources."""
-        cache = BlockCache(self._folder, self._cache_bytes, self._has_room)
+        with self._written_to():
+            cache = BlockCache(self._folder, self._cache_bytes, self._has_room)
         self._caches.append(cache)
         try:
             yield cache
         finally:
             self._caches.remove(cache)
             cache.clear()
+
+    @contextmanager
+    def _written_to(self) -> Iterator[None]:
+        """Raise WorkerBusy where the disk takes nothing, as it is broken or read-only: other workers have other disks.
+
+        Until a trial succeeds there is no space on it, so that this worker does not take, and return, all that waits.
+        """
+        try:
+            yield
+        except OSError as error:
+            if lacking(error):
+                raise
+            self._refused_at = time.monotonic()
+            _log.error("scratch cannot be written", folder=str(self._folder), reason=error.strerror)
+            raise WorkerBusy(f"the worker's scratch cannot be written: {error.strerror}") from error
+
+    def _takes_again(self) -> bool:
+        if time.monotonic() < self._refused_at + _TRIAL_SECONDS:
+            return False
+        trial = self._folder / f"trial-{uuid.uuid4().hex[:8]}"
+        try:
+            trial.mkdir()
+            trial.rmdir()
+        except OSError:
+            self._refused_at = time.monotonic()
+            return False
+        self._refused_at = 0.0
+        return True
 
     async def check(self, folder: Path) -> None:
         """Evict cached blocks if all attempts together exceed the quota.

@@ -67,3 +67,11 @@ def test_threads_are_counted() -> None:
         threading.Thread(target=done.wait, daemon=True).start()
     assert child_usage.thread_count(os.getpid()) == before + 5
     done.set()
+
+
+def test_what_was_taken_never_reads_like_the_limit(monkeypatch: pytest.MonkeyPatch) -> None:
+    """By a page too much: "took 550 MiB, more than the 550 MiB" would be no reason."""
+    monkeypatch.setattr(memory_watch, "held_bytes", lambda pid, _: 550 * MIB + 4096)
+    watch, child = MemoryWatch(MachineMemory), WatchedChild(1, 550 * MIB, 0, lambda: None)
+    watch._look([child])
+    assert "took 551 MiB of memory, more than the 550 MiB" in child.stopped

@@ -1,14 +1,16 @@
 """What attempts hold of the disk together."""
 
+import errno
 import fcntl
 import os
 import shutil
+import tempfile
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from reelmill_server.errors import MediaLimitExceeded, OutputError, OutputInvalid
+from reelmill_server.errors import MediaLimitExceeded, OutputError, OutputInvalid, WorkerBusy
 from reelmill_server.worker.frames import BLOCK_BYTES
 from reelmill_server.worker.parent import workspace
 from reelmill_server.worker.parent.workspace import Scratch
@@ -44,6 +46,31 @@ def test_what_the_disk_still_takes_is_known(tmp_path: Path) -> None:
     assert abs(scratch.free_bytes() - shutil.disk_usage(tmp_path).free) < 1 << 28
     shutil.rmtree(tmp_path)
     assert scratch.free_bytes() == 0
+
+
+async def test_a_disk_that_takes_nothing_returns_tasks_and_gets_none(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """As one that the kernel has made read-only: it is tried again now and then, and an attempt's own error is not hidden."""
+    scratch = Scratch(tmp_path)
+    with pytest.raises(OutputError), scratch.cache(), monkeypatch.context() as broken:
+        broken.setattr(os, "ftruncate", _read_only)
+        raise OutputError("cannot be written")
+    monkeypatch.setattr(workspace, "_TRIAL_SECONDS", 0.0)
+    with monkeypatch.context() as broken:
+        broken.setattr(os, "mkdir", _read_only)
+        broken.setattr(tempfile, "mkstemp", _read_only)
+        with pytest.raises(WorkerBusy, match="scratch cannot be written: Read-only"):
+            async with scratch.attempt("one"):
+                pass
+        with pytest.raises(WorkerBusy, match="scratch cannot be written: Read-only"), scratch.cache():
+            pass
+        assert scratch.free_bytes() == 0
+    assert scratch.free_bytes() > 0
+    async with scratch.attempt("two"):
+        pass
+
+
+def _read_only(*_: object, **__: object) -> None:
+    raise OSError(errno.EROFS, os.strerror(errno.EROFS))
 
 
 async def test_what_is_kept_of_sources_gives_way(tmp_path: Path) -> None:
