@@ -84,7 +84,7 @@ class Database:
             await connection.execute(text("SELECT 1"))
 
     async def check_writable(self) -> None:
-        """Raise ServiceUnavailable where nothing can be written: to a file on a full, broken or read-only disk, to a standby."""
+        """Raise ServiceUnavailable where nothing can be written: a file on a full, broken or read-only disk, a standby."""
         if self.is_sqlite:
             async with self.write() as connection:
                 await connection.execute(text("PRAGMA user_version = 0"))  # as it is
