@@ -49,13 +49,45 @@ void put_bit(struct bits *bits, int bit)
     bits->size++;
 }
 
-static void put_exp_golomb(struct bits *bits, unsigned number)
+void put_golomb(struct bits *bits, unsigned number)
 {
     int length = 32 - __builtin_clz(++number);
     for (int i = 1; i < length; i++)
         put_bit(bits, 0);
     while (length--)
         put_bit(bits, number >> length & 1);
+}
+
+void put_number(struct bits *bits, unsigned number, int length)
+{
+    while (length--)
+        put_bit(bits, number >> length & 1);
+}
+
+void unescape(struct bits *bits, const uint8_t *unit, size_t size)
+{
+    int zeros = 0;
+    for (size_t i = 0; i < size; i++) {
+        if (zeros == 2 && unit[i] == 3) {
+            zeros = 0;
+            continue;
+        }
+        zeros = unit[i] ? 0 : zeros + 1;
+        put_number(bits, unit[i], 8);
+    }
+}
+
+void escape(struct bits *bits, const uint8_t *unit, size_t size)
+{
+    int zeros = 0;
+    for (size_t i = 0; i < size; i++) {
+        if (zeros == 2 && unit[i] <= 3) {
+            put_number(bits, 3, 8);
+            zeros = 0;
+        }
+        zeros = unit[i] ? 0 : zeros + 1;
+        put_number(bits, unit[i], 8);
+    }
 }
 
 static void begin(struct coder *coder)
@@ -185,8 +217,8 @@ void put_samples(struct bits *bits, enum slice type, int qp, int cabac, const ui
                 announce(&coder, type, !!row + !!column);
             else {
                 if (type != SLICE_I)
-                    put_exp_golomb(bits, 0); /* none is skipped */
-                put_exp_golomb(bits, in_golomb[type]);
+                    put_golomb(bits, 0); /* none is skipped */
+                put_golomb(bits, in_golomb[type]);
             }
             align(bits, 0);
             for (int i = 0; i < 256; i++)

@@ -43,7 +43,7 @@ struct session { /* of a context: several may encode at once */
     VAEncSliceParameterBufferH264 slice;
     VAEncPictureParameterBufferHEVC hevc_picture;
     VAEncSliceParameterBufferHEVC hevc_slice;
-    int hevc, kept, pictures, header_bits;
+    int hevc, kept, pictures, header_bits, coded_width, coded_height;
     void *encoder;
     uint8_t *held;
 };
@@ -109,6 +109,13 @@ static VAStatus entrypoints(VADriverContextP context, VAProfile profile, VAEntry
 
 static int is_hevc(VAProfile profile) { return profile == VAProfileHEVCMain || profile == VAProfileHEVCMain10; }
 
+/* How many pictures one refers to that are shown before it, and above 16 bits that are shown after it. */
+static int references(VAProfile profile)
+{
+    int before = is_hevc(profile) ? 1 : 2, b_frames = is_hevc(profile) ? faults.b_frames_hevc : faults.b_frames_h264;
+    return b_frames == 1 ? before : 1 << 16 | before;
+}
+
 static VAStatus attributes(VADriverContextP context, VAProfile profile, VAEntrypoint entrypoint, VAConfigAttrib *list, int count)
 {
     for (int i = 0; i < count; i++)
@@ -120,7 +127,7 @@ static VAStatus attributes(VADriverContextP context, VAProfile profile, VAEntryp
         case VAConfigAttribEncPackedHeaders:
             list[i].value = VA_ENC_PACKED_HEADER_SEQUENCE | VA_ENC_PACKED_HEADER_SLICE | VA_ENC_PACKED_HEADER_MISC | VA_ENC_PACKED_HEADER_RAW_DATA;
             break;
-        case VAConfigAttribEncMaxRefFrames: list[i].value = is_hevc(profile) ? 1 : faults.b_frames_h264 == 1 ? 2 : 1 << 16 | 2; break;
+        case VAConfigAttribEncMaxRefFrames: list[i].value = references(profile); break;
         case VAConfigAttribEncMaxSlices: list[i].value = 1; break;
         case VAConfigAttribMaxPictureWidth:
         case VAConfigAttribMaxPictureHeight: list[i].value = faults.max_width ? faults.max_width : MAX_SIDE; break;
@@ -280,7 +287,7 @@ static void take_header(struct session *own, const uint8_t *data)
         put_bit(&own->output, data[i / 8] >> (7 - i % 8) & 1);
 }
 
-/* Of headers, only messages are kept: parameter sets and slices are x265's. */
+/* Of headers, that of the slice is left out: it is one of intra blocks. */
 static VAStatus render_hevc(struct session *own, VABufferID *ids, int count)
 {
     for (int i = 0; i < count; i++) {
@@ -291,7 +298,7 @@ static VAStatus render_hevc(struct session *own, VABufferID *ids, int count)
         case VAEncSliceParameterBufferType: own->hevc_slice = *(const VAEncSliceParameterBufferHEVC *)given->data; break;
         case VAEncMiscParameterBufferType: take_setting((const void *)given->data); break;
         case VAEncPackedHeaderParameterBufferType:
-            own->kept = header->type == VAEncPackedHeaderRawData;
+            own->kept = header->type != VAEncPackedHeaderSlice;
             own->header_bits = header->bit_length;
             break;
         case VAEncPackedHeaderDataBufferType:
@@ -300,6 +307,8 @@ static VAStatus render_hevc(struct session *own, VABufferID *ids, int count)
             break;
         case VAEncSequenceParameterBufferType: {
             const VAEncSequenceParameterBufferHEVC *sequence = (const void *)given->data;
+            own->coded_width = sequence->pic_width_in_luma_samples;
+            own->coded_height = sequence->pic_height_in_luma_samples;
             tell("sequence intra_period=%u ip_period=%u\n", sequence->intra_period, sequence->ip_period);
         }
         }
@@ -341,28 +350,36 @@ static size_t last_start(const struct bits *written)
     return found;
 }
 
-/* The parameter sets of x265 first, then FFmpeg's messages, then the slice. */
+/* FFmpeg's parameter sets and messages first, then the slice. */
 static VAStatus end_hevc(struct session *own, struct thing *surface, int number)
 {
-    struct thing *coded = &things[own->hevc_picture.coded_buf];
-    int qp = own->hevc_picture.pic_init_qp + own->hevc_slice.slice_qp_delta, messages = own->output.size / 8, slice = 0;
-    const uint8_t *made;
-    tell("picture type=%d qp=%d\n", own->hevc_slice.slice_type, qp);
-    int size = encode_va_hevc(&own->encoder, surface->width, surface->height, surface->ten_bits, qp, surface->data,
-                              surface->data + (size_t)surface->stride * surface->lines, surface->stride, &made);
-    for (int i = 0; i + 4 < size; i++)
-        if (!made[i] && !made[i + 1] && !made[i + 2] && made[i + 3] == 1 && (made[i + 4] >> 1 & 63) < 32)
-            slice = i;
-    if (!size)
+    const VAEncPictureParameterBufferHEVC *given = &own->hevc_picture;
+    struct thing *coded = &things[given->coded_buf];
+    struct va_picture picture = {
+        .width = surface->width,
+        .height = surface->height,
+        .coded_width = own->coded_width,
+        .coded_height = own->coded_height,
+        .stride = surface->stride,
+        .ten_bits = surface->ten_bits,
+        .luma = surface->data,
+        .chroma = surface->data + (size_t)surface->stride * surface->lines,
+        .qp = given->pic_init_qp + own->hevc_slice.slice_qp_delta,
+        .init_qp = given->pic_init_qp,
+        .kind = given->nal_unit_type,
+        .order = given->decoded_curr_pic.pic_order_cnt,
+    };
+    size_t start = own->output.size / 8;
+    tell("picture type=%d qp=%d\n", own->hevc_slice.slice_type, picture.qp);
+    if (!put_va_hevc(&own->encoder, &picture, &own->output))
         return VA_STATUS_ERROR_ENCODING_ERROR;
+    size_t size = own->output.size / 8;
     free(coded->data);
-    coded->data = malloc(size + messages);
-    memcpy(coded->data, made, slice);
-    memcpy(coded->data + slice, own->output.data, messages);
-    memcpy(coded->data + slice + messages, made + slice, size - slice);
+    coded->data = malloc(size);
+    memcpy(coded->data, own->output.data, size);
     if (own->faults.damaged_at && number >= own->faults.damaged_at)
-        memset(coded->data + slice + messages + 8, 0xff, size - slice - 8);
-    coded->coded = (VACodedBufferSegment){.size = size + messages, .buf = coded->data};
+        memset(coded->data + start + 8, 0xff, size - start - 8);
+    coded->coded = (VACodedBufferSegment){.size = size, .buf = coded->data};
     return VA_STATUS_SUCCESS;
 }
 
@@ -384,37 +401,21 @@ static VAStatus end_picture(VADriverContextP context, VAContextID id)
         return end_hevc(own, surface, number);
     tell("picture type=%d qp=%d\n", own->slice.slice_type, qp);
     size_t start = last_start(&own->output);
-    struct bits plain = {0};
-    int zeros = 0;
-    for (size_t i = 8 * start; i < own->output.size; i++) {
-        if (i % 8 == 0 && i + 8 <= own->output.size) {
-            int byte = own->output.data[i / 8];
-            if (zeros == 2 && byte == 3) {
-                zeros = 0;
-                i += 7;
-                continue;
-            }
-            zeros = byte ? 0 : zeros + 1;
-        }
+    struct bits plain = {0}, written = {0};
+    unescape(&plain, own->output.data + start, own->output.size / 8 - start);
+    for (size_t i = own->output.size / 8 * 8; i < own->output.size; i++)
         put_bit(&plain, own->output.data[i / 8] >> (7 - i % 8) & 1);
-    }
     put_samples(&plain, own->slice.slice_type % 5 == 2 ? SLICE_I : own->slice.slice_type % 5 ? SLICE_B : SLICE_P,
                 qp, own->picture.pic_fields.bits.entropy_coding_mode_flag, surface->data,
                 surface->data + (size_t)surface->stride * surface->lines, surface->stride, (surface->width + 15) / 16,
                 (surface->height + 15) / 16);
-    uint8_t *data = malloc(start + plain.size / 8 * 3 / 2 + 64);
-    size_t size = start;
+    escape(&written, plain.data, plain.size / 8);
+    size_t size = start + written.size / 8;
+    uint8_t *data = malloc(size);
     memcpy(data, own->output.data, start);
-    zeros = 0;
-    for (size_t i = 0; i < plain.size / 8; i++) {
-        if (zeros == 2 && plain.data[i] <= 3) {
-            data[size++] = 3;
-            zeros = 0;
-        }
-        zeros = plain.data[i] ? 0 : zeros + 1;
-        data[size++] = plain.data[i];
-    }
+    memcpy(data + start, written.data, size - start);
     free(plain.data);
+    free(written.data);
     if (own->faults.damaged_at && number >= own->faults.damaged_at)
         memset(data + start + 1, 0xff, size - start - 1);
     free(coded->data);
