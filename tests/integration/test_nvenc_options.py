@@ -1,6 +1,7 @@
-"""What becomes of every option of the contract that concerns an encoder, on NVENC and VAAPI: the table in docs/hardware.md.
+"""What becomes of every option of the contract that concerns an encoder, by NVENC, VAAPI and QSV: a table in docs/hardware.md.
 
-NVENC encodes here, on the driver of tests/drivers, and what comes out is measured; of VAAPI the table says what FFmpeg is told.
+NVENC encodes here, on the driver of tests/drivers, and what comes out is measured; of the others the table says what FFmpeg is
+told.
 `pytest --update-golden` writes the table anew.
 """
 
@@ -119,17 +120,17 @@ async def on_nvenc(bench: Bench, row: Row) -> str:
     return "warned: " + "; ".join(warnings) if warnings else "honored"
 
 
-def on_vaapi(row: Row) -> str:
-    """Return what FFmpeg is told for a row, in the row's own words; all else is as in the first line of the table."""
+def as_told(row: Row, family: str) -> str:
+    """Return what FFmpeg is told for a row, in its own words; all else is as in the first line of the table."""
     asked = {"codec": "h264", **row.asked}
     spec = VideoSpec(**asked)
-    name = VIDEO_ENCODERS[spec.codec]["vaapi"]
+    name = VIDEO_ENCODERS[spec.codec][family]
     known = {
-        name: Capability(name, spec.codec, "vaapi", True),
+        name: Capability(name, spec.codec, family, True),
         (software := VIDEO_ENCODERS[spec.codec][SOFTWARE]): Capability(software, spec.codec, SOFTWARE, True),
     }
-    choice = choose(spec, spec.pixel_format or "yuv420p", known, ("vaapi", SOFTWARE))
-    if choice.device != "vaapi":
+    choice = choose(spec, spec.pixel_format or "yuv420p", known, (family, SOFTWARE))
+    if choice.device != family:
         return "software: " + choice.reason.partition(f"{name}: ")[2]
     told, usual = options(choice, spec), options(choice, VideoSpec(spec.codec))
     changed = [f"{option}={value}" for option, value in told.items() if usual.get(option) != value]
@@ -138,8 +139,9 @@ def on_vaapi(row: Row) -> str:
 
 async def test_every_option_is_honored_refused_or_left_to_software(bench: Bench, request: pytest.FixtureRequest) -> None:
     """None is dropped in silence: the table in docs/hardware.md says what was seen here."""
-    lines = ["| asked | NVENC, as measured | VAAPI, as FFmpeg is told |\n", "|---|---|---|\n"]
-    lines += [f"| {name} | {await on_nvenc(bench, row)} | {on_vaapi(row)} |\n" for name, row in ROWS.items()]
+    lines = ["| asked | NVENC, as measured | VAAPI, as FFmpeg is told | QSV, as FFmpeg is told |\n", "|---|---|---|---|\n"]
+    for name, row in ROWS.items():
+        lines.append(f"| {name} | {await on_nvenc(bench, row)} | {as_told(row, 'vaapi')} | {as_told(row, 'qsv')} |\n")
     page = PAGE.read_text()
     before, _, rest = page.partition(BEGIN)
     held, _, after = rest.partition(END)
