@@ -24,6 +24,7 @@ _UINT32 = (0, 2**32 - 1)
 _UINT64 = (0, 2**64 - 1)
 _FLOAT32_MAX = 3.4028234663852886e38
 _EXACT_INTEGERS = 2**53
+_MOST_SHOWN = 200  # characters of a string that is no value
 _INTEGER_FORM = re.compile(r"-?[0-9]{1,20}")
 _NUMBER_FORM = re.compile(r"-?([0-9]+\.?[0-9]*|\.[0-9]+)([eE][+-]?[0-9]+)?|NaN|-?Infinity")
 
@@ -64,16 +65,15 @@ def normalized(name: str) -> str:
 
 
 def describe(value: object) -> str:
-    """Describe a JSON value in terms that a user of JSON knows."""
-    descriptions: tuple[tuple[type | tuple[type, ...], str], ...] = (
-        (type(None), "null"),
-        (bool, str(value).lower()),
-        (str, f"the string {value!r}"),
-        ((int, float), f"the number {value!r}"),
-        (Mapping, "an object"),
-        ((list, tuple), "an array"),
-    )
-    return next((text for type_, text in descriptions if isinstance(value, type_)), f"a {type(value).__name__}")
+    """Describe a JSON value in terms that a user of JSON knows; of long strings the beginning."""
+    if isinstance(value, str):
+        return f"the string {value[:_MOST_SHOWN]!r}{'…' if len(value) > _MOST_SHOWN else ''}"
+    if value is None or isinstance(value, bool):
+        return "null" if value is None else str(value).lower()
+    if isinstance(value, int | float):
+        return f"the number {value!r}"
+    kinds: tuple[tuple[type | tuple[type, ...], str], ...] = ((Mapping, "an object"), ((list, tuple), "an array"))
+    return next((text for kind, text in kinds if isinstance(value, kind)), f"a {type(value).__name__}")
 
 
 def _text(value: object) -> str:

@@ -29,10 +29,14 @@ _TEXT_FORMS = {
 }
 
 
+_MOST_PROBLEMS = 100
+_MOST_KEY_CHARACTERS = 128  # of one that is no field
+
+
 class VendorJsonError(ValueError):
     """A document does not fit its message.
 
-    `problems` lists all of them as (path, text): the path in snake_case, for example
+    `problems` lists them, the first 100 at most, as (path, text): the path in snake_case, for example
     `targets[0].video.transcode_video.codec` ("" for the document itself), and what was expected there.
     """
 
@@ -46,7 +50,7 @@ def parse(data: Mapping[str, object], message_type: type[MessageT], *, ignore_un
 
     Keys may be the vendor's names or snake_case; enum names match without regard to case, `_` and `-`, with or without their
     type's prefix. `null` and empty arrays count as absent, an empty object as a present message. Raises VendorJsonError with
-    all problems; unknown fields are among them unless `ignore_unknown`.
+    all problems, 100 at most; unknown fields are among them unless `ignore_unknown`.
     """
     reader = _Reader(ignore_unknown)
     message = message_type()
@@ -89,7 +93,7 @@ class _Reader:
             self.read_well_known(data, message, path)
             return
         if not isinstance(data, Mapping):
-            self.problems.append((path, f"must be an object, not {describe(data)}"))
+            self._report(path, f"must be an object, not {describe(data)}")
             return
         fields = _fields_by_key(message.DESCRIPTOR)
         seen: set[str] = set()
@@ -98,10 +102,16 @@ class _Reader:
             if field is None:
                 self.report_unknown_field(str(key), message, path)
             elif field.name in seen:
-                self.problems.append((_join(path, field.name), f"is given twice, once as {key}"))
+                self._report(_join(path, field.name), f"is given twice, once as {key}")
             else:
                 seen.add(field.name)
                 self.read_field(value, message, field, _join(path, field.name))
+
+    def _report(self, path: str, text: str) -> None:
+        """Record a problem. Raises VendorJsonError once there are too many: to report millions would take long."""
+        self.problems.append((path, text))
+        if len(self.problems) > _MOST_PROBLEMS:
+            raise VendorJsonError([*self.problems[:-1], ("", f"these are the first {_MOST_PROBLEMS} problems")])
 
     def report_unknown_field(self, key: str, message: Message, path: str) -> None:
         """Record an unknown field, and suggest the likely one."""
@@ -111,7 +121,8 @@ class _Reader:
         names = {
             normalized(field.json_name): field.name if snake_case else field.json_name for field in message.DESCRIPTOR.fields
         }
-        self.problems.append((_join(path, key), f"is not a field of {message.DESCRIPTOR.name}{_suggestion(key, names)}"))
+        place = _join(path, key[:_MOST_KEY_CHARACTERS])
+        self._report(place, f"is not a field of {message.DESCRIPTOR.name}{_suggestion(key, names)}")
 
     def read_field(self, value: object, message: Message, field: FieldDescriptor, path: str) -> None:
         """Set one field from its JSON value."""
@@ -131,7 +142,7 @@ class _Reader:
     def read_list(self, value: object, message: Message, field: FieldDescriptor, path: str) -> None:
         """Append the elements of an array."""
         if not isinstance(value, list | tuple):
-            self.problems.append((path, f"must be an array, not {describe(value)}"))
+            self._report(path, f"must be an array, not {describe(value)}")
             return
         items = getattr(message, field.name)
         for index, element in enumerate(value):
@@ -144,7 +155,7 @@ class _Reader:
     def read_map(self, value: object, message: Message, field: FieldDescriptor, path: str) -> None:
         """Fill a map from an object."""
         if not isinstance(value, Mapping):
-            self.problems.append((path, f"must be an object, not {describe(value)}"))
+            self._report(path, f"must be an object, not {describe(value)}")
             return
         entries = getattr(message, field.name)
         key_field, value_field = _map_entry(field)
@@ -163,7 +174,7 @@ class _Reader:
         try:
             store(read_scalar(value, field))
         except InvalidValue as error:
-            self.problems.append((path, str(error)))
+            self._report(path, str(error))
 
     def read_well_known(self, data: object, message: Message, path: str) -> None:
         """Fill a message that has its own JSON form."""
@@ -175,7 +186,7 @@ class _Reader:
             json_format.ParseDict(form, message)
         except (json_format.ParseError, TypeError, ValueError, AttributeError):
             text = "an object of JSON values" if struct else _TEXT_FORMS[message.DESCRIPTOR.full_name]
-            self.problems.append((path, f"must be {text}"))
+            self._report(path, f"must be {text}")
 
 
 @cache
@@ -246,6 +257,8 @@ def _dump_struct_value(value: Any) -> Any:
 
 
 def _suggestion(key: str, names: Mapping[str, str]) -> str:
+    if len(key) > _MOST_KEY_CHARACTERS:
+        return ""
     close = difflib.get_close_matches(normalized(key), names, n=1, cutoff=0.6)
     return f"; did you mean {names[close[0]]}?" if close else ""
 

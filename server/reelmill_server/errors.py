@@ -26,6 +26,9 @@ class Violation:
     description: str
 
 
+_MOST_VIOLATIONS = 100  # in a message, which is logged
+
+
 class ReelmillError(Exception):
     """Base of all errors; the message is one sentence that a caller can act on."""
 
@@ -36,8 +39,10 @@ class ReelmillError(Exception):
     def __init__(self, message: str = "", violations: Sequence[Violation] = ()) -> None:
         self.message = message or "; ".join(
             f"{violation.field}: {violation.description}" if violation.field else violation.description
-            for violation in violations
+            for violation in violations[:_MOST_VIOLATIONS]
         )
+        if not message and len(violations) > _MOST_VIOLATIONS:
+            self.message += f"; and {len(violations) - _MOST_VIOLATIONS} more"
         self.violations = tuple(violations)
         super().__init__(self.message)
 

@@ -319,3 +319,13 @@ def test_zeros_are_written_on_demand() -> None:
     assert dumped["Targets"][0]["TargetIndex"] == 0 and dumped["Targets"][0]["Percent"] == 5
     assert not {"Status", "Message", "Artifacts", "StartTime"} & dumped.keys()
     assert parse(dumped, Task) == task
+
+
+def test_a_document_of_many_problems_is_soon_refused() -> None:
+    """It has the first hundred of them, with names and values of a length that fits into a line of a log."""
+    with pytest.raises(VendorJsonError) as caught:
+        parse({f"Key{number}": 1 for number in range(300_000)}, CreateRequest)
+    assert len(caught.value.problems) == 101 and caught.value.problems[-1] == ("", "these are the first 100 problems")
+    with pytest.raises(VendorJsonError) as caught:
+        parse({"x" * 1_000_000: 1, "Priority": "9" * 1_000_000, "Sources": "9" * 1_000_000}, CreateRequest)
+    assert len(caught.value.problems) == 3 and len(str(caught.value)) < 2000
