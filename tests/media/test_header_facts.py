@@ -1,9 +1,11 @@
 """What only a container says of its frames: how they are cropped, which colors they have, and the shape of their pixels."""
 
+import subprocess
 from fractions import Fraction
 from pathlib import Path
 
 import av
+import imageio_ffmpeg
 import numpy as np
 import pytest
 from PIL import Image
@@ -150,3 +152,15 @@ def test_a_copy_that_loses_the_shape_of_pixels_says_so(convert: Converter, tmp_p
     lost = {container: convert(path, target(container, audio=None)) for container in ("mkv", "ts", "mp4", "mov")}
     assert [name for name, copied in lost.items() if any("4:3" in text for text in copied.warnings)] == ["mkv", "ts"]
     assert {name for name, copied in lost.items() if "SAR 4:3" in judge.header(copied.path)} == {"mp4", "mov"}
+
+
+def test_cropping_at_the_left_that_the_stream_says_is_done(convert: Converter, tmp_path: Path) -> None:
+    """libav leaves what keeps the memory of frames aligned; encodes were squeezed, and animations failed."""
+    path, source = tmp_path / "cropped.mp4", convert.shelf.get(Clip("mp4", (Video(seconds=0.4),), ()))
+    cropping = "h264_metadata=crop_left=6:crop_right=26"
+    command = [imageio_ffmpeg.get_ffmpeg_exe(), "-v", "error", "-i", source, "-c", "copy", "-bsf:v", cropping, path]
+    subprocess.run(command, check=True, capture_output=True)
+    made = convert(path, target("mp4", encoded(crf=4), None)).path
+    expected, shown = judge.pictures(path)[7], judge.pictures(made)[7]
+    assert shown.shape == expected.shape == (64, 64)
+    assert judge.psnr(shown, expected) > 35

@@ -6,6 +6,7 @@ from functools import lru_cache
 from typing import Any
 
 import av
+from av.codec.context import Flags
 
 from reelmill_server.media.libav.codec_names import codec_name
 from reelmill_server.model.capability import Limits
@@ -44,9 +45,13 @@ def decoder_options(limits: Limits) -> dict[str, str]:
 
 
 def restrict(stream: Any, limits: Limits) -> None:
-    """Let a stream be decoded within limits only: options of a container do not reach the decoders of PyAV."""
+    """Let a stream be decoded within limits only, and cropped as it says: options of a container do not reach the decoders of
+    PyAV.
+    """
     if stream.codec_context:
         stream.codec_context.options = decoder_options(limits)
+        # Else as much is left at the left of a frame as keeps its memory aligned.
+        stream.codec_context.flags = int(stream.codec_context.flags) | int(Flags.unaligned)
 
 
 def may_decode(stream: Any) -> bool:
