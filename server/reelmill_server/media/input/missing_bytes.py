@@ -6,6 +6,7 @@ from collections.abc import Callable, Mapping
 from typing import BinaryIO
 
 _HEAD_BYTES = 1 << 16
+_MOST_BYTES = 1 << 50  # no file is longer: what says so is broken, not truncated
 _UNKNOWN = 0x7FFF_0000  # sizes of WAV from here on stand for one that was not known when the header was written
 _ID3 = struct.Struct(">3sHB4B")
 _XING = re.compile(rb"Xing|Info")
@@ -22,7 +23,7 @@ def missing_bytes(file: BinaryIO, format_name: str) -> int:
         return 0
     file.seek(0)
     end, size = end_of(file), file.seek(0, 2)
-    missing = end - size
+    missing = end - size if end < _MOST_BYTES else 0
     return missing if missing > max(_TOLERANCE_BYTES, end * _TOLERANCE_SHARE) else 0
 
 
@@ -68,6 +69,8 @@ def _mp3_end(file: BinaryIO) -> int:
 
 
 def _read(file: BinaryIO, place: int, count: int) -> bytes:
+    if place >= _MOST_BYTES:
+        return b""
     file.seek(place)
     return file.read(count)
 
