@@ -28,6 +28,7 @@ from reelmill_server.model.time import MICROSECONDS
 
 _COMPARED = (StreamType.VIDEO, StreamType.AUDIO)
 _NAMES = {True: "packets", False: "frames"}
+_YEAR_SECONDS = 366 * 86_400
 _REORDERED = 16  # frames: no codec shows one later that it decodes before others
 _Entry = tuple[StreamPlan, StreamStats, Given]
 
@@ -35,14 +36,14 @@ _Entry = tuple[StreamPlan, StreamStats, Given]
 def check_balance(produced: MediaFile, where: str) -> None:
     """Raise OutputInvalid when what was written does not account for what was read.
 
-    Raises InvalidMedia when much of what was read lies over the rest of it, or before where the source says that it begins.
+    Raises InvalidMedia when much of what was read lies over the rest of it, or far from where the source says that it begins.
     """
     entries = list(zip(produced.plan.streams, produced.written, produced.given or [None] * len(produced.written), strict=False))
     compared = [
         (planned, written, given) for planned, written, given in entries if given is not None and planned.type in _COMPARED
     ]
     for entry in compared:
-        for text in (*_overlapping(*entry), *_early(*entry)):
+        for text in (*_overlapping(*entry), *_early(*entry), *_far(*entry)):
             raise InvalidMedia(f"{where}: {text}")
         for text in (text for rule in (_lost, _paced, _shifted, _sampled, _silenced) for text in rule(*entry)):
             raise OutputInvalid(f"{where}: {text}")
@@ -87,6 +88,12 @@ def _early(planned: StreamPlan, written: StreamStats, given: Given) -> Iterator[
     before = -given.first / planned.speed
     if before > half_frame(planned) + rate_step(planned) / 2 and (written.extent.first or 0) >= 0:
         yield f"video of the source begins {float(before):.3f} s before its container says that it does"
+
+
+def _far(planned: StreamPlan, written: StreamStats, given: Given) -> Iterator[str]:
+    """Yield what is wrong with a stream that begins years after its container says: no clock of a recording does."""
+    if given.first > _YEAR_SECONDS:
+        yield f"{planned.type} of the source begins {float(given.first):.0f} s after its container says that it does"
 
 
 def _sampled(planned: StreamPlan, written: StreamStats, given: Given) -> Iterator[str]:

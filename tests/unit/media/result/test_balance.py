@@ -27,9 +27,11 @@ def produced(first: Fraction) -> Any:
     return SimpleNamespace(plan=plan, written=(written,), given=(given,))
 
 
-def test_frames_before_the_beginning_are_the_sources_fault() -> None:
-    """Where times go back to before what the container says."""
+def test_frames_far_from_the_beginning_are_the_sources_fault() -> None:
+    """Before what the container says, or years later."""
     check_balance(produced(Fraction(0)), "targets[0]")
     check_balance(produced(Fraction(-1, 20)), "targets[0]")
+    with pytest.raises(InvalidMedia, match=r"begins 400000000 s after its container says"):
+        check_balance(produced(Fraction(400_000_000)), "targets[0]")
     with pytest.raises(InvalidMedia, match=r"begins 0\.080 s before its container says"):
         check_balance(produced(Fraction(-8, 100)), "targets[0]")
