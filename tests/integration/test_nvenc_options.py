@@ -22,9 +22,11 @@ from reelmill_server.model.capability import SOFTWARE, Capability
 from reelmill_server.model.quality import Metric, QualityTarget
 from reelmill_server.model.request import VideoSpec
 from reelmill_server.plan.codec.video_encoders import VIDEO_ENCODERS, choose, options
-from tests.integration.test_nvenc import Bench, attempt, bench, built, clip, driver, target, tried
+from tests.integration.cards import attempt, bench, built, clip, driver, target, tried
+from tests.integration.test_attempt import Bench
+from tests.integration.test_nvenc import card
 
-__all__ = ["bench", "built", "clip", "driver", "tried"]
+__all__ = ["bench", "built", "card", "clip", "driver", "tried"]
 pytestmark = pytest.mark.toolchain
 PAGE = Path(__file__).parents[2] / "docs" / "hardware.md"
 BEGIN, END = "<!-- options: made by tests/integration/test_nvenc_options.py -->\n", "<!-- /options -->\n"
