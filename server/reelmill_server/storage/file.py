@@ -26,6 +26,7 @@ from reelmill_server.storage.retry import in_thread
 from reelmill_server.uris import Resource, encoded, scheme_of
 
 _MAX_NAME_BYTES = 255
+_MAX_FOLDERS = 128  # above a file: each is looked up, in the loop that serves all callers, too
 _CHANGED = {errno.ELOOP, errno.ENOTDIR}  # a link, or no folder, where none was when the path was resolved
 _TRIES = 3  # at a path that changes meanwhile
 # A pipe would wait for somebody who writes into it.
@@ -171,6 +172,8 @@ class FileStorage:
 
     @staticmethod
     def _real(path: Path, uri: str) -> Path:
+        if len(path.parts) > _MAX_FOLDERS:
+            raise InvalidArgument(f"{uri} is in more than {_MAX_FOLDERS} folders")
         try:
             return path.resolve()
         except (OSError, RuntimeError) as error:  # RuntimeError: a loop of links, before Python 3.13
