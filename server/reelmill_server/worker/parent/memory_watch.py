@@ -102,7 +102,11 @@ class MemoryWatch:
             with self._changed:
                 self._changed.wait_for(lambda: bool(self._children))
                 children = list(self._children)
-            tense = self._look(children)
+            tense = False
+            try:
+                tense = self._look(children)
+            except Exception:  # without this thread nothing would stand between a child and its neighbors
+                _log.exception("looking at the memory of children failed")
             time.sleep(_TENSE_SECONDS if tense else _CALM_SECONDS)
 
     def _look(self, children: list[WatchedChild]) -> bool:

@@ -75,3 +75,21 @@ def test_what_was_taken_never_reads_like_the_limit(monkeypatch: pytest.MonkeyPat
     watch, child = MemoryWatch(MachineMemory), WatchedChild(1, 550 * MIB, 0, lambda: None)
     watch._look([child])
     assert "took 551 MiB of memory, more than the 550 MiB" in child.stopped
+
+
+def test_a_look_that_fails_is_not_the_last(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Whatever the reason: without the watch nobody would be stopped."""
+    looks = iter([OSError("no descriptors")])
+
+    def held(pid: int, _: int) -> int:
+        for error in looks:
+            raise error
+        return 600 * MIB
+
+    monkeypatch.setattr(memory_watch, "held_bytes", held)
+    monkeypatch.setattr(memory_watch, "_delegated", lambda: None)
+    killed = threading.Event()
+    watch, child = MemoryWatch(MachineMemory), WatchedChild(os.getpid(), 550 * MIB, 0, killed.set)
+    watch.add(child)
+    assert killed.wait(20)
+    watch.remove(child)
