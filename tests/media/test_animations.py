@@ -227,3 +227,11 @@ def test_a_gif_of_one_frame_says_how_long_it_is_shown(convert: Converter) -> Non
     converted = convert(Clip("mp4", (Video(seconds=0.04),), ()), alone(entry))
     with Image.open(converted.published / converted.artifact.uri.removeprefix("file:///out/")) as image:
         assert image.info["duration"] == 40
+
+
+def test_frames_of_less_than_a_millisecond_lengthen_no_webp(convert: Converter) -> None:
+    """As those of equal times are, one of each pair: each took a millisecond, and the file was refused."""
+    pairs = tuple(Fraction(number // 2, 25) + Fraction(number % 2, 10_000) for number in range(120))
+    clip = Clip("mp4", (Video("libx264", times=pairs, b_frames=0, time_base=Fraction(1, 90_000)),), ())
+    made = convert(clip, alone(animation("webp")))
+    assert made.artifact.duration_seconds == pytest.approx(float(pairs[-1]) + 1 / 25, abs=0.005)

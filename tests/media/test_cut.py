@@ -199,9 +199,17 @@ def test_chapters_move_with_a_cut(convert: Converter) -> None:
     assert [judge.metadata(made)[f"chapter{index}"]["title"] for index in range(2)] == ["b", "c"]
 
 
-def test_a_cut_behind_the_end_of_the_audio_has_none(convert: Converter) -> None:
+@pytest.mark.parametrize(
+    ("clip", "begin"),
+    [
+        (Clip("mp4", (Video(seconds=2),), (Audio("aac", seconds=0.5),)), 1),
+        (Clip("mpegts", (Video(seconds=2),), (Audio("aac", seconds=0.5, start=1.5),)), 0.4),
+    ],
+    ids=["behind its end", "before its beginning"],
+)
+def test_a_cut_where_the_audio_has_nothing_has_none(convert: Converter, clip: Clip, begin: float) -> None:
     """And says so: it was refused."""
-    clip = Clip("mp4", (Video(seconds=2),), (Audio("aac", seconds=0.5),))
-    made = convert(clip, target("mp4", encoded(), AudioSpec("aac")), start=1)
-    assert judge.numbers(made.path) == list(range(25, 50)) and not judge.describe(made.path).of("Audio")
-    assert any("ends before the span begins: left out" in text for text in made.warnings)
+    made = convert(clip, target("mp4", encoded(), AudioSpec("aac")), start=begin, duration=0.8)
+    first = round(begin * 25)
+    assert judge.numbers(made.path) == list(range(first, first + 20)) and not judge.describe(made.path).of("Audio")
+    assert any("has nothing in the span: left out" in text for text in made.warnings)

@@ -142,6 +142,14 @@ def test_a_copy_that_would_leave_a_frame_out_is_refused(convert: Converter, tmp_
         convert(path, target("mp4", audio=None))
 
 
+def test_an_avi_that_was_written_as_a_stream_is_whole(convert: Converter, tmp_path: Path) -> None:
+    """Without a length and an index: it was refused as truncated, by the length that libav guesses."""
+    path, source = tmp_path / "a.avi", convert.shelf.get(Clip("matroska", (Video(seconds=0.4),), ()))
+    command = [imageio_ffmpeg.get_ffmpeg_exe(), "-v", "error", "-i", source, "-c:v", "ffv1", "-f", "avi", "-"]
+    path.write_bytes(subprocess.run(command, check=True, capture_output=True).stdout)
+    assert judge.numbers(convert(path, target("mp4", encoded(), None)).path) == [*range(10)]
+
+
 RAW_DV = Clip("dv", (Video("dvvideo", size=(720, 576), seconds=1, gop=1),), (Audio("pcm_s16le", seconds=1),))
 
 

@@ -128,6 +128,14 @@ def test_chained_ogg_is_read_to_its_end(shelf: Shelf, convert: Converter, codec:
     assert len(judge.sound(convert(source, lossless, start=1.5).path)) == pytest.approx(1.5 * 48000, abs=2000)
 
 
+def test_a_seam_is_found_where_the_packets_before_it_break_off(shelf: Shelf, convert: Converter, tmp_path: Path) -> None:
+    """Its file was refused as truncated, by the length that its clock claims."""
+    path, first = tmp_path / "broken.ts", shelf.get(recording()).read_bytes()
+    path.write_bytes(first[: len(first) * 7 // 10 // 188 * 188 + 100] + shelf.get(recording(offset=10_000)).read_bytes())
+    numbers = judge.numbers(convert(path, ENCODED).path)
+    assert numbers[-50:] == [*range(50)] and numbers[:20] == [*range(20)]
+
+
 def test_chained_theora_is_read_to_its_end(shelf: Shelf, convert: Converter) -> None:
     """Its headers are no frames, and neither are empty packets, which let one last: copies that had them were refused."""
     video = ("-f", "lavfi", "-i", "testsrc2=s=64x48:r=25:d=1", "-map", "1", "-c:v", "libtheora")

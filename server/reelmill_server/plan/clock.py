@@ -94,8 +94,11 @@ class Clock:
         until_us = min(finish_us, self.end_us) if self.end_us else finish_us
         return max(0, until_us - self.start_us)
 
-    def begins_after(self, stream: StreamInfo) -> bool:
-        """Return whether `stream` ends before the range begins, as far as the container says."""
+    def misses(self, stream: StreamInfo) -> bool:
+        """Return whether `stream` ends before the range begins, or begins after it, as far as the container says."""
+        begin_us = round((stream.start_seconds or 0.0) * MICROSECONDS) - self.origin_us
+        if self.end_us and begin_us >= self.end_us:
+            return True
         return self.exact and self.start_us > 0 and bool(stream.duration_seconds) and not self.expected_us(stream)
 
 

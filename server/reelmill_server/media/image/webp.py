@@ -41,6 +41,7 @@ class WebpFile:
         self._encoder = encoder
         self._before: VideoFrame | None = None
         self._stored: _Stored | None = None
+        self._until = 0  # frames that are shown for less than a millisecond take it from those behind them
         alpha = _ALPHA * (first.format.name == "yuva420p")
         canvas = _three(first.width - 1) + _three(first.height - 1)
         self._file.write(_RIFF.pack(b"RIFF", 0, b"WEBP"))  # the size is known at the end
@@ -54,7 +55,7 @@ class WebpFile:
         self._end(begin)
         left, top, right, bottom = box
         chunks = _image_chunks(self._encoder.encode(_cropped(frame, *box)))
-        self._stored = _Stored(left, top, right - left, bottom - top, begin, chunks)
+        self._stored = _Stored(left, top, right - left, bottom - top, max(begin, self._until), chunks)
 
     def close(self, end: int) -> None:
         """Show the last frame until `end`, and complete the file."""
@@ -69,8 +70,9 @@ class WebpFile:
         if stored is None:
             return
         place = _three(stored.left // 2) + _three(stored.top // 2) + _three(stored.width - 1) + _three(stored.height - 1)
-        shown = _three(min(max(time - stored.begin, 1), _LONGEST))
-        self._file.write(_chunk(b"ANMF", place + shown + bytes([_NO_BLENDING]) + stored.chunks))
+        shown = min(max(time - stored.begin, 1), _LONGEST)
+        self._until = stored.begin + shown
+        self._file.write(_chunk(b"ANMF", place + _three(shown) + bytes([_NO_BLENDING]) + stored.chunks))
 
 
 def _three(value: int) -> bytes:

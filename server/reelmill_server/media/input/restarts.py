@@ -89,8 +89,10 @@ def _transport_clocks(sample: bytes) -> Iterator[_Reading]:
     """Yield the program clock references of MPEG-TS, by PID."""
     begin, length = _synchronized(sample)
     while length and begin <= len(sample) - length:
-        if sample[begin] != _TS_SYNC:
-            return
+        if sample[begin] != _TS_SYNC:  # damage, or where a recording that broke off ends
+            ahead, length = _synchronized(sample[begin:])
+            begin += ahead
+            continue
         # With an adaptation field that is long enough and has a clock reference.
         if sample[begin + 3] & 0x20 and sample[begin + 4] >= 7 and sample[begin + 5] & 0x10:
             pid = (sample[begin + 1] & 0x1F) << 8 | sample[begin + 2]
@@ -157,9 +159,16 @@ def _matroska_restarts(file: Any, size: int) -> bool:
     return _read(file, 4) == _EBML_HEADER
 
 
+def _is_unfinished(file: Any, size: int) -> bool:
+    """Return whether an AVI was written as a stream: without its length and index, of which libav guesses the length."""
+    file.seek(4)
+    return _read(file, 4) in (bytes(4), b"\xff" * 4)
+
+
 _CHECKS: Mapping[str, Callable[[Any, int], bool]] = {
     "mpegts": _clocks_jump(_transport_clocks),
     "mpeg": _clocks_jump(_program_clocks),
     "ogg": _ogg_restarts,
     "matroska,webm": _matroska_restarts,
+    "avi": _is_unfinished,
 }

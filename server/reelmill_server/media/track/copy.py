@@ -35,7 +35,8 @@ _TAKING_EQUAL_TIMES = ("matroska", "webm", "flv")  # of their muxers in libav, t
 _SKIPPING = ("matroska", "webm")  # that have decoders skip audio at the beginning (CodecDelay)
 # Other containers have one header for all frames of AAC, or, raw, no times.
 _HEADED = ("mpegts",)
-_HEADER_MASK = 0xFDC0  # of bytes 2 and 3 of ADTS: the profile, the sample rate and the channels
+_SYNC_MASK, _SYNC = 0xFFF6_0000, 0xFFF0_0000  # of the first four bytes of ADTS; broken packets begin otherwise
+_HEADER_MASK = 0xFDC0  # the profile, the sample rate and the channels
 # Only their edit lists can say that the first frames are to be decoded, but not shown.
 _HIDING = ("mp4", "mov")
 
@@ -136,7 +137,10 @@ class CopyTrack(Track):
 
     def _check_header(self, item: AnyPacket) -> None:
         """Raise UnsupportedFormat where the headers of ADTS, which become one for all, change."""
-        header = int.from_bytes(memoryview(item)[2:4]) & _HEADER_MASK
+        head = int.from_bytes(memoryview(item)[:4])
+        if head & _SYNC_MASK != _SYNC:
+            return
+        header = head & _HEADER_MASK
         if self._header is not None and header != self._header:
             raise UnsupportedFormat(
                 "the source's audio changes its sample rate, channels or profile midway, which the output cannot tell: choose "

@@ -107,7 +107,7 @@ def _plan_image(job: ImageJob, spec: ImageSpec, like: Input, number: int) -> Ima
         job.warn(spec, text)
     where = f"{job.target.field}.{spec.field}"
     if not stream.decodable or not stream.width:
-        raise undecodable(stream, f"{where}: the source's {stream.codec} video")
+        raise undecodable(stream, f"{where}: the source's {stream.codec or 'unknown'} video")
     codec = _CODECS[spec.kind][spec.format]
     geometry = _geometry(spec, stream, where)
     sheet = _sheet(job, spec, geometry, number, where)

@@ -104,15 +104,15 @@ def _usable_audio(job: TargetJob, spec: AudioSpec, streams: Sequence[AudioStream
 
 
 def _lasting(job: TargetJob, spec: AudioSpec, source: Input, numbers: Sequence[int]) -> Sequence[int]:
-    """Return those of the audio streams that go on into the span; of joined sources, where they get silence, and beside copied
+    """Return those of the audio streams that reach into the span; of joined sources, where they get silence, and beside copied
     video, which begins earlier, all.
     """
     copied = spec.codec == COPY or (job.target.video is not None and job.target.video.codec == COPY)
     if copied or len(job.inputs.main) > 1:
         return numbers
-    lasting = [number for number in numbers if not source.clock.begins_after(source.audio[number])]
+    lasting = [number for number in numbers if not source.clock.misses(source.audio[number])]
     for number in sorted(set(numbers) - set(lasting)):
-        job.warn(f".audio: audio stream {number} of the source ends before the span begins: left out")
+        job.warn(f".audio: audio stream {number} of the source has nothing in the span: left out")
     return lasting
 
 

@@ -117,7 +117,7 @@ def plan_video(
     ConditionNotMet if the source has less than it must, HardwareUnavailable or UnsupportedFormat if no encoder is available.
     """
     if not stream.decodable or not stream.width:
-        raise undecodable(stream, f"{field}: the source's {stream.codec} video")
+        raise undecodable(stream, f"{field}: the source's {stream.codec or 'unknown'} video")
     source_rate = usual_rate(stream)
     spec = adapted_video(spec, stream, source_rate, field)
     software = video_encoders.takes(video_encoders.VIDEO_ENCODERS[spec.codec][SOFTWARE], facts.capabilities)
