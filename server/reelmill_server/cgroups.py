@@ -119,6 +119,15 @@ def cpu_quota(proc: Path = Path("/proc/self")) -> float | None:
     return min(quotas, default=None)
 
 
+def directories(controller: str, proc: Path = Path("/proc/self")) -> tuple[Path, ...]:
+    """Return the directory of this process's group in the hierarchy of a controller, and those above it, as far as shown."""
+    for _, directory, mount_point in _places(proc, controller):
+        own = directory if directory.exists() else mount_point  # a container's own, mounted as the root
+        if (own / "cgroup.procs").exists():
+            return tuple(_upward(own))
+    return ()
+
+
 def limiting(cgroup: MemoryCgroup | None) -> MemoryCgroup | None:
     """Return the group with the lowest limit among a cgroup and those above it; None: no limit."""
     return lowest(upward(cgroup)) if cgroup else None

@@ -4,6 +4,7 @@ import asyncio
 import errno
 import hashlib
 import os
+import re
 from collections.abc import AsyncIterator
 from dataclasses import replace
 from functools import partial
@@ -13,18 +14,22 @@ from typing import Any
 import pytest
 from structlog.testing import capture_logs
 
+from reelmill_server import process_limit
 from reelmill_server.errors import (
     AccessDenied,
     ConditionNotMet,
     EncoderCrashed,
+    EncoderFailed,
     HardwareUnavailable,
     InternalError,
     InvalidArgument,
     MediaLimitExceeded,
     OutputError,
     OutputInvalid,
+    ReelmillError,
     ServiceUnavailable,
     Stalled,
+    StorageUnavailable,
     Timeout,
     UnsupportedFormat,
     WorkerBusy,
@@ -542,6 +547,31 @@ async def test_what_children_took_and_what_was_expected_is_counted(bench: Bench)
     with pytest.raises(WorkerBusy):
         await bench.attempts.convert(request, bench.reported.append, FakeClaim(), lane="nvenc", needs=needs)
     assert samples("reelmill_admission_busy_total", {"lane": "nvenc"}) == 1
+
+
+@pytest.mark.parametrize(
+    ("error", "refused", "expected"),
+    [
+        (RuntimeError("can't start new thread"), 1, "no more processes and threads: can't start new thread"),
+        (EncoderFailed("libx264: does not open"), 1, "no more processes and threads: libx264: does not open"),
+        (EncoderFailed("libx264: does not open"), 0, "libx264: does not open"),
+        (StorageUnavailable("slow"), 1, "slow"),
+    ],
+)
+async def test_what_fails_as_no_thread_may_start_is_tried_again(
+    bench: Bench, monkeypatch: pytest.MonkeyPatch, error: Exception, refused: int, expected: str
+) -> None:
+    """Libraries say only that something does not open; the kernel counts what it refused to start meanwhile."""
+    refusals = iter([5, 5 + refused])
+
+    async def fail(_: object, uri: str) -> Any:
+        raise error
+
+    monkeypatch.setattr(Registry, "open", fail)
+    monkeypatch.setattr(process_limit, "refused", lambda: next(refusals))
+    with pytest.raises(ReelmillError, match=f"^{re.escape(expected)}|may start {re.escape(expected)}$") as caught:
+        await bench.convert(bench.request(bench.target("out")))
+    assert caught.value.retryable is bool(refused)
 
 
 @pytest.mark.parametrize("wrapped", [False, True])

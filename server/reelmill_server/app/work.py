@@ -14,7 +14,7 @@ from typing import Protocol
 import structlog
 from temporalio.client import Client
 
-from reelmill_server import __version__, descriptors
+from reelmill_server import __version__, descriptors, process_limit
 from reelmill_server.app.background import background, polling
 from reelmill_server.app.deletion_cost import deletion_cost_kept
 from reelmill_server.engine.activities import WorkerActivities
@@ -86,7 +86,14 @@ def build_attempts(settings: Settings, scratch: Scratch, metrics: Metrics, reser
     budget = Budget(
         settings.worker_slots, settings.worker_cores, int(settings.worker_memory_bytes), int(settings.scratch_bytes)
     )
-    admission = Admission(budget, capabilities.has_sessions, scratch.free_bytes, descriptors.free, bounds.look_memory_bytes)
+    admission = Admission(
+        budget,
+        capabilities.has_sessions,
+        scratch.free_bytes,
+        descriptors.free,
+        bounds.look_memory_bytes,
+        process_limit.free,
+    )
     name = f"{socket.gethostname()}:{os.getpid()}"
     storage, shared = build_storage(settings, metrics, writes_here=True), build_scratch(settings, metrics)
     return Attempts(

@@ -21,6 +21,7 @@ _IDLE_POLL_SECONDS = 5.0  # where nothing runs or waits: encoders that do not wo
 _LEAST_CORES = 0.5  # with less than this free, no task is worth taking
 _LEAST_DISK_BYTES = 16 * 1024**2  # with less than this, hardly any output has room
 _LEAST_DESCRIPTORS = 100  # an attempt takes a dozen, and some for each source and connection
+_LEAST_PROCESSES = 32  # and threads: decoders, filters and encoders have some each
 
 
 @dataclass(frozen=True)
@@ -117,13 +118,14 @@ class Admission:
         free_bytes: Callable[[], int] = lambda: _LEAST_DISK_BYTES,
         free_descriptors: Callable[[], int] = lambda: _LEAST_DESCRIPTORS,
         look_bytes: int = 1 << 30,
+        free_processes: Callable[[], int] = lambda: _LEAST_PROCESSES,
     ) -> None:
         """`has_sessions`: whether an encoder family works here and can take so many more streams now; `free_bytes`: free space
         on the scratch disk; `free_descriptors`: how many more files and connections this process may open; `look_bytes`: memory
-        that a look at sources holds.
+        that a look at sources holds; `free_processes`: how many more processes and threads may start.
         """
         self.budget, self.free_bytes, self._has_sessions = budget, free_bytes, has_sessions
-        self._free_descriptors = free_descriptors
+        self._free_descriptors, self._free_processes = free_descriptors, free_processes
         self._look_bytes = min(look_bytes, budget.memory_bytes)  # 0: memory is not limited
         self._looks = 0
         self._used = _Usage()
@@ -180,8 +182,12 @@ class Admission:
         self.notify()
 
     def has_disk(self) -> bool:
-        """Return whether the disk has room, and there are descriptors: else this worker takes nothing."""
-        return self.free_bytes() >= _LEAST_DISK_BYTES and self._free_descriptors() >= _LEAST_DESCRIPTORS
+        """Return whether the disk has room, and there are descriptors and processes: else this worker takes nothing."""
+        return (
+            self.free_bytes() >= _LEAST_DISK_BYTES
+            and self._free_descriptors() >= _LEAST_DESCRIPTORS
+            and self._free_processes() >= _LEAST_PROCESSES
+        )
 
     async def wait_for_disk(self, wait_seconds: float | None = None) -> None:
         """Wait until the disk has room, and there are descriptors. Raises WorkerBusy if that takes longer than `wait_seconds`
@@ -192,7 +198,8 @@ class Admission:
                 while not self.has_disk():
                     await self.change()
         except TimeoutError:
-            raise WorkerBusy(f"the worker's disk was full, or its descriptors used up, for {wait_seconds:.0f} s") from None
+            used_up = "disk was full, or its descriptors or processes used up,"
+            raise WorkerBusy(f"the worker's {used_up} for {wait_seconds:.0f} s") from None
 
     async def change(self) -> None:
         """Wait until resources are released, or may have changed elsewhere: encoders and disks come and go."""

@@ -7,8 +7,8 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import AsyncExitStack, contextmanager
 from dataclasses import dataclass, replace
 
-from reelmill_server import descriptors
-from reelmill_server.errors import WorkerBusy
+from reelmill_server import descriptors, process_limit
+from reelmill_server.errors import ReelmillError, ServiceUnavailable, WorkerBusy
 from reelmill_server.model.capability import Report
 from reelmill_server.model.chunked_plan import ChunkedPlan, KeptFile
 from reelmill_server.model.needs import FAST, Needs
@@ -71,13 +71,22 @@ class _Task:
 
 
 @contextmanager
-def _busy_without_descriptors() -> Iterator[None]:
-    """Raise WorkerBusy for whatever fails because this process has no more descriptors: that is no fault of the task."""
+def _blaming_limits() -> Iterator[None]:
+    """Raise another error for what fails because of a limit of this machine: that is no fault of the task.
+
+    WorkerBusy where this process has no more descriptors. ServiceUnavailable, which another attempt may not meet, where a
+    process or thread was refused meanwhile: libraries say of that only that an encoder does not open, or that nothing decodes.
+    """
+    refused = process_limit.refused()
     try:
         yield
     except Exception as error:
         if descriptors.lacking(error):
             raise WorkerBusy("the worker has no more file descriptors") from error
+        final = not error.retryable if isinstance(error, ReelmillError) else isinstance(error, (OSError, RuntimeError))
+        if final and process_limit.refused() > refused:
+            told = error.message if isinstance(error, ReelmillError) else str(error)
+            raise ServiceUnavailable(f"the worker may start no more processes and threads: {told}") from error
         raise
 
 
@@ -134,7 +143,7 @@ class Attempts:
 
     async def inspect(self, action: str, request: ConvertRequest) -> InspectionResult:
         """Probe the request's sources and, if `action` is `plan`, plan. Raises the child's error."""
-        with _busy_without_descriptors():
+        with _blaming_limits():
             async with self._inspections.place(request.project_name, _INSPECT_WAIT_SECONDS):
                 return await self._inspect(action, request)
 
@@ -169,7 +178,7 @@ class Attempts:
         is left behind.
         """
         async with heartbeats(report, show) as heartbeat:
-            with _busy_without_descriptors(), self.capabilities.lease() as lease:
+            with _blaming_limits(), self.capabilities.lease() as lease:
                 if needs is None:
                     async with AsyncExitStack() as stack:
                         with self._reservations.counting_busy(lane):
@@ -204,7 +213,7 @@ class Attempts:
         """
         assert needs.chunked
         async with heartbeats(report, show) as heartbeat:
-            with _busy_without_descriptors(), self.capabilities.lease() as lease:
+            with _blaming_limits(), self.capabilities.lease() as lease:
                 if kept_chunk := await self._chunks.from_retried(request, needs.chunked.split, number, PublishGuard(claim)):
                     return kept_chunk.files, kept_chunk.warnings
                 admitted = self._reservations.hold(needs, least_bytes, lane, heartbeat, lease)
