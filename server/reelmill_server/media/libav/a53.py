@@ -26,7 +26,8 @@ _IDENTIFIER = b"GA94\x03"
 _IDENTIFIED = re.compile(re.escape(_IDENTIFIER))
 _COUNTRY = b"\xb5\x00\x31"  # before the identifier in SEI messages (ITU-T T.35), not in MPEG-2
 _REGISTERED = 4  # the type of SEI messages by ITU-T T.35
-_PLACE_BYTES = 1 << 17  # captions come before the slices of a frame, or of its fields
+PLACE_BYTES = 1 << 17
+"""So far into a packet captions are looked for: they come before the slices of a frame, or of its fields."""
 CODECS = sei.CODECS
 """Codecs (libav's names) whose encoders write captions, or whose packets can be given some."""
 
@@ -53,9 +54,9 @@ def in_frame(frame: VideoFrame, codec: str) -> bytes:
     return frame_data(frame, codec, Type.A53_CC) or b""
 
 
-def in_packet(packet: AnyPacket) -> bytes:
-    """Return the `cc_data` of a packet of H.264, H.265 or MPEG-2, of all its fields, empty if it has none."""
-    data, captions = memoryview(packet)[:_PLACE_BYTES], b""
+def in_packet(packet: AnyPacket, end: int = PLACE_BYTES) -> bytes:
+    """Return the `cc_data` of a packet of H.264, H.265 or MPEG-2, of all its fields, empty if it has none before `end`."""
+    data, captions = memoryview(packet)[:end], b""
     for match in _IDENTIFIED.finditer(data):  # in place: a copy of each packet costs as much as the search
         rest = bytes(data[match.end() : match.end() + 2 * _BYTES * (MOST + 1)])
         if data[match.start() - len(_COUNTRY) : match.start()] == _COUNTRY:

@@ -14,10 +14,11 @@ from av.bitstream import BitStreamFilterContext
 from av.container import OutputContainer
 
 from reelmill_server.errors import OutputInvalid
-from reelmill_server.media.libav.a53 import in_packet
+from reelmill_server.media.libav.caption_search import CaptionSearch
 from reelmill_server.media.libav.dolby_vision import dolby_vision_of
 from reelmill_server.media.libav.log import error_text
 from reelmill_server.media.libav.random_access import starts_decoding
+from reelmill_server.media.libav.timestamps import exact
 from reelmill_server.media.libav.types import AnyPacket
 from reelmill_server.media.package.caption_channels import CaptionChannels
 from reelmill_server.media.package.playlists import MediaPlaylist, read_manifest, read_playlist
@@ -207,30 +208,41 @@ class Cuts:
         self.stream, self._codec = stream, planned.codec
         self._channels = CaptionChannels() if planned.type == StreamType.VIDEO else None
         self.dolby_vision: DolbyVision | None = None
-        self._first: Fraction | None = None
-        self._border = Fraction(0)
+        self._base: Fraction | None = None  # known with the first packet
+        self._first = self._border = 0  # ticks
         self.count = 0
         self.independent = True
 
     def see(self, packet: AnyPacket) -> None:
         """Look at a packet; they come in decoding order."""
-        if packet.stream.index != self.stream or packet.pts is None or not packet.time_base:
+        if packet.stream.index != self.stream or packet.pts is None:
             return
+        if self._base is None and not self._begin(packet):
+            return
+        assert self._base is not None
+        ticks = packet.pts
         if self._channels is not None:
-            self._channels.see(in_packet(packet))
-            if self._first is None:
-                self.dolby_vision = dolby_vision_of(packet.stream)
-        time = packet.pts * packet.time_base
-        self._first = time if self._first is None else self._first
+            self._channels.see(self._search.of(packet))
         if packet.is_keyframe and self.count < len(self._starts):
-            off, length = time - self._first - self._starts[self.count], (packet.duration or 0) * packet.time_base
+            off, length = (ticks - self._first) * self._base - self._starts[self.count], (packet.duration or 0) * self._base
             # In a manifest, the segment of an open GOP begins with the first frame that is shown.
             if -max(_LIST_SECONDS, length) <= off <= max(_LIST_SECONDS, (1 + _MOST_LEADING) * length):
-                self.count, self._border = self.count + 1, time
+                self.count, self._border = self.count + 1, ticks
                 self.independent = self.independent and starts_decoding(packet, self._codec)
                 return
-        if time < self._border:
+        if ticks < self._border:
             self.independent = False  # a leading frame: it refers to the segment before
+
+    def _begin(self, packet: AnyPacket) -> bool:
+        """Learn from the first packet what its stream is; return whether times have a unit."""
+        if not packet.time_base:
+            return False
+        self._base, self._first = exact(packet.time_base), packet.pts or 0
+        if self._channels is not None:
+            context = packet.stream.codec_context
+            self._search = CaptionSearch(context.name, bytes(context.extradata or b""))
+            self.dolby_vision = dolby_vision_of(packet.stream)
+        return True
 
     @property
     def captions(self) -> tuple[str, ...]:
@@ -240,7 +252,7 @@ class Cuts:
     @property
     def hidden(self) -> Fraction:
         """Return how much lies before 0, where an edit list hides it: audio priming."""
-        return max(-(self._first or Fraction(0)), Fraction(0))
+        return max(-self._first * (self._base or Fraction(0)), Fraction(0))
 
     @property
     def all_found(self) -> bool:
