@@ -24,6 +24,7 @@ from threading import Event
 import imageio_ffmpeg
 
 from reelmill_server.media.conversion.whole import Conversion
+from reelmill_server.media.input.kept import KeptSource
 from reelmill_server.media.input.probe import probe_file
 from reelmill_server.media.result.verify import verify
 from reelmill_server.model.capability import SOFTWARE, Capability, Limits
@@ -70,12 +71,13 @@ CASES = (
 
 def convert(source: Path, folder: Path, request: ConvertRequest) -> None:
     """Do what the child of an attempt does; files of watermarks are given by their paths."""
-    info = probe_file(str(source), Limits(), copied=request.copies_video)
+    location = KeptSource(str(source))
+    info = probe_file(location, Limits(), copied=request.copies_video)
     software = {"libx264": Capability("libx264", "h264", SOFTWARE, True)}
     watermarks = {uri: uri for uri in request.watermark_uris}
     infos = {uri: probe_file(path, Limits()) for uri, path in watermarks.items()}
     plan = make_plan(request, PlanFacts([info], software, watermark_infos=infos))
-    produced, _ = Conversion(plan, (str(source),), folder, limits=Limits(), stop=Event(), watermark_locations=watermarks).run()
+    produced, _ = Conversion(plan, (location,), folder, limits=Limits(), stop=Event(), watermark_locations=watermarks).run()
     for file in produced:
         verify(file)
 
