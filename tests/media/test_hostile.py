@@ -5,6 +5,7 @@ import random
 import struct
 import zlib
 from collections.abc import Iterator
+from contextlib import nullcontext
 from fractions import Fraction
 from pathlib import Path
 from typing import Any
@@ -14,11 +15,12 @@ import numpy as np
 import pytest
 
 from reelmill_server.errors import InvalidMedia, MediaLimitExceeded, ReelmillError, UnsupportedFormat
+from reelmill_server.media.input.damage import check_copied
 from reelmill_server.media.input.probe import probe_file
 from reelmill_server.model.capability import Limits
 from reelmill_server.model.overlay_request import WatermarkSpec
 from reelmill_server.model.request import AudioSpec
-from tests.media.converter import Converter, encoded, target
+from tests.media.converter import CLIP, Converter, encoded, plan_of, target
 from tests.sources import Audio, Clip, Shelf, Subtitle, Video
 
 pytestmark = pytest.mark.media
@@ -291,3 +293,13 @@ def test_a_decoder_that_cannot_be_opened_ends_no_process(convert: Converter, uno
     mark = WatermarkSpec(uri=str(unopened), width=16, height=16)
     with pytest.raises(BAD):
         convert(Clip("mp4", (Video(seconds=1),), ()), target("mp4", encoded(watermarks=(mark,)), None))
+
+
+def test_a_copy_of_broken_packets_is_the_sources_fault(shelf: Shelf, tmp_path: Path) -> None:
+    """Copies are not decoded on their way: what is found in the output may have been in the source."""
+    whole, path = shelf.get(Clip("matroska", (), (Audio("flac", seconds=1),))), tmp_path / "broken.mkv"
+    path.write_bytes(whole.read_bytes().replace(b"\xff\xf8", b"\xff\x08"))  # what each frame begins with
+    for source, broken in ((whole, False), (path, True)):
+        plan = plan_of(source, [target("mkv", video=None)], CLIP, Limits())
+        with pytest.raises(InvalidMedia, match="packets cannot be decoded") if broken else nullcontext():
+            check_copied(plan, plan.targets[0], [str(source)], Limits())

@@ -15,6 +15,7 @@ from reelmill_server.media.conversion.ladder_search import LadderSearch
 from reelmill_server.media.conversion.quality_search import QualitySearch
 from reelmill_server.media.conversion.sample import Found, SampleSearch
 from reelmill_server.media.conversion.whole import Conversion
+from reelmill_server.media.input.damage import check_copied
 from reelmill_server.media.input.source import Location
 from reelmill_server.media.libav.encoder import EncoderDown
 from reelmill_server.media.output.base import MediaFile, Stopped
@@ -191,14 +192,17 @@ def _empty(directory: Path) -> None:
             path.unlink()
 
 
-def _verified(file: MediaFile, moved: Callable[[], None]) -> Verified:
-    """Verify a file. What is wrong with one that an accelerator encoded is taken for its fault: raises EncoderDown."""
+def _verified(attempt: Attempt, plan: Plan, file: MediaFile, moved: Callable[[], None]) -> Verified:
+    """Verify a file. What is wrong with one that an accelerator encoded is taken for its fault: raises EncoderDown. Raises
+    InvalidMedia if what it copies is broken in its source.
+    """
     try:
         return verify(file, moved)
     except OutputInvalid as error:
         for stream in file.plan.streams:
             if stream.device not in ("", SOFTWARE):
                 raise EncoderDown(stream.encoder, stream.device, f"what it made is not valid: {error.message}") from error
+        check_copied(plan, file.plan, attempt.locations, attempt.assignment.limits)
         raise
 
 
@@ -289,7 +293,7 @@ def _carry_out(
     with attempt.stage("verify"), writing_out(local):
         verified, checksums = [], Checksums(produced)
         for file in produced:
-            verified.append(_verified(file, moved))
+            verified.append(_verified(attempt, plan, file, moved))
             attempt.report(meter.verified(len(verified)))
             if file.plan.package is None:
                 attempt.report(messages.Closed(str(Path(file.path).relative_to(directory))))
