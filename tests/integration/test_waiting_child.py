@@ -3,6 +3,7 @@
 import asyncio
 import json
 import os
+import resource
 import signal
 import threading
 import time
@@ -61,8 +62,12 @@ async def test_no_thread_uses_a_pipe_that_is_closed(reserve: Reserve, monkeypatc
         return read(text)
 
     monkeypatch.setattr(child_process, "_read", slowly)
-    async with start(_PROBE, reserve=reserve):
-        pass
+    limits = resource.getrlimit(resource.RLIMIT_NOFILE)
+    try:
+        async with start(_PROBE, reserve=reserve):
+            resource.setrlimit(resource.RLIMIT_NOFILE, (3, limits[1]))  # there are no more descriptors
+    finally:
+        resource.setrlimit(resource.RLIMIT_NOFILE, limits)
     assert "child-pipe" not in {thread.name for thread in threading.enumerate()}
 
 

@@ -216,8 +216,10 @@ class Child:
 
     async def _close_pipe(self) -> None:
         """Close the pipe when no thread uses it any more: its number may be another child's pipe at once."""
-        with socket.socket(fileno=os.dup(self._pipe.fileno())) as end, suppress(OSError):
+        end = socket.socket(fileno=self._pipe.fileno())  # not a duplicate: there may be no more descriptors
+        with suppress(OSError):
             end.shutdown(socket.SHUT_RDWR)  # whoever waits for the pipe is told that it ended
+        end.detach()
         await asyncio.gather(asyncio.to_thread(self._listening.join), *self._sending, return_exceptions=True)
         self._pipe.close()
 
