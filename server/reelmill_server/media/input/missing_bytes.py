@@ -17,12 +17,8 @@ _TOLERANCE_BYTES, _TOLERANCE_SHARE = 4096, 0.01
 
 
 def missing_bytes(file: BinaryIO, format_name: str) -> int:
-    """Return how many bytes an open file in a format (libav's name) lacks at its end; 0: none, or its header does not say."""
-    end_of = _ENDS.get(format_name)
-    if end_of is None:
-        return 0
-    file.seek(0)
-    end, size = end_of(file), file.seek(0, 2)
+    """Return how many bytes an open file in one of COUNTING_FORMATS lacks at its end; 0: none, or its header does not say."""
+    end, size = _ENDS[format_name](file), file.seek(0, 2)
     missing = end - size if end < _MOST_BYTES else 0
     return missing if missing > max(_TOLERANCE_BYTES, end * _TOLERANCE_SHARE) else 0
 
@@ -77,3 +73,5 @@ def _read(file: BinaryIO, place: int, count: int) -> bytes:
 
 _ENDS: Mapping[str, Callable[[BinaryIO], int]] = {"wav": _wav_end, "w64": _w64_end, "caf": _caf_end, "mp3": _mp3_end}
 """By format: where the header says that the audio ends; 0: it does not."""
+COUNTING_FORMATS = frozenset(_ENDS)
+"""Formats (libav's names) whose headers say how many bytes of audio there are, and whose length libav takes from the file's."""

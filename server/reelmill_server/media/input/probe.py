@@ -14,7 +14,7 @@ from reelmill_server.errors import InvalidMedia, MediaLimitExceeded, Unsupported
 from reelmill_server.media.input.first_frames import FirstFrames, first_frames
 from reelmill_server.media.input.headers import in_seconds, is_cover, media_info_of
 from reelmill_server.media.input.kept import KeptSource
-from reelmill_server.media.input.missing_bytes import missing_bytes
+from reelmill_server.media.input.missing_bytes import COUNTING_FORMATS, missing_bytes
 from reelmill_server.media.input.pieces import is_item
 from reelmill_server.media.input.restarts import begins_again
 from reelmill_server.media.input.seek import read
@@ -70,8 +70,9 @@ def probe_file(
             location.keep(opened, container, begun)
     if info.format in TEXT_FORMATS:
         return replace(info, text=text_of(location))
-    with open_bytes(location) as file:
-        info = replace(info, missing_bytes=missing_bytes(file, info.format))
+    if info.format in COUNTING_FORMATS:
+        with open_bytes(location) as file:
+            info = replace(info, missing_bytes=missing_bytes(file, info.format))
     still = any(first[index].count == 1 for index in images)
     if restarts or (measure_length and untold_length(info) and not still):
         with open_source(location, limits) as container:
