@@ -1,5 +1,6 @@
 """Single pictures: which frame each is, when it is shown, its shape, and where it goes."""
 
+import subprocess
 import threading
 from collections.abc import Iterator
 from dataclasses import replace
@@ -8,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import av
+import imageio_ffmpeg
 import numpy as np
 import pytest
 
@@ -465,3 +467,13 @@ def test_audio_that_goes_on_has_no_frames(convert: Converter, form: str, beside:
         expected = [6, 18, 31, 43] if even else [0, 13, 26, 39]
         assert [judge.numbers(path)[0] for path in files] == pytest.approx(expected, abs=1)
         assert made.warnings == ()
+
+
+def test_one_frame_beside_longer_audio_is_found(convert: Converter) -> None:
+    """Of short Matroska, libav says that all streams last as long as the file: nothing was found in the middle of that."""
+    source = convert.shelf.get(Clip("matroska", (Video(seconds=0.04, b_frames=0),), (Audio("aac", seconds=4),)))
+    path = convert.shelf.folder / "one-frame.mkv"
+    command = [imageio_ffmpeg.get_ffmpeg_exe(), "-v", "error", "-y", "-i", source, "-c", "copy", path]
+    subprocess.run(command, check=True, capture_output=True)
+    entry = ImageSpec(ImageKind.SNAPSHOT, 0, "file:///out/pic", "png", FramesSpec(mode=FrameMode.AVERAGE, number=4))
+    assert len(made(convert(path, alone(entry)))) == 1

@@ -118,8 +118,11 @@ def _media_seconds(info: MediaInfo) -> float:
 
 
 def _end_seconds(stream: StreamInfo) -> float | None:
-    if stream.duration_seconds:
-        return (stream.start_seconds or 0.0) + stream.duration_seconds
     match = _DURATION_TAG.match(stream.metadata.get("DURATION", ""))
     hours, minutes, seconds = match.groups() if match else (0, 0, 0)
-    return int(hours) * 3600 + int(minutes) * 60 + float(seconds) or None
+    tagged = int(hours) * 3600 + int(minutes) * 60 + float(seconds) or None
+    if not stream.duration_seconds:
+        return tagged
+    # Of short Matroska files, libav says of each stream that it lasts as long as the file.
+    end = (stream.start_seconds or 0.0) + stream.duration_seconds
+    return min(end, tagged or end)
