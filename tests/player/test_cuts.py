@@ -71,9 +71,7 @@ def site(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
         http.shutdown()
 
 
-@pytest.mark.parametrize(
-    ("source", "kind"), [("closed", "mp4"), ("closed", "mp4-hls"), ("closed", "ts-hls"), ("open", "mp4"), ("open", "ts-hls")]
-)
+@pytest.mark.parametrize(("source", "kind"), [(source, kind) for source in SOURCES for kind in ("mp4", "mp4-hls", "ts-hls")])
 async def test_joined_cuts_play_to_their_end(site: str, tmp_path: Path, source: str, kind: str) -> None:
     """All of both, and nobody complains."""
     async with browser(tmp_path, f"{site}/page.html") as page:

@@ -21,9 +21,10 @@ class LastDecoded:
     """Hold back the last packet of each video stream of MP4, where each frame lasts until the next one is decoded.
 
     The one that is decoded last, which need not be the one that is shown last, then gets the duration with which all of them
-    together last as long as the video. Of fragments, libav moves the first packet to where the one before it ends: that lasts
-    until then, no less, or what follows a pause would be decoded, and audio heard, too early; and no longer than until the
-    first one is shown, or it would be shown later, as happens where a joined source begins.
+    together last as long as the video. Of fragments, libav moves the first packet to where the one before it ends, and one that
+    is decoded earlier loses the time at which it is shown. So what is before lasts until then, no less, or what follows a
+    pause would be decoded, and audio heard, too early; and no longer: a packet that is shown late enough is decoded behind it
+    instead.
     """
 
     def __init__(self, plan: TargetPlan) -> None:
@@ -56,8 +57,10 @@ class LastDecoded:
                 self._lines[index] = _Line(pts, dts, end, packet)
                 continue
             if self._fragments and (packet.is_keyframe or not self._ends[index]):
-                gap, lasts = dts - (line.held.dts or 0), line.held.duration or 0
-                line.held.duration = max(gap, lasts) if (line.held.dts or 0) + lasts <= pts else gap or lasts
+                begun, lasts = line.held.dts or 0, line.held.duration or 0
+                if dts < begun + lasts <= pts:
+                    packet.dts = dts = begun + lasts
+                line.held.duration = dts - begun or lasts
             ready.append(line.held)
             line.held = packet
             if pts < line.begin:

@@ -97,12 +97,14 @@ class Reframing:
 
 
 def join_tail(plan: TargetPlan, path: str) -> None:
-    """Merge the little audio after the last segment boundary into the segment before.
+    """Merge the little audio, or the few frames at the end of a cut, after the last segment boundary into the segment before.
 
-    Priming pushes it there, and a player that honors edit lists, which hide as much, would wait for that segment in vain.
+    Priming pushes audio there, and a player that honors edit lists, which hide as much, would wait for that segment in vain.
+    Frames that are shown only after the audio has ended, as they are decoded long before that, do hls.js no good either.
     """
     alone = all(stream.type == StreamType.AUDIO for stream in plan.streams)
-    if plan.package is None or plan.muxer != SegmentFormat.HLS or not alone:
+    is_cut = plan.container == "mp4" and any(stream.smart_cut for stream in plan.streams)
+    if plan.package is None or plan.muxer != SegmentFormat.HLS or not (alone or is_cut):
         return
     playlist, folder = read_playlist(Path(path).read_text()), Path(path).parent
     if len(playlist.segments) < 2 or playlist.segments[-1].seconds >= _TAIL_SECONDS:
