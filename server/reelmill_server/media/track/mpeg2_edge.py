@@ -26,7 +26,7 @@ class Mpeg2Edge(Edge):
         super().__init__(codec, edges, wanted, opening)
         self._headers: dict[int, Headers] = {}
         self._read = Headers()  # of the last packet
-        self._shown: list[int] = []
+        self._shown: list[tuple[int, Headers]] = []
         self._opened_for = (b"", True)  # the sequence header, and whether frames are coded as such
 
     def feed(self, packet: AnyPacket, base: Any, free: bool) -> None:
@@ -42,16 +42,17 @@ class Mpeg2Edge(Edge):
     def _encode(self, frame: VideoFrame | None) -> None:
         before = len(self._encoded)
         if frame is not None and frame.pts is not None:
-            wanted = self._needed(self._headers[frame.pts], frame.height)
+            headers = self._headers.get(frame.pts, self._read)  # decoders may guess the time of a broken frame
+            wanted = self._needed(headers, frame.height)
             if self._encoder is not None and wanted != self._opened_for:
                 super()._encode(None)
                 self._encoder = None
             self._opened_for = wanted
-            self._shown.append(frame.pts)  # the encoder takes few rates: it is given frames by number
+            self._shown.append((frame.pts, headers))  # the encoder takes few rates: it is given frames by number
             frame.pts = len(self._shown)
         super()._encode(frame)
         for number, packet in enumerate(self._encoded[before:], before):
-            packet.pts = self._shown[number]
+            packet.pts, _ = self._shown[number]
 
     def _needed(self, headers: Headers, height: int) -> tuple[bytes, bool]:
         """Return what the encoder must be opened for. Frames of which fields are of two moments have an even number of rows of
@@ -61,7 +62,7 @@ class Mpeg2Edge(Edge):
         return headers.sequence, headers.is_progressive and whole
 
     def _data(self, number: int) -> bytes:
-        headers = self._headers[self._shown[number]]
+        _, headers = self._shown[number]
         return as_sequence(super()._data(number), headers.sequence, headers.order)
 
     def _begins(self, packet: AnyPacket) -> bool:
