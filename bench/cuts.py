@@ -119,20 +119,20 @@ def _cut(source: Path, folder: Path, start: Fraction, length: Fraction, containe
     return converter(source, spec, start=float(start), duration=float(length))
 
 
-def _judged(made: Converted, source: Path, start: Fraction, length: Fraction) -> Verdict:
-    got, had = judge.frames(made.path), judge.frames(source)
+def _judged(converted: Converted, source: Path, start: Fraction, length: Fraction) -> Verdict:
+    got, had = judge.frames(converted.path), judge.frames(source)
     begin = Fraction(str(judge.describe(source).start)) + start
     places = [n for n, frame in enumerate(had) if begin - _TOLERANCE <= frame.pts < begin + length - _TOLERANCE]
-    (stream,) = [stream for stream in made.plan.targets[0].streams if stream.smart_cut]
+    (stream,) = [stream for stream in converted.plan.targets[0].streams if stream.smart_cut]
     assert stream.smart_cut
     edges = stream.smart_cut.edges
     apart = [frame.pts - got[0].pts - (had[n].pts - had[places[0]].pts) for frame, n in zip(got, places, strict=False)]
     copied = range(edges.start_frames, len(places) - edges.end_frames)
     changed = sum(got[n].checksum != had[places[n]].checksum for n in copied if n < len(got))
-    packets = [Counter(packet.checksum for packet in judge.packets(path, "v:0")) for path in (made.path, source)]
-    scores = _ssim(made.path, source, places)
+    packets = [Counter(packet.checksum for packet in judge.packets(path, "v:0")) for path in (converted.path, source)]
+    scores = _ssim(converted.path, source, places)
     edge = [score for n, score in enumerate(scores) if n not in copied]
-    heard, hears = (judge.packets(path, "a:0") for path in (made.path, source))
+    heard, hears = (judge.packets(path, "a:0") for path in (converted.path, source))
     same = next(packet for packet in hears if packet.checksum == heard[1].checksum)
     sync = abs(heard[1].pts - got[0].pts - (same.pts - had[places[0]].pts))
     return Verdict(
@@ -147,12 +147,12 @@ def _judged(made: Converted, source: Path, start: Fraction, length: Fraction) ->
     )
 
 
-def _ssim(made: Path, source: Path, places: Sequence[int]) -> list[float]:
+def _ssim(path: Path, source: Path, places: Sequence[int]) -> list[float]:
     """The likeness of each frame to the one of the source that it should be."""
     count = "settb=1/1000,setpts=N"
     chosen = f"select='between(n,{places[0]},{places[-1]})'"
     graph = f"[1:v]{chosen},{count}[b];[0:v]{count}[a];[a][b]ssim=f=-:shortest=1"
-    command = [_FFMPEG, "-v", "error", "-i", str(made), "-i", str(source), "-filter_complex", graph, "-f", "null", "-"]
+    command = [_FFMPEG, "-v", "error", "-i", str(path), "-i", str(source), "-filter_complex", graph, "-f", "null", "-"]
     told = subprocess.run(command, capture_output=True, check=True, text=True).stdout
     return [float(score) for _, score in _SSIM.findall(told)]
 
@@ -170,8 +170,8 @@ def sweep(cuts: int) -> Iterator[str]:
             for _ in range(number.count(name)):
                 start, length = Fraction(chance.randrange(0, 8000), 1000), Fraction(chance.randrange(8000, 14000), 1000)
                 try:
-                    made = _cut(source, Path(folder), start, length, container, SmartCut.REQUIRED)
-                    verdicts.append(_judged(made, source, start, length))
+                    result = _cut(source, Path(folder), start, length, container, SmartCut.REQUIRED)
+                    verdicts.append(_judged(result, source, start, length))
                 except (ReelmillError, judge.Judgement) as error:
                     print(f"{name}: {float(start)} + {float(length)}: {error}", file=sys.stderr)
                     verdicts.append(Verdict(0, False, 0, 0.0, 0, 0, Fraction(0), str(error)))

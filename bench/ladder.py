@@ -60,10 +60,10 @@ def encode(path: Path, info: MediaInfo, source: SourceSpec, videos: Sequence[Vid
     )
     plan = make_plan(ConvertRequest("bench", "bench", (source,), targets), PlanFacts((info,), FACTS))
     with tempfile.TemporaryDirectory() as folder:
-        made, _ = Conversion(plan, (str(path),), Path(folder), limits=Limits(), stop=threading.Event()).run()
-        seconds = [float(file.written[0].extent.last - (file.written[0].extent.first or 0)) for file in made]
-        rates = [file.written[0].size_bytes * 8 / length for file, length in zip(made, seconds, strict=True)]
-        return [(_vmaf(Path(file.path), path, source, size), rate) for file, rate in zip(made, rates, strict=True)]
+        result, _ = Conversion(plan, (str(path),), Path(folder), limits=Limits(), stop=threading.Event()).run()
+        seconds = [float(file.written[0].extent.last - (file.written[0].extent.first or 0)) for file in result]
+        rates = [file.written[0].size_bytes * 8 / length for file, length in zip(result, seconds, strict=True)]
+        return [(_vmaf(Path(file.path), path, source, size), rate) for file, rate in zip(result, rates, strict=True)]
 
 
 def _vmaf(output: Path, path: Path, source: SourceSpec, size: tuple[int, int]) -> float:
@@ -74,18 +74,18 @@ def _vmaf(output: Path, path: Path, source: SourceSpec, size: tuple[int, int]) -
     length = ["-t", f"{source.duration_us / 1e6}"] if source.duration_us else []
     command = [imageio_ffmpeg.get_ffmpeg_exe(), "-nostdin", "-i", str(output), *length, "-i", str(path), "-lavfi", graph]
     done = subprocess.run([*command, "-f", "null", "-"], capture_output=True, check=True, text=True)
-    found = re.search(r"VMAF score: ([\d.]+)", done.stderr)
-    assert found, done.stderr
-    return float(found[1])
+    match = re.search(r"VMAF score: ([\d.]+)", done.stderr)
+    assert match, done.stderr
+    return float(match[1])
 
 
-def more_bits(made: Curve, fixed: Curve) -> float | None:
+def more_bits(result: Curve, fixed: Curve) -> float | None:
     """Return how many percent more bits `made` needs than `fixed` at equal VMAF; None: they have no score in common."""
-    low, high = max(min(made)[0], min(fixed)[0]), min(max(made)[0], max(fixed)[0])
+    low, high = max(min(result)[0], min(fixed)[0]), min(max(result)[0], max(fixed)[0])
     if low >= high:
         return None
     places = [low + (high - low) * (number + 0.5) / _PARTS for number in range(_PARTS)]
-    ratio = sum(_log_rate(made, place) - _log_rate(fixed, place) for place in places) / _PARTS
+    ratio = sum(_log_rate(result, place) - _log_rate(fixed, place) for place in places) / _PARTS
     return round(100 * (exp(ratio) - 1), 1)
 
 
@@ -106,7 +106,7 @@ def measure(path: Path, video: VideoSpec, asked: LadderSpec, seconds: float) -> 
     searching = cpu() - begun
     sizes = list(dict.fromkeys((point.width, point.height) for point in ladder.points))
     begun = cpu()
-    made = encode(path, info, source, [_at(video, rung) for rung in ladder.rungs], sizes[0])
+    result = encode(path, info, source, [_at(video, rung) for rung in ladder.rungs], sizes[0])
     encoding = cpu() - begun
     fixed = [
         replace(
@@ -122,17 +122,17 @@ def measure(path: Path, video: VideoSpec, asked: LadderSpec, seconds: float) -> 
         "source": path.name,
         "rungs": [
             [f"{rung.width}x{rung.height}", rung.crf, round(rate / 1000), round(vmaf, 1)]
-            for rung, (vmaf, rate) in zip(ladder.rungs, made, strict=True)
+            for rung, (vmaf, rate) in zip(ladder.rungs, result, strict=True)
         ],
-        "score_off": max(round(abs(rung.score - vmaf), 2) for rung, (vmaf, _) in zip(ladder.rungs, made, strict=True)),
+        "score_off": max(round(abs(rung.score - vmaf), 2) for rung, (vmaf, _) in zip(ladder.rungs, result, strict=True)),
         "rate_off_percent": max(
-            round(100 * abs(rung.bitrate / rate - 1), 1) for rung, (_, rate) in zip(ladder.rungs, made, strict=True)
+            round(100 * abs(rung.bitrate / rate - 1), 1) for rung, (_, rate) in zip(ladder.rungs, result, strict=True)
         ),
         "fixed": [
             [f"{width}x{height}", round(rate / 1000), round(vmaf, 1)]
             for (width, height), (vmaf, rate) in zip(sizes, usual, strict=True)
         ],
-        "more_bits_percent": more_bits(made, usual),
+        "more_bits_percent": more_bits(result, usual),
         "cost": round(searching / encoding, 1),
     }
     print(json.dumps(row), flush=True)

@@ -96,10 +96,10 @@ def measure(name: str, source: Iterator[VideoFrame]) -> str:
             alarms += bool(mistaken(shown, given[number], before))
     green = bytes(len(given[0]))
     best = max(_decibels(squared_error(green, samples)) for samples in given)
-    found = sum(bool(mistaken(given[_FROZEN], given[number], given[:number])) for number in range(_FROZEN + 1, len(given)))
+    result = sum(bool(mistaken(given[_FROZEN], given[number], given[:number])) for number in range(_FROZEN + 1, len(given)))
     return (
         f"{name:24} worst {_decibels(worst):5.1f} dB, {nearest:6.2f} times nearer to an earlier one, {alarms} false alarms; "
-        f"green {best:5.1f} dB, frozen found {found} of {len(given) - _FROZEN - 1}"
+        f"green {best:5.1f} dB, frozen found {result} of {len(given) - _FROZEN - 1}"
     )
 
 

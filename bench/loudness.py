@@ -34,10 +34,10 @@ def _speechlike(seconds: float) -> np.ndarray:
     return np.tile((wave / np.abs(wave).max() * 0.5).astype(np.float32), (2, 1))
 
 
-def _result(made: Converted) -> LoudnessResult:
-    found = made.artifact.streams[0].loudness
-    assert found is not None
-    return found
+def _result(converted: Converted) -> LoudnessResult:
+    result = converted.artifact.streams[0].loudness
+    assert result is not None
+    return result
 
 
 def main() -> None:
@@ -67,11 +67,11 @@ def main() -> None:
         for codec, bitrate in _CODECS.items():
             for level in (-23.0, -16.0):
                 asked = LoudnessSpec(integrated=level)
-                made = convert(
+                converted = convert(
                     path, target(_CONTAINERS.get(codec, codec), None, AudioSpec(codec, bitrate=bitrate, loudness=asked))
                 )
-                heard = loudness.heard(made.path)
-                limited = _result(made).limited_samples
+                heard = loudness.heard(converted.path)
+                limited = _result(converted).limited_samples
                 print(f"| {codec} | {level:g} | {heard.integrated} | {asked.true_peak:g} | {heard.true_peak} | {limited} |")
 
         print("\n| audio alone, 60 s | CPU beside an encode without |\n|---|---|")

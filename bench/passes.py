@@ -37,8 +37,8 @@ def encode(source: Path, plan: Plan) -> tuple[float, float]:
     """Carry out `plan`; return the bit rate of the video in bit/s, and the seconds of CPU."""
     begun = resource.getrusage(resource.RUSAGE_SELF).ru_utime
     with tempfile.TemporaryDirectory() as folder:
-        ((made,), _) = Conversion(plan, (str(source),), Path(folder), limits=Limits(), stop=threading.Event()).run()
-    (written,) = made.written
+        ((result,), _) = Conversion(plan, (str(source),), Path(folder), limits=Limits(), stop=threading.Event()).run()
+    (written,) = result.written
     bits = 8 * written.size_bytes / float(written.extent.last - (written.extent.first or 0))
     return bits, resource.getrusage(resource.RUSAGE_SELF).ru_utime - begun
 

@@ -61,15 +61,15 @@ def measure_plates(count: int) -> None:
     print(f"plates: kind, width in pixels, found of {count} with confidence {_THRESHOLDS}; false boxes in total")
     for kind in _PLATES:
         for least, most in _WIDTHS:
-            found, false = [0] * len(_THRESHOLDS), [0] * len(_THRESHOLDS)
+            result, false = [0] * len(_THRESHOLDS), [0] * len(_THRESHOLDS)
             for _ in range(count):
                 frame, plate = _scene(kind, int(random.integers(least, most)), random)
                 boxes = detector(frame)
                 for number, threshold in enumerate(_THRESHOLDS):
                     overlaps = [box.overlap(plate) for box in boxes if box.score >= threshold]
-                    found[number] += any(overlap > 1 / 3 for overlap in overlaps)
+                    result[number] += any(overlap > 1 / 3 for overlap in overlaps)
                     false[number] += sum(overlap < 0.1 for overlap in overlaps)
-            print(f"  {kind:16} {least:4}-{most:<4} {found} {false}", flush=True)
+            print(f"  {kind:16} {least:4}-{most:<4} {result} {false}", flush=True)
 
 
 def _scene(kind: str, width: int, random: np.random.Generator) -> tuple[NDArray[np.uint8], Box]:

@@ -51,8 +51,8 @@ def cpu() -> float:
 def encode(source: Path, plan: Plan) -> MediaFile:
     """Carry out `plan`."""
     with tempfile.TemporaryDirectory() as folder:
-        ((made,), _) = Conversion(plan, (str(source),), Path(folder), limits=Limits(), stop=threading.Event()).run()
-    return made
+        ((result,), _) = Conversion(plan, (str(source),), Path(folder), limits=Limits(), stop=threading.Event()).run()
+    return result
 
 
 def _found(source: Path, plan: Plan) -> tuple[float, tuple[Plan, MediaFile]]:
@@ -63,10 +63,10 @@ def _found(source: Path, plan: Plan) -> tuple[float, tuple[Plan, MediaFile]]:
         plan = search.run()
         while True:
             searching = cpu() - begun
-            made = encode(source, plan)
-            again = search.again(plan, [made])
+            result = encode(source, plan)
+            again = search.again(plan, [result])
             if again is None:
-                return searching, (plan, made)
+                return searching, (plan, result)
             plan = again
 
 
@@ -81,12 +81,12 @@ def measure(source: Path, spec: VideoSpec, values: Sequence[float], metric: Metr
     encoding = 0.0
     for value in values:
         plan = planned(source, replace(spec, quality=QualityTarget(metric, value)), seconds)
-        searching, (plan, made) = _found(source, plan)
+        searching, (plan, result) = _found(source, plan)
         if not encoding:
             begun = cpu()
             encode(source, _unmeasured(plan))
             encoding = cpu() - begun
-        (written,), quality = made.written, plan.targets[0].streams[0].quality
+        (written,), quality = result.written, plan.targets[0].streams[0].quality
         assert quality and quality.predicted is not None
         row = {
             "source": source.name,

@@ -79,19 +79,19 @@ def main() -> None:
     known: dict[str, dict[str, float]] = json.loads(RECORDED.read_text())
     version = ".".join(map(str, av.library_versions["libavcodec"][:1]))
     recorded = {} if options.record else known.get(version, {})
-    found = {}
+    results = {}
     with tempfile.TemporaryDirectory() as folder:
         for case in CASES:
             source = Path(folder, f"{case.clip[1]}.mp4")
             in_child(moving_picture, source, *case.clip)  # in a child: this process has no threads of libav when it forks
             before = 0.0 if options.record else recorded.get(case.name, inf)  # 0: as often as it may be run
-            found[case.name] = settled(_runs(case, source, Path(folder)), before)
+            results[case.name] = settled(_runs(case, source, Path(folder)), before)
             said = recorded.get(case.name, "nothing")
-            print(f"{case.name}: {found[case.name]:.2f} of ffmpeg's CPU, recorded is {said}", flush=True)
+            print(f"{case.name}: {results[case.name]:.2f} of ffmpeg's CPU, recorded is {said}", flush=True)
     if options.record:
-        known[version] = {name: round(ratio, 2) for name, ratio in found.items()}
+        known[version] = {name: round(ratio, 2) for name, ratio in results.items()}
         RECORDED.write_text(f"{json.dumps(known, indent=2)}\n")
-    if worse := [name for name, ratio in found.items() if name in recorded and is_worse(ratio, recorded[name])]:
+    if worse := [name for name, ratio in results.items() if name in recorded and is_worse(ratio, recorded[name])]:
         sys.exit(f"more than {_WORSE:.2f} of what was recorded in bench/ratios.json: {', '.join(worse)}")
 
 

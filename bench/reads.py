@@ -104,15 +104,15 @@ def reads(server: Server, started: str) -> None:
                 order=pb.SORT_ORDER_DESC,
                 next_token=token,
             )
-            found: pb.ListTasksResponse = listing(asked.SerializeToString(), timeout=300)
-            return found
+            result: pb.ListTasksResponse = listing(asked.SerializeToString(), timeout=300)
+            return result
 
         def whole() -> int:
-            found = page()
-            count = len(found.tasks)
-            while found.next_token:
-                found = page(found.next_token)
-                count += len(found.tasks)
+            result = page()
+            count = len(result.tasks)
+            while result.next_token:
+                result = page(result.next_token)
+                count += len(result.tasks)
             return count
 
         one = pb.GetTaskRequest(project_name="default", task_id=started).SerializeToString()

@@ -115,16 +115,16 @@ class Meter:
             result = await call()
             times.append(time.monotonic() - begin)
         spent = (self._cpu() - before) / calls
-        found = len(result.tasks) if isinstance(result, TaskPage) else result if isinstance(result, int) else ""
-        print(f"| {name} | {spent * 1000:.0f} ms | {min(times) * 1000:.0f} ms | {found} |", flush=True)
+        results = len(result.tasks) if isinstance(result, TaskPage) else result if isinstance(result, int) else ""
+        print(f"| {name} | {spent * 1000:.0f} ms | {min(times) * 1000:.0f} ms | {results} |", flush=True)
 
 
 async def deep(database: Database, query: TaskQuery, rows: int) -> TaskQuery:
     """Return the query of the page that comes after so many rows."""
     order = tasks.c.start_time.desc() if query.descending else tasks.c.start_time
     async with database.read() as connection:
-        found = (await connection.execute(select(tasks).order_by(order).offset(rows - 1).limit(2))).mappings().all()
-    return replace(query, next_token=page_of(replace(query, limit=1), found).next_token)
+        result = (await connection.execute(select(tasks).order_by(order).offset(rows - 1).limit(2))).mappings().all()
+    return replace(query, next_token=page_of(replace(query, limit=1), result).next_token)
 
 
 async def measure(database: Database, meter: Meter, count: int) -> None:

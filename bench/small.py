@@ -55,7 +55,7 @@ class Service:
 
 def latency(service: Service, rounds: int) -> dict[str, Figures]:
     """Return the medians in ms of one task at a time, and the CPU in ms of a task by kind of process."""
-    found = {}
+    results = {}
     for case in _SMALL:
         times: list[tuple[float, float, float]] = []
         for number in range(rounds + 1):
@@ -67,8 +67,8 @@ def latency(service: Service, rounds: int) -> dict[str, Figures]:
         figures = {name: 1000 * median(values) for name, values in shown.items()}
         figures["least"] = 1000 * min(shown["outcome"])
         figures |= {f"CPU {name}": 1000 * (after[name] - before.get(name, 0.0)) / rounds for name in after}
-        found[f"latency, {case.name}"] = figures
-    return found
+        results[f"latency, {case.name}"] = figures
+    return results
 
 
 def _one(service: Service, request: Any) -> tuple[float, float, float]:
@@ -141,7 +141,7 @@ MEASURES: Mapping[str, Callable[[Service, int], dict[str, Figures]]] = {
 def measure(words: Sequence[str], rounds: int, folder: Path, arguments: Sequence[str]) -> dict[str, Figures]:
     """Run the measures, each on a service of its own, and print them."""
     clips = {case.clip: clip_of(case.clip, folder.resolve(), {}) for case in (*_SMALL, _SLOTS_CASE)}
-    found: dict[str, Figures] = {}
+    results: dict[str, Figures] = {}
     for word in words:
         with tempfile.TemporaryDirectory(dir=folder.resolve()) as name:
             place = Path(name)
@@ -150,8 +150,8 @@ def measure(words: Sequence[str], rounds: int, folder: Path, arguments: Sequence
                 figures = MEASURES[word](Service(server, client, place / "files", clips), rounds)
         for case, values in figures.items():
             print(f"{case}: {', '.join(f'{name} {value:.3g}' for name, value in values.items())}", flush=True)
-        found |= figures
-    return found
+        results |= figures
+    return results
 
 
 def main() -> None:
@@ -172,12 +172,12 @@ def main() -> None:
             postgres.start()
             postgres.execute("CREATE DATABASE small")
             arguments = ["--database-url", postgres.url("small")]
-        found = measure(options.words or list(MEASURES), options.rounds, options.folder, arguments)
+        result = measure(options.words or list(MEASURES), options.rounds, options.folder, arguments)
     finally:
         if postgres:
             postgres.stop()
     if options.json:
-        options.json.write_text(json.dumps(found, indent=1))
+        options.json.write_text(json.dumps(result, indent=1))
 
 
 if __name__ == "__main__":

@@ -85,8 +85,8 @@ async def measure(folder: Path, options: argparse.Namespace) -> None:
     }
     for name, call in calls.items():
         await per_call(call, 50)  # statements are compiled
-        found = [await per_call(call, options.tasks) for _ in range(options.rounds)]
-        loop, process = (median(figures) for figures in zip(*found, strict=True))
+        results = [await per_call(call, options.tasks) for _ in range(options.rounds)]
+        loop, process = (median(figures) for figures in zip(*results, strict=True))
         print(f"{name:22} {loop:.2f} ms of CPU of the event loop, {process:.2f} of the process", flush=True)
     await records.database.close()
 

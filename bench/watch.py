@@ -239,13 +239,14 @@ def measure(server: Server, source: Path, options: argparse.Namespace) -> None:
             figures = case(server, loads, task, options.seconds)
             latencies[name].append(figures["ask"].get("p99", float("nan")))
             words = [
-                f"{load}: " + " ".join(f"{key} {value:.1f}" for key, value in found.items()) for load, found in figures.items()
+                f"{load}: " + " ".join(f"{key} {value:.1f}" for key, value in result.items())
+                for load, result in figures.items()
             ]
             print(f"round {number + 1} {name:9} {'; '.join(words)}", flush=True)
     idle = median(latencies["idle"])
     print(
         "GetTask p99, median of the rounds:",
-        {name: f"{median(found):.1f} ms, {median(found) / idle:.1f}x" for name, found in latencies.items()},
+        {name: f"{median(result):.1f} ms, {median(result) / idle:.1f}x" for name, result in latencies.items()},
     )
     print(f"server before: {before:.0f} MiB, after: {memory(server):.0f} MiB")
 

@@ -79,7 +79,7 @@ def number(name: str, value: int) -> bytes:
 def matroska(tracks: int, *, private: bytes, compressed: bool) -> bytes:
     """Video tracks, whose configuration is `private`, as it stands in the file."""
     coding = element("6d80", element("6240", number("5032", 2) + element("5034", number("4254", 0)))) if compressed else b""
-    made = b"".join(
+    result = b"".join(
         element(
             "ae",
             number("d7", index + 1)
@@ -94,7 +94,7 @@ def matroska(tracks: int, *, private: bytes, compressed: bool) -> bytes:
     )
     head = element("1a45dfa3", element("4282", b"matroska") + number("4287", 4) + number("4285", 2))
     cluster = element("1f43b675", number("e7", 0) + element("a3", b"\x81\0\0\x80" + bytes(10)))
-    return head + element("18538067", element("1549a966", number("2ad7b1", 1_000_000)) + element("1654ae6b", made) + cluster)
+    return head + element("18538067", element("1549a966", number("2ad7b1", 1_000_000)) + element("1654ae6b", result) + cluster)
 
 
 def gif(width: int, height: int, frames: int) -> bytes:
@@ -105,10 +105,10 @@ def gif(width: int, height: int, frames: int) -> bytes:
 
 def webp(width: int, height: int) -> bytes:
     """An animation of two small frames on a canvas of this size."""
-    made = io.BytesIO()
+    result = io.BytesIO()
     frames = [Image.new("RGB", (16, 16), colour) for colour in ("red", "blue")]
-    frames[0].save(made, format="WEBP", lossless=True, save_all=True, append_images=frames[1:])
-    data = bytearray(made.getvalue())
+    frames[0].save(result, format="WEBP", lossless=True, save_all=True, append_images=frames[1:])
+    data = bytearray(result.getvalue())
     at = data.index(b"VP8X") + 12
     data[at : at + 6] = (width - 1).to_bytes(3, "little") + (height - 1).to_bytes(3, "little")
     return bytes(data)
@@ -122,10 +122,10 @@ def apng(width: int, height: int, frames: int) -> bytes:
     """An animation of a transparent canvas, in which a pixel changes."""
     row = zlib.compressobj(9)
     whole = b"".join(row.compress(bytes(1 + 4 * width)) for _ in range(height)) + row.flush()
-    made = _chunk(b"IHDR", struct.pack(">IIBBBBB", width, height, 8, 6, 0, 0, 0)) + _chunk(b"acTL", _numbers(frames, 0))
+    result = _chunk(b"IHDR", struct.pack(">IIBBBBB", width, height, 8, 6, 0, 0, 0)) + _chunk(b"acTL", _numbers(frames, 0))
     for index in range(frames):
         size = (width, height) if index == 0 else (1, 1)
         control = _numbers(max(0, 2 * index - 1), *size, 0, 0) + struct.pack(">HHBB", 1, 25, 0, 0)
         data = whole if index == 0 else _numbers(2 * index) + zlib.compress(bytes(5))
-        made += _chunk(b"fcTL", control) + _chunk(b"fdAT" if index else b"IDAT", data)
-    return b"\x89PNG\r\n\x1a\n" + made + _chunk(b"IEND", b"")
+        result += _chunk(b"fcTL", control) + _chunk(b"fdAT" if index else b"IDAT", data)
+    return b"\x89PNG\r\n\x1a\n" + result + _chunk(b"IEND", b"")

@@ -85,8 +85,8 @@ def _captions(path: Path, *options: str) -> bytes:
 def heard(path: Path, kinds: tuple[int, ...] = (0,)) -> list[bytes]:
     """All tuples of these kinds that say something, in the order in which the judge reads them."""
     data = _captions(path, "-c", "copy", "-f", "data")
-    found = [data[place : place + 3] for place in range(0, len(data), 3)]
-    return [part for part in found if part[0] & 4 and part[0] & 3 in kinds and (part[0] & 2 or part[1:] != b"\x80\x80")]
+    results = [data[place : place + 3] for place in range(0, len(data), 3)]
+    return [part for part in results if part[0] & 4 and part[0] & 3 in kinds and (part[0] & 2 or part[1:] != b"\x80\x80")]
 
 
 def text(path: Path) -> str:

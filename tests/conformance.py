@@ -55,17 +55,17 @@ class Outcomes:
 
 def contract() -> dict[str, list[str]]:
     """The messages that a request to convert is made of, with their fields."""
-    found: dict[str, list[str]] = {}
+    results: dict[str, list[str]] = {}
 
     def visit(message: Descriptor) -> None:
-        if message.name not in found and message.file.package == "reelmill.v1":
-            found[message.name] = [field.name for field in message.fields]
+        if message.name not in results and message.file.package == "reelmill.v1":
+            results[message.name] = [field.name for field in message.fields]
             for field in message.fields:
                 if field.message_type:
                     visit(field.message_type)
 
     visit(media_convert_service_pb2.CreateMediaConvertTaskRequest.DESCRIPTOR)
-    return found
+    return results
 
 
 def proofs() -> dict[str, list[str]]:
@@ -149,19 +149,19 @@ def _columns() -> dict[str, Path]:
 
 def files(outcomes: Outcomes) -> Iterator[str]:
     """Real files through every kind of target."""
-    columns, made, passed, refused = _columns(), 0, 0, 0
+    columns, tried, passed, refused = _columns(), 0, 0, 0
     rows = []
     for name, cell in matrix.CELLS.items():
         row = [name]
         for stem, path in columns.items():
             outcome, reason = outcomes.of.get(f"{MATRIX}::test_a_cell[{stem}-{name}]", ""), matrix.refusal(path, cell)
-            made, passed = made + (not reason), passed + (not reason and outcome == "passed")
+            tried, passed = tried + (not reason), passed + (not reason and outcome == "passed")
             refused += bool(reason) and outcome == "passed"
             row.append("–" if reason and outcome == "passed" else SIGNS[outcome])
         rows.append(row)
     yield "## Real files\n"
-    yield f"**{passed} of {made} cells pass; {refused} more are refused with the reason: the file has no such stream, or a copy"
-    yield "does not fit the container.**\n"
+    yield f"**{passed} of {tried} cells pass; {refused} more are refused with the reason: the file has no such stream, or a"
+    yield "copy does not fit the container.**\n"
     yield f"{matrix.LENGTH:g} s of each file, from {matrix.START:g} s on. ✓: decodes clean, has every picture of the span"
     yield "(in avi and mxf, one more or less) and all of its sound, about as loud; its first, middle and last picture are like"
     yield "the source's. A copy decodes clean and is as long as the key frames let it be.\n"

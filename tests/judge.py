@@ -104,10 +104,10 @@ def describe(path: Path) -> Description:
     seconds = int(match[1]) * 3600 + int(match[2]) * 60 + float(match[3]) if match else 0.0
     streams: list[Stream] = []
     for line in text.splitlines():
-        found = _STREAM.search(line)
-        if found:
+        result = _STREAM.search(line)
+        if result:
             streams.append(
-                Stream(int(found["index"]), found["kind"], found["codec"], found["language"] or "", found["rest"] + " ")
+                Stream(int(result["index"]), result["kind"], result["codec"], result["language"] or "", result["rest"] + " ")
             )
         turned = re.search(r"rotation of ([-\d.]+) degrees", line)
         if turned and streams:
@@ -120,7 +120,7 @@ def describe(path: Path) -> Description:
 def metadata(path: Path) -> dict[str, dict[str, str]]:
     """Tags: of the file under "", of chapters under chapter0, chapter1, …; keys in lower case."""
     text = _run("-i", path, "-f", "ffmetadata", "-").stdout.decode()
-    found: dict[str, dict[str, str]] = {"": {}}
+    results: dict[str, dict[str, str]] = {"": {}}
     section, chapters, streams = "", 0, 0
     for line in text.splitlines()[1:]:
         if line == "[CHAPTER]":
@@ -129,8 +129,8 @@ def metadata(path: Path) -> dict[str, dict[str, str]]:
             section, streams = f"stream{streams}", streams + 1
         else:
             key, _, value = line.partition("=")
-            found.setdefault(section, {})[key.lower()] = value
-    return found
+            results.setdefault(section, {})[key.lower()] = value
+    return results
 
 
 def _units(text: str) -> list[Unit]:
@@ -305,14 +305,14 @@ def clicks(path: Path, stream: int = 0, threshold: float = 0.4) -> list[float]:
 
 def lines_of(text: str) -> list[tuple[float, float, str]]:
     """The lines of SubRip or WebVTT (begin and end in seconds, text), without styling."""
-    found = []
+    results = []
     for block in re.split(r"\n\s*\n", text.replace("\r", "").strip()):
         match = _LINE.search(block)
         if match:
             parts = [int(part or 0) for part in match.groups()]
             begin, end = (h * 3600 + m * 60 + s + ms / 1000 for h, m, s, ms in (parts[:4], parts[4:]))
-            found.append((round(begin, 3), round(end, 3), re.sub(r"<[^>]*>|\{\\an0\}", "", block[match.end() :]).strip()))
-    return found
+            results.append((round(begin, 3), round(end, 3), re.sub(r"<[^>]*>|\{\\an0\}", "", block[match.end() :]).strip()))
+    return results
 
 
 def lines(path: Path, stream: int = 0) -> list[tuple[float, float, str]]:

@@ -30,8 +30,8 @@ def heard(path: Path, stream: int = 0, options: str = "") -> Heard:
     command = [imageio_ffmpeg.get_ffmpeg_exe(), "-hide_banner", "-nostdin", "-i", str(path), "-map", f"0:a:{stream}"]
     measured = [*command, "-af", f"ebur128=peak=true:framelog=quiet{options}", "-f", "null", "-"]
     text = subprocess.run(measured, capture_output=True, check=True, text=True).stderr.rpartition("Summary:")[2]
-    found = {name: re.search(rf"{word}:\s+(-?[\d.]+|-?inf)", text) for name, word in _VALUES.items()}
-    return Heard(**{name: float(match[1]) for name, match in found.items() if match})
+    results = {name: re.search(rf"{word}:\s+(-?[\d.]+|-?inf)", text) for name, word in _VALUES.items()}
+    return Heard(**{name: float(match[1]) for name, match in results.items() if match})
 
 
 def tone(*levels: tuple[float, float], hz: float = 1000.0, channels: int = 2, rate: int = RATE) -> NDArray[np.float32]:

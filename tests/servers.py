@@ -37,12 +37,12 @@ def client(server: Server) -> Client:
 
 def at_work(server: Server) -> set[int]:
     """Return the children of attempts, by process ID: they are in a folder of the scratch, one that waits for a task is not."""
-    found = set()
+    results = set()
     for pid in processes(server.process.pid):
         with contextlib.suppress(OSError):  # it has ended
             if "/scratch/" in os.readlink(f"/proc/{pid}/cwd"):
-                found.add(pid)
-    return found
+                results.add(pid)
+    return results
 
 
 @contextlib.contextmanager

@@ -276,11 +276,11 @@ class GcsEmulator:
 
     def bucket(self, name: str) -> storage.Bucket:
         """Make a bucket, or empty the one that there is."""
-        found = self.client.lookup_bucket(name)
-        if found is None:
+        result = self.client.lookup_bucket(name)
+        if result is None:
             return self.client.create_bucket(name)
         self.empty(name)
-        return found
+        return result
 
     def empty(self, bucket: str) -> None:
         """Removes all objects of a bucket."""

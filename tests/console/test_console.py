@@ -195,5 +195,5 @@ def test_pages_are_for_everybody(service: Service, clip: Path, page: Open, width
             shown.keyboard.press("Tab")
             assert shown.evaluate("document.activeElement.className") == "skip"
         if AXE.exists():
-            found = shown.evaluate(f"(() => {{ {AXE.read_text()} }})(), axe.run().then((found) => found.violations)")
-            assert not [item["id"] for item in found if item["impact"] in ("serious", "critical")], path
+            result = shown.evaluate(f"(() => {{ {AXE.read_text()} }})(), axe.run().then((found) => found.violations)")
+            assert not [item["id"] for item in result if item["impact"] in ("serious", "critical")], path

@@ -71,10 +71,10 @@ class World:
 @pytest.fixture(scope="module")
 def world(tmp_path_factory: pytest.TempPathFactory, moto: Moto) -> Iterator[World]:
     """Two replicas and a worker."""
-    made = World(tmp_path_factory.mktemp("replicas"), moto)
-    yield made
-    made.client.close()
-    made.cluster.stop()
+    result = World(tmp_path_factory.mktemp("replicas"), moto)
+    yield result
+    result.client.close()
+    result.cluster.stop()
 
 
 def logged_in(world: World, page: Open, path: str, proxy: int = 0) -> Any:
@@ -175,8 +175,8 @@ def plays(shown: Any) -> None:
 def axe(shown: Any) -> None:
     """Have axe look at a page."""
     if AXE.exists():
-        found = shown.evaluate(f"(() => {{ {AXE.read_text()} }})(), axe.run().then((found) => found.violations)")
-        assert not [item["id"] for item in found if item["impact"] in ("serious", "critical")], shown.url
+        result = shown.evaluate(f"(() => {{ {AXE.read_text()} }})(), axe.run().then((found) => found.violations)")
+        assert not [item["id"] for item in result if item["impact"] in ("serious", "critical")], shown.url
 
 
 def status(url: str) -> int:

@@ -33,12 +33,12 @@ async def test_whatever_watchers_see_is_numbered(database: Database, store: Task
     assert await store.mark_started(names[0])
     await store.finish(names[0], Outcome(TaskStatus.CANCELED), record.start_time)
     await store.admit("demo", 100)
-    found = await changes.after("demo", 3)
-    assert [(one.task_id, one.number, one.status) for one in found] == [
+    result = await changes.after("demo", 3)
+    assert [(one.task_id, one.number, one.status) for one in result] == [
         (names[0], 5, TaskStatus.CANCELED),
         (names[2], 6, TaskStatus.RUNNING),
     ]
-    assert await changes.after("demo", 5, names[0]) == found[1:] and await changes.of([names[0]]) == found[:1]
+    assert await changes.after("demo", 5, names[0]) == result[1:] and await changes.of([names[0]]) == result[:1]
     assert (await changes.heads(["demo", "none"]))[0] == {"demo": 6}
     assert [one.task_id for one in await changes.running("demo")] == names[1:]
 

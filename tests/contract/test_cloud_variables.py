@@ -118,8 +118,8 @@ def test_the_keys_of_alibaba(monkeypatch: pytest.MonkeyPatch, names: str, keys: 
 
     for name, value in zip(names.split(), keys, strict=True):
         monkeypatch.setenv(name, value)
-    found: Any = session_of(_oss_target(), Identity()).get_credentials()
-    assert (found.access_key, found.secret_key, found.token) == keys
+    result: Any = session_of(_oss_target(), Identity()).get_credentials()
+    assert (result.access_key, result.secret_key, result.token) == keys
 
 
 def _oss_target() -> Any:

@@ -40,12 +40,12 @@ async def test_sorted_texts_do_not_depend_on_the_locale(database: Database) -> N
     """PostgreSQL is told to compare their bytes, as SQLite does."""
 
     def collations(connection: Connection) -> set[str | None]:
-        found: set[str | None] = set()
+        results: set[str | None] = set()
         for table in metadata.tables.values():
             sorted_names = {column.name for column in table.c if isinstance(column.type, SortedText)}
             columns = inspect(connection).get_columns(table.name)
-            found |= {getattr(column["type"], "collation", None) for column in columns if column["name"] in sorted_names}
-        return found
+            results |= {getattr(column["type"], "collation", None) for column in columns if column["name"] in sorted_names}
+        return results
 
     async with database.read() as connection:
         assert await connection.run_sync(collations) == {None if database.is_sqlite else "C"}

@@ -88,9 +88,9 @@ class World:
 
     async def get(self, name: str) -> Notification:
         """One of them."""
-        found = await self.notifications.find(f"{TASK}.{name}")
-        assert found is not None
-        return found
+        result = await self.notifications.find(f"{TASK}.{name}")
+        assert result is not None
+        return result
 
 
 @pytest.fixture
@@ -158,10 +158,10 @@ async def test_pauses_grow_with_the_time_that_was_tried(world: World) -> None:
         (Failure("responded with 503", pause_seconds=900), 890, 910, 2),
     ):
         await world.delivery.note(f"{TASK}.Webhook.100", failure)
-        found = await world.get("Webhook.100")
+        result = await world.get("Webhook.100")
         step = await world.delivery.next(TASK, "Webhook")
         assert step is not None and least < step.pause_seconds < most
-        assert (found.state, found.attempts, found.last_error) == (DeliveryState.PENDING, attempts, failure.message)
+        assert (result.state, result.attempts, result.last_error) == (DeliveryState.PENDING, attempts, failure.message)
 
 
 @pytest.mark.parametrize(
@@ -181,8 +181,8 @@ async def test_giving_up_and_sending_again(world: World, ago: float, failure: Fa
     step = await world.delivery.next(TASK, "Webhook")
     assert step is not None and step.pause_seconds == 0
     await world.delivery.note(name, await world.delivery.deliver(name))
-    found = await world.get("Webhook.100")
-    assert (found.state, found.attempts, found.last_error) == (DeliveryState.DELIVERED, 2, "")
+    result = await world.get("Webhook.100")
+    assert (result.state, result.attempts, result.last_error) == (DeliveryState.DELIVERED, 2, "")
     assert [message.message_id for message in world.channels.sent] == ["2F6-1Bz99Xi93EnRpNEyLudILJm"]
 
 
@@ -217,8 +217,8 @@ async def test_a_result_that_the_engine_cannot_carry_is_given_up(world: World) -
     await world.tasks.insert(world.make_record(0, user_data="ü" * 800_000), (WEBHOOK, FILE))
     await world.end()
     assert await world.delivery.next(TASK, "ExtendedMessage") is None
-    found, step = await world.get("ExtendedMessage.100"), await world.delivery.next(TASK, "Webhook")
-    assert found.state is DeliveryState.FAILED and "bytes" in found.last_error
+    result, step = await world.get("ExtendedMessage.100"), await world.delivery.next(TASK, "Webhook")
+    assert result.state is DeliveryState.FAILED and "bytes" in result.last_error
     assert step is not None and step.pause_seconds == 0
 
 

@@ -21,9 +21,9 @@ async def test_the_latest_previews_are_kept_until_the_end(database: Database, pr
     for number in range(MOST + 5):
         await previews.add({"first": Preview(number, 100.0 - number, "jpeg"), "gone": Preview(number, 0.0, "jpeg")})
     await previews.add({"first": Preview(MOST + 4, 0.0, "again"), "second": Preview(1, 0.0, "jpeg")})
-    found = await previews.of("first")
-    assert [preview.taken_us for preview in found] == list(range(MOST + 4, 4, -1))
-    assert {preview.jpeg for preview in found} == {"jpeg"} and await previews.of("gone") == []
+    result = await previews.of("first")
+    assert [preview.taken_us for preview in result] == list(range(MOST + 4, 4, -1))
+    assert {preview.jpeg for preview in result} == {"jpeg"} and await previews.of("gone") == []
     await store.finish("first", Outcome(TaskStatus.FAILED), datetime.now(UTC))
     await previews.add({"first": Preview(99, 0.0, "late")})
     assert await previews.of("first") == [] and len(await previews.of("second")) == 1

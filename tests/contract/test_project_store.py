@@ -104,8 +104,8 @@ async def test_list_matches_all_tags(projects: ProjectStore) -> None:
     """Every tag asked for must be there with that value."""
     await projects.create("p1", ProjectPatch(tags={"env": "prod", "team": "x"}))
     await projects.create("p2", ProjectPatch(tags={"env": "prod"}))
-    found = await projects.list(tags=[("env", "prod"), ("team", "x")])
-    assert [(project.project_name, project.tags) for project in found.projects] == [("p1", {"env": "prod", "team": "x"})]
+    result = await projects.list(tags=[("env", "prod"), ("team", "x")])
+    assert [(project.project_name, project.tags) for project in result.projects] == [("p1", {"env": "prod", "team": "x"})]
     assert len((await projects.list(tags=[("env", "prod")])).projects) == 2
     assert (await projects.list(tags=[("env", "PROD")])).projects == ()
 

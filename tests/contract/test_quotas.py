@@ -125,5 +125,5 @@ async def test_what_waits_is_not_taken_for_lost(database: Database, projects: Pr
     for number in range(3):
         await store.insert(make_record(number))
     await store.request_cancel("MediaConvert-0002")
-    found = [record.task_id async for record in store.unstarted(datetime.now(UTC))]
-    assert found == ["MediaConvert-0000", "MediaConvert-0002"]
+    results = [record.task_id async for record in store.unstarted(datetime.now(UTC))]
+    assert results == ["MediaConvert-0000", "MediaConvert-0002"]

@@ -100,10 +100,10 @@ def quick(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(s3, "_PART_BYTES", _PART)
     monkeypatch.setattr(gcs, "_CHUNK_BYTES", _PART)
     monkeypatch.setattr(moto_models, "S3_UPLOAD_PART_MIN_SIZE", _PART)
-    found = socket.getaddrinfo
+    result = socket.getaddrinfo
 
     def here(host: Any, *more: Any, **named: Any) -> Any:
-        return found("127.0.0.1" if str(host).endswith(".test") else host, *more, **named)
+        return result("127.0.0.1" if str(host).endswith(".test") else host, *more, **named)
 
     monkeypatch.setattr(socket, "getaddrinfo", here)
     for name, value in KEYS.items():

@@ -61,12 +61,12 @@ def sort_key(sort: str) -> Callable[[TaskRecord], tuple[object, str]]:
 
 async def walk(store: TaskStore, query: TaskQuery, between: Callable[[], object] = lambda: None) -> list[str]:
     """The ids of all pages; `between` may give an awaitable to run after each page."""
-    found: list[str] = []
+    results: list[str] = []
     while True:
         page = await store.list(query)
-        found += [record.task_id for record in page.tasks]
+        results += [record.task_id for record in page.tasks]
         if not page.next_token:
-            return found
+            return results
         assert len(page.tasks) == query.limit
         step = between()
         if step is not None:
@@ -99,10 +99,10 @@ async def test_inserts_between_pages_neither_hide_nor_repeat_a_task(
     async def insert_some() -> None:
         await asyncio.gather(*(insert_all(store, [next(later)]) for _ in range(5)))
 
-    found = await walk(store, TaskQuery("demo", sort=sort, descending=descending, limit=3), insert_some)
+    result = await walk(store, TaskQuery("demo", sort=sort, descending=descending, limit=3), insert_some)
     expected = [record.task_id for record in sorted(records, key=sort_key(sort), reverse=descending)]
-    assert [task_id for task_id in found if task_id in set(expected)] == expected
-    assert len(found) == len(set(found))
+    assert [task_id for task_id in result if task_id in set(expected)] == expected
+    assert len(result) == len(set(result))
 
 
 async def test_running_tasks_sort_as_if_they_ended_last(store: TaskStore, make_record: MakeRecord) -> None:
@@ -181,8 +181,8 @@ async def test_tag_selectors_match_the_text_of_a_value(store: TaskStore, make_re
         "": "01234567",
     }
     for selector, expected in cases.items():
-        found = (await store.list(TaskQuery("demo", tags=parse_selector(selector)))).tasks
-        assert "".join(record.task_id[-1] for record in found) == expected, selector
+        result = (await store.list(TaskQuery("demo", tags=parse_selector(selector)))).tasks
+        assert "".join(record.task_id[-1] for record in result) == expected, selector
         alike = [number for number, tag in enumerate(tags) if matches(tag, parse_selector(selector))]
         assert "".join(map(str, alike)) == expected, selector
     pages = await walk(store, TaskQuery("demo", tags=parse_selector("k=1"), limit=1, sort="start_time", descending=True))

@@ -56,10 +56,10 @@ async def test_a_record_is_read_back_whole(store: TaskStore, make_record: MakeRe
     tags = {"text": "ä,=\0", "yes": True, "no": None, "whole": 7, "real": 7.0, "small": 1e-7, "long": "x" * 10_000}
     record = make_record(1, tags=tags, user_data="✓" * 600, priority=5, request_id="r", work_json="w" * 200_000, retry_of="t")
     assert await store.insert(record) == (record, True)
-    found = await store.get("demo", record.task_id)
-    assert found == record == await store.find(record.task_id)
-    assert {key: type(value) for key, value in found.tags.items()} == {key: type(value) for key, value in tags.items()}
-    assert found.start_time.utcoffset() == timedelta(0)
+    result = await store.get("demo", record.task_id)
+    assert result == record == await store.find(record.task_id)
+    assert {key: type(value) for key, value in result.tags.items()} == {key: type(value) for key, value in tags.items()}
+    assert result.start_time.utcoffset() == timedelta(0)
 
 
 async def test_times_of_other_zones_are_stored_as_utc(store: TaskStore, make_record: MakeRecord) -> None:
@@ -115,13 +115,13 @@ async def test_request_ids_are_of_a_project_and_empty_ones_never_the_same(
 ) -> None:
     """Two projects may use one request_id; tasks without one are all different."""
     await projects.create("other")
-    made = [
+    results = [
         make_record(1, request_id="r"),
         make_record(2, request_id="r", project_name="other"),
         make_record(3),
         make_record(4),
     ]
-    assert [(await store.insert(record))[1] for record in made] == [True] * 4
+    assert [(await store.insert(record))[1] for record in results] == [True] * 4
 
 
 async def test_an_old_request_id_no_longer_counts(store: TaskStore, make_record: MakeRecord) -> None:
@@ -171,8 +171,8 @@ async def test_unstarted_gives_what_the_engine_does_not_have(store: TaskStore, m
         await store.insert(make_record(number, start_time=START + timedelta(seconds=5 - number)))
     await store.mark_started("MediaConvert-0003")
     await store.finish("MediaConvert-0004", SUCCESS, END)
-    found = [record.task_id async for record in store.unstarted(START + timedelta(seconds=5))]
-    assert found == ["MediaConvert-0005", "MediaConvert-0002", "MediaConvert-0001"]
+    results = [record.task_id async for record in store.unstarted(START + timedelta(seconds=5))]
+    assert results == ["MediaConvert-0005", "MediaConvert-0002", "MediaConvert-0001"]
     assert (await store.get("demo", "MediaConvert-0003")).engine_started
 
 
@@ -187,11 +187,11 @@ async def test_started_tasks_are_gone_through_in_batches(
         await store.mark_started(f"MediaConvert-{number:04d}") if number != 4 else None
     assert await store.any_started()
     late = END + timedelta(days=1)
-    found = []
+    results = []
     async for task in store.started(late):
-        found.append(task.task_id)
+        results.append(task.task_id)
         await store.finish(task.task_id, SUCCESS, END)
-    assert found == [f"MediaConvert-{number:04d}" for number in range(10) if number != 4]
+    assert results == [f"MediaConvert-{number:04d}" for number in range(10) if number != 4]
     assert not await store.any_started()
 
 

@@ -152,16 +152,16 @@ class Storm:
         """Return what is wrong with a task or with what it made; empty: nothing."""
         if task.status != TaskStatus.TASK_STATUS_SUCCEEDED:
             return f"{task.code} {task.message}"
-        made = judge.pictures(path)
-        if len(made) != FRAMES:
-            return f"{len(made)} frames of {FRAMES}, by {encoders_of(task)}"
-        worst = min(range(FRAMES), key=lambda number: judge.psnr(made[number], self._clip[number]))
-        likeness = judge.psnr(made[worst], self._clip[worst])
+        result = judge.pictures(path)
+        if len(result) != FRAMES:
+            return f"{len(result)} frames of {FRAMES}, by {encoders_of(task)}"
+        worst = min(range(FRAMES), key=lambda number: judge.psnr(result[number], self._clip[number]))
+        likeness = judge.psnr(result[worst], self._clip[worst])
         return "" if likeness > _LEAST_DB else f"frame {worst} has {likeness:.1f} dB, by {encoders_of(task)}"
 
 
 def all_required(server: servers.Server, files: Path, count: int) -> list[Task]:
     """Return how tasks end that REQUIRE hardware, all at once."""
     with Client(server.grpc) as client:
-        made = [request(files, f"required-{number}.mp4", Hardware="REQUIRED") for number in range(count)]
-        return [client.wait(task_id, check=False) for task_id in [client.submit(one).task_id for one in made]]
+        results = [request(files, f"required-{number}.mp4", Hardware="REQUIRED") for number in range(count)]
+        return [client.wait(task_id, check=False) for task_id in [client.submit(one).task_id for one in results]]

@@ -36,17 +36,17 @@ def methods() -> Iterator[MethodDescriptor]:
 @pytest.fixture(scope="module")
 def collector() -> Iterator[Collector]:
     """Where the spans go."""
-    made = Collector()
-    yield made
-    made.stop()
+    result = Collector()
+    yield result
+    result.stop()
 
 
 @pytest.fixture(scope="module")
 def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The folder of the service, with a clip."""
-    made = tmp_path_factory.mktemp("callers")
-    moving_picture(made / "files" / "clip.mp4", 1)
-    return made
+    result = tmp_path_factory.mktemp("callers")
+    moving_picture(result / "files" / "clip.mp4", 1)
+    return result
 
 
 @pytest.fixture(scope="module")
@@ -106,9 +106,9 @@ def call(server: servers.Server, method: MethodDescriptor, request: Message, tok
     metadata = [("authorization", f"Bearer {token}")] if token else []
     with grpc.insecure_channel(server.grpc) as channel:
         kind = channel.unary_stream if method.server_streaming else channel.unary_unary
-        made = kind(path, lambda sent: sent.SerializeToString(), answer.FromString)(request, timeout=30, metadata=metadata)
+        result = kind(path, lambda sent: sent.SerializeToString(), answer.FromString)(request, timeout=30, metadata=metadata)
         try:
-            return next(iter(made)) if method.server_streaming else made
+            return next(iter(result)) if method.server_streaming else result
         except grpc.RpcError as error:
             return error
 
@@ -140,15 +140,15 @@ def test_without_a_token_or_with_a_wrong_one_there_is_nothing(server: servers.Se
     """Every RPC is UNAUTHENTICATED, and says what is missing; a revoked key is as worthless as one that never was. After some
     tries callers are told to wait, in the same words for all.
     """
-    made = admin.keys.create("gone", ["admin@*"])
-    admin.keys.revoke(made.key.key_id)
+    result = admin.keys.create("gone", ["admin@*"])
+    admin.keys.revoke(result.key.key_id)
     later = (grpc.StatusCode.RESOURCE_EXHAUSTED, "too many calls that did not say who makes them")
     first, *others = methods()
     for method in (first, *others):
         request = request_for(method, "mine")
         code, text = failure(server, method, request, "")
         missing = code is grpc.StatusCode.UNAUTHENTICATED and "API key" in text
-        wrong = {failure(server, method, request, token) for token in (made.secret, "rmk_0000_x", "no key", "e30.e30.e30")}
+        wrong = {failure(server, method, request, token) for token in (result.secret, "rmk_0000_x", "no key", "e30.e30.e30")}
         refused = {(grpc.StatusCode.UNAUTHENTICATED, "the token is not valid")}
         if method is first:
             assert missing and wrong == refused
@@ -158,7 +158,7 @@ def test_without_a_token_or_with_a_wrong_one_there_is_nothing(server: servers.Se
 def test_private_names_are_like_those_that_nobody_has(server: servers.Server, admin: Client, files: Path) -> None:
     """In every RPC with a project: NOT_FOUND, with the same words for both; ids of other projects are not there either."""
     token = key_of(admin, "mine", "admin@mine")
-    made = admin.submit(source=files / "clip.mp4", destination=files / "private.mp4", project="private")
+    result = admin.submit(source=files / "clip.mp4", destination=files / "private.mp4", project="private")
     tried = set()
     for method in methods():
         rule = RULES[f"/{method.containing_service.full_name}/{method.name}"]
@@ -167,7 +167,7 @@ def test_private_names_are_like_those_that_nobody_has(server: servers.Server, ad
         tried.add(method.name)
         answers = {}
         for project in ("private", "nobody"):
-            code, text = failure(server, method, request_for(method, project, made.task_id), token)
+            code, text = failure(server, method, request_for(method, project, result.task_id), token)
             answers[project] = (code, text.replace(project, "NAME"))
         assert answers["private"] == answers["nobody"]
         assert answers["nobody"] == (grpc.StatusCode.NOT_FOUND, "The specified resource project/NAME is not found.")
@@ -175,13 +175,14 @@ def test_private_names_are_like_those_that_nobody_has(server: servers.Server, ad
     for name in ("GetTask", "WatchTask", "CancelTask", "RedeliverNotification"):
         method = next(method for method in methods() if method.name == name)
         foreign, unknown = (
-            failure(server, method, request_for(method, "mine", task_id), token) for task_id in (made.task_id, "MediaConvert-0")
+            failure(server, method, request_for(method, "mine", task_id), token)
+            for task_id in (result.task_id, "MediaConvert-0")
         )
         assert foreign[0] is unknown[0] is grpc.StatusCode.NOT_FOUND
-        assert foreign[1].replace(made.task_id, "ID") == unknown[1].replace("MediaConvert-0", "ID")
+        assert foreign[1].replace(result.task_id, "ID") == unknown[1].replace("MediaConvert-0", "ID")
     with Client(server.grpc, token=token, project="mine") as client:
         assert [project.project_name for project in client.projects.list()] == ["mine"]
-        assert not list(client.notifications.list(made.task_id))
+        assert not list(client.notifications.list(result.task_id))
 
 
 def test_a_key_may_what_it_was_granted(server: servers.Server, admin: Client, files: Path) -> None:
@@ -227,9 +228,9 @@ def test_the_command_line_makes_lists_and_revokes_keys(server: servers.Server, a
         environment = {"REELMILL_SERVER": server.grpc, "REELMILL_PROJECT": "mine", "REELMILL_TOKEN": token}
         return CliRunner().invoke(app, list(arguments), env=environment)
 
-    made = cli("keys", "create", "cli", "--grant", "viewer@mine", "--grant", "submitter@mine", "--days", "2")
-    token = made.stdout.strip()
-    assert made.exit_code == 0 and cli("list", token=token).exit_code == 0
+    result = cli("keys", "create", "cli", "--grant", "viewer@mine", "--grant", "submitter@mine", "--days", "2")
+    token = result.stdout.strip()
+    assert result.exit_code == 0 and cli("list", token=token).exit_code == 0
     listed = cli("keys", "list").stdout
     key_id = token.split("_")[1]
     assert key_id in listed and "submitter@mine" in listed and token.split("_", 2)[2] not in listed
@@ -248,7 +249,7 @@ def test_changes_are_in_the_audit_log(server: servers.Server, admin: Client) -> 
             client.projects.delete("mine")
     # The log is written by a thread of its own.
     lines = servers.wait_for(
-        lambda: (found := [line for line in server.events("audit") if line["principal"] == "key:auditor"])[1:] and found,
+        lambda: (results := [line for line in server.events("audit") if line["principal"] == "key:auditor"])[1:] and results,
         "both lines",
     )
     told = [(line["action"], line["project"], line["outcome"]) for line in lines]

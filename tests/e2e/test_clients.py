@@ -193,7 +193,7 @@ def test_an_example_does_what_a_client_does(
 
 def test_examples_are_short() -> None:
     """Each fits on a screen or two."""
-    found = [path for path in EXAMPLES.rglob("*") if path.stem.lower() == "client" and "node_modules" not in path.parts]
-    assert {path.parent.name for path in found} == set(EXAMPLE)
-    for path in found:
+    results = [path for path in EXAMPLES.rglob("*") if path.stem.lower() == "client" and "node_modules" not in path.parts]
+    assert {path.parent.name for path in results} == set(EXAMPLE)
+    for path in results:
         assert len(path.read_text().splitlines()) <= _MOST_LINES, path

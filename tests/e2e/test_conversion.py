@@ -135,14 +135,14 @@ def test_pictures_beside_a_conversion_and_alone(client: Client, clip: Path, file
     request["Targets"] = request["Targets"][1:]  # type: ignore[index]
     *_, task = client.watch(client.submit(request).task_id)
     assert task.status == task_pb2.TASK_STATUS_SUCCEEDED, task.message
-    made = {Path(artifact.uri).name: artifact for artifact in task.artifacts}
-    assert list(made) == ["shot_0_1.jpg", "shot_0_2.jpg", "shot_0_3.jpg", "sheet_0_1.png", "sheet.vtt", "moving.gif"]
+    results = {Path(artifact.uri).name: artifact for artifact in task.artifacts}
+    assert list(results) == ["shot_0_1.jpg", "shot_0_2.jpg", "shot_0_3.jpg", "sheet_0_1.png", "sheet.vtt", "moving.gif"]
     for artifact in task.artifacts:
         content = (files / "pictures" / Path(artifact.uri).name).read_bytes()
         assert (artifact.size, artifact.sha256) == (len(content), hashlib.sha256(content).hexdigest())
-    assert made["shot_0_2.jpg"].frame_times == pytest.approx([1])
-    assert made["shot_0_2.jpg"].kind == task_pb2.ARTIFACT_KIND_SNAPSHOT
-    assert made["moving.gif"].frame_times == pytest.approx([step / 4 for step in range(8)], abs=0.04)
+    assert results["shot_0_2.jpg"].frame_times == pytest.approx([1])
+    assert results["shot_0_2.jpg"].kind == task_pb2.ARTIFACT_KIND_SNAPSHOT
+    assert results["moving.gif"].frame_times == pytest.approx([step / 4 for step in range(8)], abs=0.04)
     assert task.targets[0].percent == 100
 
 
@@ -354,9 +354,9 @@ def test_probe_and_capabilities(client: Client, clip: Path) -> None:
     assert (info.format_name, info.video_streams[0].average_frame_rate) == ("mov,mp4,m4a,3gp,3g2,mj2", "25/1")
     assert (info.audio_streams[0].sample_rate, info.video_streams[0].field_order) == (48000, "progressive")
     answer = client.capabilities()
-    found = {encoder.name: encoder for encoder in answer.encoders}
-    assert found["libx264"].available and found["libsvtav1"].available
-    assert [name for name, encoder in found.items() if not encoder.available and not encoder.reason] == []
+    results = {encoder.name: encoder for encoder in answer.encoders}
+    assert results["libx264"].available and results["libsvtav1"].available
+    assert [name for name, encoder in results.items() if not encoder.available and not encoder.reason] == []
     assert {filter_.codec for filter_ in answer.filters if filter_.available or filter_.reason} == {"vmaf", "xpsnr"}
     assert answer.limits["max_pixels"] > 0 and "pyav" in answer.versions
     assert answer.sandbox.mode == "prefer" and (answer.sandbox.walls or answer.sandbox.lacks)
@@ -482,9 +482,9 @@ def test_sources_are_joined_and_mixed_through_the_service(client: Client, clip: 
         ],
     }
     client.wait(client.submit(request).task_id)
-    made, one = judge.describe(files / "joined.mp4"), judge.describe(clip)
-    assert [stream.kind for stream in made.streams] == ["Video", "Audio"]
-    assert made.duration == pytest.approx(2 * one.duration - 0.2, abs=0.1)
+    result, one = judge.describe(files / "joined.mp4"), judge.describe(clip)
+    assert [stream.kind for stream in result.streams] == ["Video", "Audio"]
+    assert result.duration == pytest.approx(2 * one.duration - 0.2, abs=0.1)
     judge.check(files / "joined.mp4")
 
 
@@ -530,9 +530,9 @@ def test_data_and_cover_pictures_are_kept_through_the_service(client: Client, fi
     task = client.wait(client.submit(request).task_id)
     kinds = [task_pb2.StreamType.Name(stream.type).removeprefix("STREAM_TYPE_") for stream in task.artifacts[0].streams]
     assert kinds == ["VIDEO", "AUDIO", "DATA", "ATTACHED_PICTURE"]
-    made = files / "kept" / "all.mp4"
-    assert judge.content(made, "d:0") == judge.content(source, "d:0")
-    assert judge.content(made, "v:1") == cover("png", 1)
+    result = files / "kept" / "all.mp4"
+    assert judge.content(result, "d:0") == judge.content(source, "d:0")
+    assert judge.content(result, "v:1") == cover("png", 1)
     with pytest.raises(InvalidArgument) as caught:
         client.submit(dict(request, Targets=[{"URI": f"{files.as_uri()}/kept/no", **target, "Container": "mkv"}]))
     assert [violation.field for violation in caught.value.violations] == ["targets[0].data.stream"]

@@ -41,9 +41,9 @@ def mns() -> Iterator[Receiver]:
 @pytest.fixture(scope="module")
 def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The folder of the service, with a clip."""
-    made = tmp_path_factory.mktemp("notify")
-    moving_picture(made / "files" / "clip.mp4", 1)
-    return made
+    result = tmp_path_factory.mktemp("notify")
+    moving_picture(result / "files" / "clip.mp4", 1)
+    return result
 
 
 @pytest.fixture(scope="module")

@@ -42,8 +42,8 @@ def test_a_project_works_within_its_quotas(
     with pytest.raises(ResourceExhausted, match="may have at most 3 unfinished tasks") as caught:
         submit(4)
     assert caught.value.code == "QuotaExceeded"
-    found = client.projects.get(project)
-    assert (found.running_tasks, found.queued_tasks, found.engine_concurrency, found.max_queued_tasks) == (1, 2, 1, 2)
+    result = client.projects.get(project)
+    assert (result.running_tasks, result.queued_tasks, result.engine_concurrency, result.max_queued_tasks) == (1, 2, 1, 2)
     client.cancel(second, project=project)
     assert client.get(second, project=project).status == task_pb2.TASK_STATUS_CANCELED
     third = submit(5)
@@ -66,7 +66,7 @@ def test_the_refusal_tells_what_google_rpc_has_words_for(
     """QuotaFailure names the project and the quota, RetryInfo when to come again."""
     client.projects.create("none", engine_concurrency=1, max_queued_tasks=1)
     slow = {"source": long_clip, "project": "none", **servers.ENDLESS}
-    made = [client.submit(destination=files / f"none{number}.mp4", **slow).task_id for number in range(2)]  # type: ignore[arg-type]
+    results = [client.submit(destination=files / f"none{number}.mp4", **slow).task_id for number in range(2)]  # type: ignore[arg-type]
     request = pb.CreateMediaConvertTaskRequest(project_name="none")
     request.sources.add(uri=long_clip.as_uri())
     request.targets.add(uri=(files / "x.mp4").as_uri(), container="CONTAINER_MP4")
@@ -81,5 +81,5 @@ def test_the_refusal_tells_what_google_rpc_has_words_for(
         ("project/none", "may have at most 2 unfinished tasks")
     ]
     assert retry.retry_delay.seconds == 10
-    for task_id in made:
+    for task_id in results:
         client.cancel(task_id, project="none")

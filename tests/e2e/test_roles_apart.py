@@ -106,18 +106,18 @@ def test_one_request_sent_to_all_replicas_at_once_makes_one_task(one: Client, ot
         "RequestId": str(uuid.uuid4()),
         "Tags": {"sent": "often"},
     }
-    made: list[str] = []
+    results: list[str] = []
     senders = [
-        threading.Thread(target=lambda client=client: made.append(client.submit(request).task_id))
+        threading.Thread(target=lambda client=client: results.append(client.submit(request).task_id))
         for client in [one, other] * 5
     ]
     for sender in senders:
         sender.start()
     for sender in senders:
         sender.join(60)
-    assert len(made) == 10 and len(set(made)) == 1
-    assert [task.task_id for task in other.list(tags={"sent": "often"})] == [made[0]]
-    assert one.wait(made[0]).attempt == 1
+    assert len(results) == 10 and len(set(results)) == 1
+    assert [task.task_id for task in other.list(tags={"sent": "often"})] == [results[0]]
+    assert one.wait(results[0]).attempt == 1
 
 
 def test_a_client_of_all_replicas_calls_them_in_turn(cluster: Cluster) -> None:
@@ -160,16 +160,16 @@ def test_a_watcher_goes_on_when_its_replica_is_killed(cluster: Cluster, moto: Mo
 def test_a_rolling_restart_under_load_loses_nothing(cluster: Cluster, moto: Moto, tmp_path: Path) -> None:
     """Every role is told to end and started again, one after the other, Temporal and PostgreSQL too, while tasks come."""
     over = threading.Event()
-    made: dict[str, str] = {}
+    results: dict[str, str] = {}
 
     def create() -> None:
         with cluster.client() as client:
             request_id = str(uuid.uuid4())
-            while not over.wait(0.5) and len(made) < AT_MOST:
-                name = f"roll/{len(made)}.mp4"
+            while not over.wait(0.5) and len(results) < AT_MOST:
+                name = f"roll/{len(results)}.mp4"
                 with suppress(Unavailable):
                     if len(list(client.list(tags={"roll": "load"}, status="Running"))) < AT_ONCE:
-                        made[name] = client.submit(
+                        results[name] = client.submit(
                             source=f"{BUCKET}/in/clip.mp4",
                             destination=f"{BUCKET}/{name}",
                             tags={"roll": "load"},
@@ -193,11 +193,11 @@ def test_a_rolling_restart_under_load_loses_nothing(cluster: Cluster, moto: Moto
         creator.join(60)
     assert not creator.is_alive()
     with cluster.client() as client:
-        tasks = {name: client.wait(task_id) for name, task_id in made.items()}
+        tasks = {name: client.wait(task_id) for name, task_id in results.items()}
         listed = [task.task_id for task in client.list(tags={"roll": "load"})]
-    assert sorted(listed) == sorted(made.values()) and len(made) >= 5
+    assert sorted(listed) == sorted(results.values()) and len(results) >= 5
     failed = {attempt.code for task in tasks.values() for attempt in task.failed_attempts}
     assert failed <= {"WorkerDraining"}  # nobody was killed: what was in flight was handed on
-    assert {pictures(moto, name, tmp_path) for name in made} == {100}
+    assert {pictures(moto, name, tmp_path) for name in results} == {100}
     ends = [str(entry["task_id"]) for replica in cluster.replicas for entry in replica.events("task ended")]
-    assert all(ends.count(task_id) == 1 for task_id in made.values())
+    assert all(ends.count(task_id) == 1 for task_id in results.values())

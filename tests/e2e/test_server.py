@@ -65,18 +65,18 @@ def test_what_quotas_refuse_is_counted(server: servers.Server, client: Client, l
     counted = re.compile(r"^reelmill_quota_refusal_total (\S+)", re.MULTILINE)
 
     def refusals() -> float:
-        found = counted.search(server.get("/metrics")[1])
-        assert found
-        return float(found[1])
+        result = counted.search(server.get("/metrics")[1])
+        assert result
+        return float(result[1])
 
     before = refusals()
     client.projects.create("counted", engine_concurrency=1, max_queued_tasks=1)
     slow = {"source": long_clip, "project": "counted", **servers.ENDLESS}
-    made = [client.submit(destination=files / f"counted{number}.mp4", **slow).task_id for number in range(2)]  # type: ignore[arg-type]
+    results = [client.submit(destination=files / f"counted{number}.mp4", **slow).task_id for number in range(2)]  # type: ignore[arg-type]
     with pytest.raises(ResourceExhausted):
         client.submit(destination=files / "counted2.mp4", **slow)  # type: ignore[arg-type]
     assert refusals() == before + 1
-    for task_id in reversed(made):
+    for task_id in reversed(results):
         client.cancel(task_id, project="counted")
 
 

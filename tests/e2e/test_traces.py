@@ -48,9 +48,9 @@ class Collector(trace_service_pb2_grpc.TraceServiceServicer):
 @pytest.fixture(scope="module")
 def collector() -> Iterator[Collector]:
     """Where the spans go."""
-    made = Collector()
-    yield made
-    made.stop()
+    result = Collector()
+    yield result
+    result.stop()
 
 
 @pytest.fixture(scope="module")
@@ -135,9 +135,9 @@ def test_a_task_that_waits_for_its_quota_keeps_its_trace(server: servers.Server,
         client.projects.create("turns", engine_concurrency=1)
         for number in range(3):
             with tracer.start_as_current_span("caller") as span:
-                made = client.submit(source=clip, destination=files / f"turn{number}.mp4", project="turns", **QUICK)
+                task = client.submit(source=clip, destination=files / f"turn{number}.mp4", project="turns", **QUICK)
             traces.append(span.get_span_context().trace_id.to_bytes(16, "big"))
-            tasks.append(made.task_id)
+            tasks.append(task.task_id)
         for task_id in tasks:
             client.wait(task_id, project="turns", timeout_seconds=60)
     for trace in traces:

@@ -91,11 +91,11 @@ def test_what_units_make_is_what_is_made_in_one_go(cluster: Cluster) -> None:
         assert cluster.units() == [0, 1, 2, 3]
         servers.wait_for(lambda: not left_in_scratch(cluster), "the removal of scratch")
     assert cut.attempt == 1 and not cut.failed_attempts
-    made = cluster.files / "cut.mp4"
-    assert judge.times(made) == judge.times(cluster.files / "whole.mp4")
-    assert len(judge.times(made)) == 500
+    result = cluster.files / "cut.mp4"
+    assert judge.times(result) == judge.times(cluster.files / "whole.mp4")
+    assert len(judge.times(result)) == 500
     (one,), (other,) = cut.artifacts, whole.artifacts
-    assert one.sha256 == hashlib.sha256(made.read_bytes()).hexdigest()
+    assert one.sha256 == hashlib.sha256(result.read_bytes()).hexdigest()
     assert [(stream.codec, stream.encoder, stream.packet_count) for stream in one.streams] == [
         (stream.codec, stream.encoder, stream.packet_count) for stream in other.streams
     ]
@@ -155,11 +155,11 @@ def test_a_retry_takes_over_what_was_encoded(cluster: Cluster) -> None:
         servers.wait_for(lambda: len(cluster.units()) >= 2, "two chunks")
         client.cancel(first)
         client.wait(first, check=False)
-        made = cluster.units()
+        result = cluster.units()
         task = client.wait(client.retry(first).task_id)
     assert task.retry_of == first
     reused = [entry["unit"] for worker in cluster.workers for entry in worker.events("kept chunk reused")]
-    assert len(made) < 5 and set(made) <= set(reused) and len(reused) < 5
+    assert len(result) < 5 and set(result) <= set(reused) and len(reused) < 5
     assert len(judge.times(cluster.files / "out.mp4")) == 500
 
 

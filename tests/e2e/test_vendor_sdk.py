@@ -62,9 +62,9 @@ def test_it_converts(server: servers.Server, clip: Path, files: Path, algorithm:
     query = models.GetTaskRequest(
         project_name="default", task_type="MediaConvert", task_id=created.task_id, request_definition=True
     )
-    found: list[Any] = []
-    servers.wait_for(lambda: found.append(client.get_task(query).body) or found[-1].status != "Running", "the task")
-    task = found[-1]
+    results: list[Any] = []
+    servers.wait_for(lambda: results.append(client.get_task(query).body) or results[-1].status != "Running", "the task")
+    task = results[-1]
     assert (task.status, task.progress, task.user_data, task.event_id) == ("Succeeded", 100, text, created.event_id)
     assert task.tags == {"sdk": str(algorithm)} and '"80x46"' in task.task_request_definition and output.exists()
     listed = client.list_tasks(
@@ -84,8 +84,8 @@ def test_it_manages_projects_and_looks_at_media(server: servers.Server, clip: Pa
         request = models.CreateProjectRequest(
             project_name="sdk-films", description="ours", tag=tags, project_max_dataset_count=7
         )
-        made = (await client.create_project_async(request)).body.project
-        assert (made.project_name, made.tags[0].tag_key, made.project_max_dataset_count) == ("sdk-films", "team", 7)
+        result = (await client.create_project_async(request)).body.project
+        assert (result.project_name, result.tags[0].tag_key, result.project_max_dataset_count) == ("sdk-films", "team", 7)
         await client.update_project_async(models.UpdateProjectRequest(project_name="sdk-films", description="theirs"))
         got = (await client.get_project_async(models.GetProjectRequest(project_name="sdk-films", with_statistics=True))).body
         assert (got.project.description, got.project.file_count) == ("theirs", 0)

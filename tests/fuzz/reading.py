@@ -87,8 +87,8 @@ class Reader:
         try:
             await self._attempts.convert(request, lambda progress: None, FakeClaim())
         finally:
-            for made in self._folder.glob(f"{out.name}*"):
-                made.unlink()
+            for result in self._folder.glob(f"{out.name}*"):
+                result.unlink()
 
     def _objection(self, error: ReelmillError) -> str:
         if isinstance(error, _WRONG):

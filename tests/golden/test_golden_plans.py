@@ -194,9 +194,9 @@ def test_a_plan_is_as_committed(case: str, request: pytest.FixtureRequest) -> No
         created_us=MADE_US,
         group_uris=("file:///out/{barename}/main",) if any(spec.group >= 0 for spec in targets) else (),
     )
-    made = make_plan(asked, PlanFacts((info,), capabilities(*devices), watermark_infos=WATERMARKS))
-    assert foreign_uris(asked, (0,), made) == []
-    plan = PLAN.dump_python(made, mode="json")
+    result = make_plan(asked, PlanFacts((info,), capabilities(*devices), watermark_infos=WATERMARKS))
+    assert foreign_uris(asked, (0,), result) == []
+    plan = PLAN.dump_python(result, mode="json")
     path = HERE / "plans" / f"{case}.json"
     if request.config.getoption("--update-golden"):
         path.write_text(json.dumps(plan, indent=1, ensure_ascii=False) + "\n")

@@ -136,11 +136,11 @@ def driver(card: Card, built: Driver, monkeypatch: pytest.MonkeyPatch) -> Driver
 @pytest.fixture
 async def bench(tmp_path: Path, clip: Path, card: Card, driver: Driver, tried: list[Capability]) -> AsyncIterator[Bench]:
     """A worker with software and the card, as it was when the worker started."""
-    made = Bench(tmp_path, clip)
-    await discover(made.capabilities)
+    result = Bench(tmp_path, clip)
+    await discover(result.capabilities)
     tried[:] = tried or await try_family(Limits(), card.family, card.encoders)
-    made.capabilities._update(tried)
-    yield made
+    result.capabilities._update(tried)
+    yield result
 
 
 async def look(bench: Bench, card: Card) -> None:
@@ -162,12 +162,12 @@ def known(bench: Bench, name: str) -> Any:
 
 def target(bench: Bench, form: str = "a file", codec: str = "h264", **video: Any) -> TargetSpec:
     """A target of one of `FORMS`."""
-    made = bench.target("out.mp4", **video)
-    assert made.video
+    result = bench.target("out.mp4", **video)
+    assert result.video
     changes = dict(FORMS[form])
     if "uri" in changes:
         changes["uri"] = f"{bench.folder.as_uri()}/{changes['uri']}"
-    return replace(made, **changes, video=replace(made.video, codec=codec))
+    return replace(result, **changes, video=replace(result.video, codec=codec))
 
 
 def times(path: Path) -> list[tuple[Any, Any]]:

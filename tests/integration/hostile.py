@@ -175,12 +175,12 @@ def _listen() -> bool:
 
 def _descriptors() -> bool:
     """Anything beside the standard ones, and the two ends of connections to the parent that this child was given."""
-    found = set()
+    results = set()
     for number in range(3, 1024):
         with suppress(OSError):
             os.fstat(number)
-            found.add(number)
-    return len(found) > 2
+            results.add(number)
+    return len(results) > 2
 
 
 def _own_socket() -> int:
@@ -196,9 +196,9 @@ def _is_socket(number: int) -> bool:
 
 def _peer() -> bool:
     """A descriptor of the server, as the process at the other end."""
-    found, size = ctypes.c_int(-1), ctypes.c_uint(4)
-    _check(_libc.getsockopt(_own_socket(), socket.SOL_SOCKET, _SO_PEERPIDFD, ctypes.byref(found), ctypes.byref(size)))
-    return found.value >= 0
+    result, size = ctypes.c_int(-1), ctypes.c_uint(4)
+    _check(_libc.getsockopt(_own_socket(), socket.SOL_SOCKET, _SO_PEERPIDFD, ctypes.byref(result), ctypes.byref(size)))
+    return result.value >= 0
 
 
 def _packet_program() -> bool:

@@ -137,11 +137,11 @@ class Bench:
         """Runs the attempt."""
         claim = FakeClaim(lambda: standing)
         needs = Needs(Cost(), keeps=keeps)
-        made = await self.attempts.convert(
+        result = await self.attempts.convert(
             request, self.reported.append, claim, lane=SOFTWARE, needs=needs, show=self.shown.append
         )
         self.announced = claim.announced
-        return made
+        return result
 
     def left(self) -> list[str]:
         """What lies in the folder beside the clip."""
@@ -156,9 +156,9 @@ class Bench:
 async def bench(tmp_path: Path, clip: Path) -> AsyncIterator[Bench]:
     """Software encoders that were really tried."""
     child_process.preload()
-    made = Bench(tmp_path, clip)
-    await discover(made.capabilities)
-    yield made
+    result = Bench(tmp_path, clip)
+    await discover(result.capabilities)
+    yield result
 
 
 @pytest.mark.slow
@@ -408,8 +408,8 @@ def test_a_child_that_names_what_is_not_its_own_is_not_believed(tmp_path: Path, 
     (own / "0").mkdir(parents=True)
     (own / "0/list.m3u8").write_text("list")
     (own / "0/0.ts").write_text("media")
-    made = messages.Result("0/list.m3u8", Artifact("file:///out/x.m3u8", 0, 4, 1.0, "ts"), ("0/0.ts",))
-    assert [upload.uri for upload in uploads_of(messages.Finished((made,)), plan, own)] == [
+    result = messages.Result("0/list.m3u8", Artifact("file:///out/x.m3u8", 0, 4, 1.0, "ts"), ("0/0.ts",))
+    assert [upload.uri for upload in uploads_of(messages.Finished((result,)), plan, own)] == [
         "file:///out/x-0.ts",
         "file:///out/x.m3u8",
     ]
@@ -420,11 +420,11 @@ def test_a_child_that_names_what_is_not_its_own_is_not_believed(tmp_path: Path, 
         (own / "0").rename(own / "1")
         (own / "0").symlink_to(secret)
     elif lie == "name":
-        made = replace(made, parts=("../secret/0.ts",))
+        result = replace(result, parts=("../secret/0.ts",))
     else:
-        made = replace(made, artifact=replace(made.artifact, uri="file:///out/y.m3u8"))
+        result = replace(result, artifact=replace(result.artifact, uri="file:///out/y.m3u8"))
     with pytest.raises(OutputInvalid):
-        uploads_of(messages.Finished((made,)), plan, own)
+        uploads_of(messages.Finished((result,)), plan, own)
 
 
 def kept(bench: Bench) -> list[str]:
@@ -471,8 +471,8 @@ async def test_a_retry_takes_over_chunks_that_are_kept(bench: Bench) -> None:
         with capture_logs() as logged:
             files, _ = await bench.attempts.encode_unit(request, needs, number, bench.reported.append, claim, SOFTWARE)
         assert all(f"/{request.task_id}/" in kept.uri for kept in files)
-        made = [(kept.file.path, Path(kept.uri.removeprefix("file://")).read_bytes()) for kept in files]
-        return made, "kept chunk reused" not in {entry["event"] for entry in logged}
+        results = [(kept.file.path, Path(kept.uri.removeprefix("file://")).read_bytes()) for kept in files]
+        return results, "kept chunk reused" not in {entry["event"] for entry in logged}
 
     encoded = await chunk(first, 0)
     assert encoded[1]

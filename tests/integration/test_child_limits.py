@@ -35,12 +35,12 @@ def _limits(assignment: messages.Assignment) -> dict[str, list[int]]:
 @pytest.mark.skipif(sys.platform != "linux", reason="other systems have other limits")
 def test_a_look_writes_nothing() -> None:
     """It has no folder."""
-    found = _limits(messages.Assignment("probe", Limits(max_address_bytes=4 << 30)))
-    assert found == {
+    result = _limits(messages.Assignment("probe", Limits(max_address_bytes=4 << 30)))
+    assert result == {
         **{name: [0, 0] for name in ("CORE", "FSIZE", "MEMLOCK")},
         "NOFILE": [256, 256],
         "AS": [4 << 30, 4 << 30],
-        "CPU": found["CPU"],
+        "CPU": result["CPU"],
     }
 
 
@@ -49,8 +49,8 @@ def test_a_conversion_has_those_of_its_attempt(tmp_path: Path) -> None:
     """CPU time, the size of a file, and descriptors for each target."""
     request = ConvertRequest("task", "default", (), tuple(TargetSpec(n, "file:///x.mp4", "mp4") for n in range(100)))
     limits = Limits(max_cpu_seconds=3600, max_file_bytes=1 << 20)
-    found = _limits(messages.Assignment("convert", limits, request, directory=str(tmp_path)))
-    assert (found["CPU"], found["FSIZE"], found["NOFILE"]) == ([3600, 3601], [1 << 20] * 2, [656, 656])
+    result = _limits(messages.Assignment("convert", limits, request, directory=str(tmp_path)))
+    assert (result["CPU"], result["FSIZE"], result["NOFILE"]) == ([3600, 3601], [1 << 20] * 2, [656, 656])
 
 
 def _spin(*arguments: Any) -> None:

@@ -202,12 +202,12 @@ def test_nothing_of_a_failed_run_is_left_in_what_another_encoder_makes(
     assert isinstance(finished, messages.Finished) and isinstance(expected, messages.Finished)
     assert set(planned_encoders(said)) == {"h264_nvenc", "libx264"}
     assert files_below(folders[0]) == files_below(folders[1])
-    assert [(made.path, made.parts, made.artifact.sha256) for made in finished.made] == [
-        (made.path, made.parts, made.artifact.sha256) for made in expected.made
+    assert [(result.path, result.parts, result.artifact.sha256) for result in finished.made] == [
+        (result.path, result.parts, result.artifact.sha256) for result in expected.made
     ]
     place = next(place for place, message in enumerate(said) if isinstance(message, messages.EncoderLost))
     closed = {message.path for message in said[place:] if isinstance(message, messages.Closed)}
-    assert closed <= {name for made in finished.made for name in (made.path, *made.parts)}
+    assert closed <= {name for result in finished.made for name in (result.path, *result.parts)}
 
 
 _SCRIPT = """

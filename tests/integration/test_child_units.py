@@ -88,10 +88,10 @@ async def made_by_units(task: messages.Assignment, folder: Path) -> tuple[messag
         heard = [
             message async for message in said(replace(task, action="encode_unit", unit=unit.number, directory=str(directory)))
         ]
-        made = heard[-1]
-        assert isinstance(made, messages.ChunkEncoded), made
+        result = heard[-1]
+        assert isinstance(result, messages.ChunkEncoded), result
         assert not any(isinstance(message, messages.Planned) for message in heard)
-        for file in made.files:
+        for file in result.files:
             place = directory / file.path
             assert place.stat().st_size == file.size_bytes
             files.append(messages.JoinedFile(file, FILES.ref(place)))

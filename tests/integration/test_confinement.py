@@ -52,7 +52,7 @@ def test_what_a_child_executes_gains_nothing() -> None:
     """As root it had all capabilities again."""
     done = subprocess.run([sys.executable, "-c", _CONFINED], capture_output=True, text=True, check=True)
     status = dict(line.split(":", 1) for line in done.stdout.splitlines() if ":" in line)
-    found = {name: int(status[name].strip(), 16) for name in ("CapPrm", "CapEff", "CapBnd", "NoNewPrivs", "Dumpable")}
+    results = {name: int(status[name].strip(), 16) for name in ("CapPrm", "CapEff", "CapBnd", "NoNewPrivs", "Dumpable")}
     if os.geteuid() != 0:
-        found["CapBnd"] = 0  # others cannot lower it, and have nothing to gain through it without new privileges
-    assert found == {"CapPrm": 0, "CapEff": 0, "CapBnd": 0, "NoNewPrivs": 1, "Dumpable": 0}
+        results["CapBnd"] = 0  # others cannot lower it, and have nothing to gain through it without new privileges
+    assert results == {"CapPrm": 0, "CapEff": 0, "CapBnd": 0, "NoNewPrivs": 1, "Dumpable": 0}

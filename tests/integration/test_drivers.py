@@ -114,10 +114,10 @@ def _driver(fault: str, *arguments: Any) -> None:
 async def bench(tmp_path: Path, clip: Path) -> AsyncIterator[Bench]:
     """A worker with software, and an encoder that passed its trial."""
     child_process.preload()
-    made = Bench(tmp_path, clip)
-    await discover(made.capabilities)
-    made.claim("h264_nvenc", "h264", "nvenc")
-    yield made
+    result = Bench(tmp_path, clip)
+    await discover(result.capabilities)
+    result.claim("h264_nvenc", "h264", "nvenc")
+    yield result
 
 
 async def attempt(bench: Bench, *targets: TargetSpec, avoided: tuple[str, ...] = ()) -> Any:

@@ -104,12 +104,12 @@ class World:
     async def histories(self, task_id: str) -> Sequence[WorkflowHistory]:
         """The histories of all runs of a task's workflow, the first one first."""
         description = (await self.client.get_workflow_handle(task_id).describe()).raw_description
-        run_id, found = description.workflow_execution_info.first_run_id, list[WorkflowHistory]()
+        run_id, result = description.workflow_execution_info.first_run_id, list[WorkflowHistory]()
         while run_id:
-            found.append(await self.client.get_workflow_handle(task_id, run_id=run_id).fetch_history())
-            last = found[-1].events[-1]
+            result.append(await self.client.get_workflow_handle(task_id, run_id=run_id).fetch_history())
+            last = result[-1].events[-1]
             run_id = last.workflow_execution_continued_as_new_event_attributes.new_execution_run_id
-        return found
+        return result
 
     async def replay(self, histories: Sequence[WorkflowHistory]) -> None:
         """Replay them, as whoever takes a workflow over does."""
@@ -122,14 +122,14 @@ async def world(engine_client: Client, monkeypatch: pytest.MonkeyPatch) -> Async
     """A running world, in which histories soon are long and pauses short."""
     monkeypatch.setattr(bounds, "_FIRST_PAUSE_SECONDS", 0.01)
     monkeypatch.setattr(bounds, "_LONGEST_PAUSE_SECONDS", 0.04)
-    made = World(engine_client)
+    result = World(engine_client)
     monkeypatch.setattr(
         "temporalio.workflow.Info.is_continue_as_new_suggested",
-        lambda info: info.get_current_history_length() > made.long_events,
+        lambda info: info.get_current_history_length() > result.long_events,
     )
-    control = ControlActivities(made.record, made.engine.present, cast(Any, None))
-    async with control_worker(made.client, control, NotifyActivities(cast(Any, None))), _working(made):
-        yield made
+    control = ControlActivities(result.record, result.engine.present, cast(Any, None))
+    async with control_worker(result.client, control, NotifyActivities(cast(Any, None))), _working(result):
+        yield result
 
 
 @asynccontextmanager
@@ -139,7 +139,7 @@ async def _working(world: World) -> AsyncIterator[None]:
         encode_queue("software"): [world.convert, world.encode_unit],
         INSPECT_QUEUE: [world.erase, world.withdraw],
     }
-    workers = [Worker(world.client, task_queue=queue, activities=found) for queue, found in activities.items()]
+    workers = [Worker(world.client, task_queue=queue, activities=result) for queue, result in activities.items()]
     async with workers[0], workers[1], workers[2]:
         yield
 

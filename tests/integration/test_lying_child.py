@@ -63,8 +63,8 @@ def _package(**changes: str) -> Callable[[Message], object]:
 
 def _linked(link: Callable[[Path, Path], None]) -> Callable[[Message], object]:
     def change(message: Message) -> None:
-        for made in message["made"]:
-            path = Path(made["path"])  # the child works in its folder
+        for result in message["made"]:
+            path = Path(result["path"])  # the child works in its folder
             path.unlink()
             link(Path.cwd().parents[2] / _VICTIM, path)
 
@@ -72,7 +72,7 @@ def _linked(link: Callable[[Path, Path], None]) -> Callable[[Message], object]:
 
 
 def _streams(**changes: object) -> Callable[[Message], object]:
-    return lambda message: [stream.update(changes) for made in message["made"] for stream in made["artifact"]["streams"]]
+    return lambda message: [stream.update(changes) for result in message["made"] for stream in result["artifact"]["streams"]]
 
 
 def _beside(uri: str) -> str:
@@ -194,10 +194,10 @@ async def bench(tmp_path: Path, clip: Path) -> AsyncIterator[Bench]:
     """Another task's file lies beside."""
     child_process.preload()
     # The sandbox would keep it from making links: here, the parent stands alone.
-    made = Bench(tmp_path, clip, limits=Limits(sandbox="off"))
-    await discover(made.capabilities)
+    result = Bench(tmp_path, clip, limits=Limits(sandbox="off"))
+    await discover(result.capabilities)
     (tmp_path / _VICTIM).write_text("the file of another task")
-    yield made
+    yield result
 
 
 async def _told(bench: Bench, name: str, monkeypatch: pytest.MonkeyPatch, segments: bool = False) -> list[str]:

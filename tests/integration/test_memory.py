@@ -85,7 +85,7 @@ async def test_too_little_memory_is_called_nothing_else(clip: Path, tmp_path: Pa
             refused.append(more)
             assert "MiB of address space" in error.message
         else:
-            assert [made.artifact.streams for made in finished.made] == [made.artifact.streams for made in whole.made]
+            assert [result.artifact.streams for result in finished.made] == [result.artifact.streams for result in whole.made]
             assert len(finished.made) == len(whole.made) and not finished.warnings
     assert 2 in refused
 
@@ -230,12 +230,12 @@ async def test_a_child_that_the_kernel_ended_had_too_little_memory(monkeypatch: 
     monkeypatch.setattr(watch, "_look", lambda _: False)
     monkeypatch.setattr(child_process, "MEMORY_WATCH", watch)
     monkeypatch.setattr(child_process, "enter", partial(_hold, "touches", 900))
-    made: list[MemoryCgroup | None] = []
+    results: list[MemoryCgroup | None] = []
     own = MemoryCgroup.own
-    monkeypatch.setattr(MemoryCgroup, "own", lambda *rest: made.append(own(*rest)) or made[-1])
+    monkeypatch.setattr(MemoryCgroup, "own", lambda *rest: results.append(own(*rest)) or results[-1])
     with pytest.raises(OutOfMemory, match="the kernel ended it"):
         await _held(Limits(max_memory_bytes=256 * MIB), 60)
-    assert [group and group.directory.exists() for group in made] == [False]
+    assert [group and group.directory.exists() for group in results] == [False]
 
 
 async def test_the_kernel_takes_a_child_first(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -74,11 +74,11 @@ class World:
 @pytest.fixture
 async def world(engine_client: Client) -> AsyncIterator[World]:
     """A running world."""
-    made = World(engine_client)
-    activities = NotifyActivities(made)
+    result = World(engine_client)
+    activities = NotifyActivities(result)
     control = ControlActivities(cast(Any, None), cast(Any, None), cast(Any, None))
-    async with control_worker(made.client, control, activities), notify_worker(made.client, activities):
-        yield made
+    async with control_worker(result.client, control, activities), notify_worker(result.client, activities):
+        yield result
 
 
 async def test_what_is_due_is_delivered_in_order_and_again(world: World) -> None:
@@ -112,11 +112,11 @@ async def test_progress_is_noted_once_for_each_step_by_the_task_s_own_workflow(w
         await world.engine.report_progress("task", percent)
         await world.until(lambda: world.log and int(world.log[-1].split()[1]) >= percent)  # noqa: B023
     assert world.log == ["task 10", "task 20", "task 30"]
-    found: list[str] = []
+    results: list[str] = []
     async with asyncio.timeout(30):
-        while "task" not in found:
-            found = [execution.id async for execution in world.client.list_workflows()]
-    assert found == ["task"]
+        while "task" not in results:
+            results = [execution.id async for execution in world.client.list_workflows()]
+    assert results == ["task"]
     handle = world.client.get_workflow_handle("task")
     await replay(await handle.fetch_history(), MediaConvertWorkflow)
 

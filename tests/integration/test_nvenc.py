@@ -40,9 +40,9 @@ async def test_crf_0_is_lossless_and_no_other_is(bench: Bench, clip: Path, crf: 
     """Frame by frame."""
     artifacts, warnings = await attempt(bench, target(bench, crf=crf))
     assert artifacts[0].streams[0].encoder == "h264_nvenc" and not warnings
-    with av.open(str(bench.folder / "out.mp4")) as made, av.open(str(clip)) as source:
-        assert ("4:4:4" in str(made.streams.video[0].codec_context.profile)) is lossless
-        pairs = zip(made.decode(video=0), source.decode(video=0), strict=True)
+    with av.open(str(bench.folder / "out.mp4")) as result, av.open(str(clip)) as source:
+        assert ("4:4:4" in str(result.streams.video[0].codec_context.profile)) is lossless
+        pairs = zip(result.decode(video=0), source.decode(video=0), strict=True)
         assert all(bytes(one.planes[0]) == bytes(other.planes[0]) for one, other in pairs) is lossless
 
 
@@ -126,8 +126,8 @@ async def test_what_a_card_is_known_to_lack_is_not_asked_of_it(bench: Bench, dri
         ({"width": 128, "height": 72}, "takes no frames below 145x49"),
     ):
         artifacts, warnings = await attempt(bench, target(bench, **video))  # type: ignore[arg-type]
-        made = artifacts[0].streams[0]
-        assert made.encoder == "libx264" and f"h264_nvenc: {reason}" in made.reason
+        result = artifacts[0].streams[0]
+        assert result.encoder == "libx264" and f"h264_nvenc: {reason}" in result.reason
         assert not warnings
 
 

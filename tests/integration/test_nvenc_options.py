@@ -61,15 +61,15 @@ def references(path: Path) -> int:
     """Of H.264, as the sequence parameter set says."""
     command = [imageio_ffmpeg.get_ffmpeg_exe(), "-nostdin", "-i", str(path), "-c", "copy", "-bsf:v", "trace_headers"]
     told = subprocess.run([*command, "-f", "null", "-"], capture_output=True, text=True, check=False).stderr
-    found = re.search(r"max_num_ref_frames\s+\d+\s+=\s+(\d+)", told)
-    assert found, told[-500:]
-    return int(found[1])
+    match = re.search(r"max_num_ref_frames\s+\d+\s+=\s+(\d+)", told)
+    assert match, told[-500:]
+    return int(match[1])
 
 
 def lossless(path: Path) -> bool:
     """Whether the luma is the source's."""
-    with av.open(str(path)) as made, av.open(str(path.with_name("clip.mp4"))) as source:
-        pairs = zip(made.decode(video=0), source.decode(video=0), strict=True)
+    with av.open(str(path)) as result, av.open(str(path.with_name("clip.mp4"))) as source:
+        pairs = zip(result.decode(video=0), source.decode(video=0), strict=True)
         return all(bytes(one.planes[0]) == bytes(other.planes[0]) for one, other in pairs)
 
 

@@ -127,10 +127,10 @@ class Bench:
 async def bench(tmp_path: Path) -> AsyncIterator[Bench]:
     """With encoders that were tried."""
     child_process.preload()
-    made = Bench(tmp_path)
-    await discover(made.capabilities)
-    yield made
-    assert made.storage.open_count == 0
+    result = Bench(tmp_path)
+    await discover(result.capabilities)
+    yield result
+    assert result.storage.open_count == 0
 
 
 @pytest.fixture(scope="module")
@@ -173,7 +173,7 @@ async def test_what_is_made_is_what_a_local_file_gives(bench: Bench, film: Path)
     """Byte by byte, with a cache that holds next to nothing, and a subtitle file from elsewhere."""
     text = bench.folder / "text.srt"
     text.write_text("1\n00:00:01,000 --> 00:00:02,000\nHello\n")
-    made = []
+    results = []
     for storage in (RemoteStorage(bench.folder), RemoteStorage(bench.folder, local=True)):
         scratch = Scratch(bench.folder / f"scratch-{storage.local}", cache_bytes=1 << 20)
         for part in (bench.attempts, bench.attempts._opener):
@@ -182,8 +182,8 @@ async def test_what_is_made_is_what_a_local_file_gives(bench: Bench, film: Path)
         target = bench.target(audio=AudioSpec("aac"))
         (artifact,), _ = await bench.convert(bench.request(film, target, duration_us=3_000_000, subtitles=subtitles))
         assert [stream.type for stream in artifact.streams] == ["video", "audio", "subtitle"]
-        made.append((bench.folder / "out.mp4").read_bytes())
-    assert made[0] == made[1]
+        results.append((bench.folder / "out.mp4").read_bytes())
+    assert results[0] == results[1]
 
 
 async def test_looking_at_a_file_reads_little(bench: Bench, film: Path) -> None:

@@ -42,11 +42,11 @@ async def test_a_bad_driver_takes_only_its_own_encoders_along(monkeypatch: pytes
     monkeypatch.setattr(child_process, "enter", partial(_drivers, {"nvenc": "crash", "vaapi": "hang"}))
     known = Capabilities(Limits(), ORDER, {}, 0)
     await known.discover()
-    found = {capability.name: capability for capability in known.encoders}
-    assert [name for name in found if found[name].codec == "h264"] == ["h264_nvenc", "h264_vaapi", "libx264"]
-    assert {name for name in ("libx264", "libx265", "libsvtav1", "aac") if found[name].available} >= {"libx264", "aac"}
-    assert "its driver failed at a trial" in found["h264_nvenc"].reason and "SIGSEGV" in found["hevc_nvenc"].reason
-    assert found["h264_vaapi"].reason == "its driver did not answer within 8 s" and not found["h264_vaapi"].available
+    results = {capability.name: capability for capability in known.encoders}
+    assert [name for name in results if results[name].codec == "h264"] == ["h264_nvenc", "h264_vaapi", "libx264"]
+    assert {name for name in ("libx264", "libx265", "libsvtav1", "aac") if results[name].available} >= {"libx264", "aac"}
+    assert "its driver failed at a trial" in results["h264_nvenc"].reason and "SIGSEGV" in results["hevc_nvenc"].reason
+    assert results["h264_vaapi"].reason == "its driver did not answer within 8 s" and not results["h264_vaapi"].available
     monkeypatch.setattr(child_process, "enter", partial(_drivers, {}))
     await known.retry_lost()
     assert all(known.works(name) for name in ("h264_nvenc", "h264_vaapi", "libx264"))

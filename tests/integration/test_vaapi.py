@@ -55,10 +55,10 @@ class Ran:
     told: str
 
 
-def run(driver: Driver, clip: Path, made: Path, **video: Any) -> Ran:
+def run(driver: Driver, clip: Path, path: Path, **video: Any) -> Ran:
     """Run the command of a plan whose video is encoded by VAAPI."""
     spec = VideoSpec("h264", hardware=Hardware.REQUIRED, **video)
-    target = TargetSpec(0, made.as_uri(), "mp4", spec, AudioSpec(), video_asked=True)
+    target = TargetSpec(0, path.as_uri(), "mp4", spec, AudioSpec(), video_asked=True)
     request = ConvertRequest("task", "project", (SourceSpec(clip.as_uri()),), (target,))
     infos = (probe_file(str(clip), Limits()),)
     plan = make_plan(request, PlanFacts(infos, {CARD.name: CARD}, order=("vaapi",)))
@@ -98,12 +98,12 @@ ROWS: Mapping[str, tuple[dict[str, Any], Sequence[str]]] = {
 def test_the_command_of_a_plan_is_what_the_driver_is_told(driver: Driver, clip: Path, tmp_path: Path, row: str) -> None:
     """FFmpeg takes every option and filter, and the frames are those that went in: this driver loses nothing."""
     video, expected = ROWS[row]
-    made = tmp_path / "made.mp4"
+    path = tmp_path / "made.mp4"
     driver.fault()
-    ran = run(driver, clip, made, **video)
+    ran = run(driver, clip, path, **video)
     assert not ran.ended, ran.said[-2000:]
     assert [text for text in expected if text not in ran.told] == [], ran.told[:1500]
-    frames = judge.pictures(made)
+    frames = judge.pictures(path)
     assert len(frames) == FRAMES
     if "width" not in video:
         assert all(judge.psnr(frame, was) > 50 for frame, was in zip(frames, judge.pictures(clip), strict=True))

@@ -36,8 +36,8 @@ async def test_frames_are_those_that_went_in(bench: Bench, clip: Path) -> None:
 @pytest.mark.parametrize("pixel_format", ["yuv420p", "yuv420p10le"])
 async def test_frames_of_h265_are_near_those_that_went_in(bench: Bench, clip: Path, pixel_format: str, b_frames: int) -> None:
     """In 8 and in 10 bits, in the order in which they are shown, whichever is coded first."""
-    made = target(bench, codec="h265", pixel_format=pixel_format, crf=10.0, b_frames=b_frames)
-    artifacts, warnings = await attempt(bench, made)
+    result = target(bench, codec="h265", pixel_format=pixel_format, crf=10.0, b_frames=b_frames)
+    artifacts, warnings = await attempt(bench, result)
     video = artifacts[0].streams[0]
     assert (video.encoder, video.packet_count, list(warnings)) == (HEVC, 50, [])
     path = bench.folder / "out.mp4"

@@ -31,11 +31,11 @@ _SECONDS = 30.0
 async def reserve() -> AsyncIterator[Reserve]:
     """A reserve in which a child waits."""
     preload()
-    made = Reserve()
-    made.fill()
-    await _filled(made)
-    yield made
-    await made.close()
+    result = Reserve()
+    result.fill()
+    await _filled(result)
+    yield result
+    await result.close()
 
 
 async def _filled(reserve: Reserve) -> int:

@@ -145,9 +145,9 @@ async def running(world: World) -> AsyncIterator[None]:
 @pytest.fixture
 async def world(engine_client: Client) -> AsyncIterator[World]:
     """A running world."""
-    made = World(engine_client)
-    async with running(made):
-        yield made
+    result = World(engine_client)
+    async with running(result):
+        yield result
 
 
 async def _until_canceled() -> None:

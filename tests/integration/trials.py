@@ -14,5 +14,5 @@ async def discover(capabilities: Capabilities) -> None:
     if not _results:
         await capabilities.discover()
         _results.update({name: getattr(capabilities, name) for name in _KEPT})
-    for name, found in _results.items():
-        setattr(capabilities, name, copy(found))
+    for name, result in _results.items():
+        setattr(capabilities, name, copy(result))

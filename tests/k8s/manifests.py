@@ -29,7 +29,7 @@ IMAGE = {
 @cache
 def render(folder: str) -> tuple[Manifest, ...]:
     """What `kubectl kustomize` makes of a folder below k8s; skips where there is no such program, but fails in CI."""
-    program = next((found for name in ("kubectl", "kustomize") if (found := shutil.which(name))), None)
+    program = next((result for name in ("kubectl", "kustomize") if (result := shutil.which(name))), None)
     if program is None:
         (pytest.fail if os.environ.get("CI") else pytest.skip)("neither kubectl nor kustomize is installed")
     verb = ["kustomize"] if Path(program).name == "kubectl" else ["build"]
@@ -40,7 +40,7 @@ def render(folder: str) -> tuple[Manifest, ...]:
 
 def find(manifests: tuple[Manifest, ...], kind: str, name: str = "") -> list[Manifest]:
     """Those of a kind, perhaps of a name only."""
-    return [found for found in manifests if found["kind"] == kind and name in ("", found["metadata"]["name"])]
+    return [result for result in manifests if result["kind"] == kind and name in ("", result["metadata"]["name"])]
 
 
 def render_of(folder: Path, **content: object) -> tuple[Manifest, ...]:
@@ -88,22 +88,22 @@ class Workload:
 
     def environment(self, secrets: Mapping[str, Mapping[str, str]]) -> dict[str, str]:
         """What the container finds in its environment, given what is in the secrets."""
-        found: dict[str, str] = {}
+        results: dict[str, str] = {}
         for source in self.container.get("envFrom", []):
             if "configMapRef" in source:
-                found |= self.configuration[source["configMapRef"]["name"]]
+                results |= self.configuration[source["configMapRef"]["name"]]
             else:
                 reference = source["secretRef"]
-                found |= secrets.get(reference["name"], {}) if reference.get("optional") else secrets[reference["name"]]
+                results |= secrets.get(reference["name"], {}) if reference.get("optional") else secrets[reference["name"]]
         for variable in self.container.get("env", []):
             if "value" in variable:
-                found[variable["name"]] = variable["value"]
+                results[variable["name"]] = variable["value"]
             elif "fieldRef" in variable["valueFrom"]:
-                found[variable["name"]] = f"({variable['valueFrom']['fieldRef']['fieldPath']})"
+                results[variable["name"]] = f"({variable['valueFrom']['fieldRef']['fieldPath']})"
             else:
                 reference = variable["valueFrom"]["secretKeyRef"]
-                found[variable["name"]] = secrets[reference["name"]][reference["key"]]
-        return found
+                results[variable["name"]] = secrets[reference["name"]][reference["key"]]
+        return results
 
     def port(self, wanted: str | int) -> int:
         """The number of a port, as probes and services name it."""
@@ -119,7 +119,7 @@ class Workload:
 
 def workloads(manifests: tuple[Manifest, ...]) -> Iterator[Workload]:
     """All that make pods."""
-    configuration = {found["metadata"]["name"]: found.get("data", {}) for found in find(manifests, "ConfigMap")}
+    configuration = {result["metadata"]["name"]: result.get("data", {}) for result in find(manifests, "ConfigMap")}
     for manifest in manifests:
         if "template" in manifest.get("spec", {}):
             yield Workload(manifest, configuration)
@@ -127,4 +127,4 @@ def workloads(manifests: tuple[Manifest, ...]) -> Iterator[Workload]:
 
 def workload(manifests: tuple[Manifest, ...], name: str) -> Workload:
     """The one of this name."""
-    return next(found for found in workloads(manifests) if found.name == name)
+    return next(result for result in workloads(manifests) if result.name == name)

@@ -83,9 +83,9 @@ def _by_name(manifests: tuple[Manifest, ...]) -> dict[str, Any]:
 def test_helm_and_kustomize_make_the_same(case: str, tmp_path: Path) -> None:
     """Of all components alone and together, and of all pools."""
     pools, components = CASES[case]
-    made = _chart(pools, components)
-    assert _by_name(made) == _by_name(_kustomized(tmp_path, pools, components))
-    for manifest in made:
+    result = _chart(pools, components)
+    assert _by_name(result) == _by_name(_kustomized(tmp_path, pools, components))
+    for manifest in result:
         for version in schemas.VERSIONS:
             schemas.check(manifest, version)
 
@@ -112,7 +112,7 @@ def test_values_reach_pods() -> None:
     assert worker.environment({})["REELMILL_LOG_LEVEL"] == "debug"
     (account,) = find(changed, "ServiceAccount", "reelmill-worker")
     assert account["metadata"]["annotations"] == {"eks.amazonaws.com/role-arn": "arn"}
-    names = [{found["metadata"]["name"] for found in find(made, "ConfigMap")} for made in (changed, rendered({}))]
+    names = [{results["metadata"]["name"] for results in find(result, "ConfigMap")} for result in (changed, rendered({}))]
     assert not names[0] & names[1]
 
 

@@ -66,10 +66,10 @@ def test_kubernetes_accepts_them(manifests: tuple[Manifest, ...]) -> None:
     for manifest in manifests:
         for version in schemas.VERSIONS:
             schemas.check(manifest, version)
-    names = [(found["kind"], found["metadata"]["name"]) for found in manifests]
+    names = [(result["kind"], result["metadata"]["name"]) for result in manifests]
     assert len(names) == len(set(names))
-    namespaces = {found["metadata"].get("namespace") for found in manifests if found["kind"] != "Namespace"}
-    assert namespaces == {found["metadata"]["name"] for found in find(manifests, "Namespace")}
+    namespaces = {result["metadata"].get("namespace") for result in manifests if result["kind"] != "Namespace"}
+    assert namespaces == {result["metadata"]["name"] for result in find(manifests, "Namespace")}
 
 
 @pytest.mark.sample(every=3)
@@ -80,7 +80,7 @@ def test_callers_are_asked_who_they_are_or_kept_out(manifests: tuple[Manifest, .
     for settings in served:
         assert bool(settings.authentication) != settings.insecure
         if settings.insecure:
-            (policy,) = (found["spec"] for found in find(manifests, "NetworkPolicy"))
+            (policy,) = (result["spec"] for result in find(manifests, "NetworkPolicy"))
             assert policy == {
                 "podSelector": {},
                 "policyTypes": ["Ingress"],
@@ -311,11 +311,11 @@ def test_names_and_namespaces_can_be_changed(tmp_path: Path) -> None:
 
 def test_a_pool_keeps_its_size_when_nobody_can_be_asked(everything: tuple[Manifest, ...]) -> None:
     """KEDA takes no work away because Prometheus or Temporal is away; each queue is asked for with the key that is needed."""
-    for found in find(everything, "ScaledObject"):
-        fallback = found["spec"]["fallback"]
+    for result in find(everything, "ScaledObject"):
+        fallback = result["spec"]["fallback"]
         assert fallback["behavior"] == "currentReplicasIfHigher"
-        assert found["spec"]["minReplicaCount"] <= fallback["replicas"] <= found["spec"]["maxReplicaCount"]
-        for trigger in found["spec"]["triggers"]:
+        assert result["spec"]["minReplicaCount"] <= fallback["replicas"] <= result["spec"]["maxReplicaCount"]
+        for trigger in result["spec"]["triggers"]:
             assert ("authenticationRef" in trigger) is (trigger["type"] == "temporal")
     (key,) = find(everything, "TriggerAuthentication")
     (reference,) = key["spec"]["secretTargetRef"]
@@ -359,7 +359,7 @@ def test_only_the_control_plane_knows_the_database(manifests: tuple[Manifest, ..
 
 
 def _selected(manifests: tuple[Manifest, ...], labels: Mapping[str, str]) -> list[Workload]:
-    return [found for found in workloads(manifests) if labels.items() <= found.labels.items()]
+    return [result for result in workloads(manifests) if labels.items() <= result.labels.items()]
 
 
 def test_selectors_find_what_they_mean(manifests: tuple[Manifest, ...]) -> None:
@@ -413,40 +413,42 @@ def test_scaling_looks_at_the_queues_of_the_pool(everything: tuple[Manifest, ...
     metrics = Metrics().render().decode()
     pools = {workload.name: workload for workload in workloads(everything) if workload.role == "worker"}
     scaled = find(everything, "ScaledObject")
-    assert {found["spec"]["scaleTargetRef"]["name"] for found in scaled} == set(pools)
-    for found in scaled:
-        settings = _settings(pools[found["spec"]["scaleTargetRef"]["name"]], monkeypatch)
-        triggers = {trigger["name"]: trigger for trigger in found["spec"]["triggers"]}
+    assert {result["spec"]["scaleTargetRef"]["name"] for result in scaled} == set(pools)
+    for result in scaled:
+        settings = _settings(pools[result["spec"]["scaleTargetRef"]["name"]], monkeypatch)
+        triggers = {trigger["name"]: trigger for trigger in result["spec"]["triggers"]}
         queues = [trigger["metadata"] for trigger in triggers.values() if trigger["type"] == "temporal"]
         expected = {FAST_QUEUE if lane == "fast" else encode_queue(lane) for lane in settings.lane}
         assert {queue["taskQueue"] for queue in queues} == expected
         for queue in queues:
             assert queue["namespace"] == settings.temporal_namespace and queue["queueTypes"] == "activity"
             assert queue["endpointFromEnv"] == SETTINGS["temporal_address"].variable
-        formula = found["spec"]["advanced"]["scalingModifiers"]["formula"]
+        formula = result["spec"]["advanced"]["scalingModifiers"]["formula"]
         assert set(re.findall(r"[a-z]+", formula)) == set(triggers)
         query = triggers["busy"]["metadata"]["query"]
-        assert f'reelmill_pool="{found["metadata"]["name"].rpartition("-")[2]}"' in query
+        assert f'reelmill_pool="{result["metadata"]["name"].rpartition("-")[2]}"' in query
         assert re.search(r"reelmill_\w+", query)[0] in metrics  # type: ignore[index]
         # What is waiting for an accelerator that nobody shows to have does not come to its queue.
-        assert found["spec"]["minReplicaCount"] >= 1
+        assert result["spec"]["minReplicaCount"] >= 1
 
 
 def test_the_dashboard_comes_as_grafana_finds_it(everything: tuple[Manifest, ...]) -> None:
     """Whole, and labelled for the sidecar."""
-    (found,) = (one for one in find(everything, "ConfigMap") if one["metadata"]["name"] == "reelmill-dashboard")
-    assert found["metadata"]["labels"]["grafana_dashboard"] == "1"
-    assert json.loads(found["data"]["reelmill.json"])["uid"] == "reelmill"
+    (result,) = (one for one in find(everything, "ConfigMap") if one["metadata"]["name"] == "reelmill-dashboard")
+    assert result["metadata"]["labels"]["grafana_dashboard"] == "1"
+    assert json.loads(result["data"]["reelmill.json"])["uid"] == "reelmill"
 
 
 def test_the_monitor_finds_the_metrics(everything: tuple[Manifest, ...]) -> None:
     """It selects all pods that have metrics, and names their port."""
     (monitor,) = find(everything, "PodMonitor")
-    chosen = [found for found in _selected(everything, monitor["spec"]["selector"]["matchLabels"]) if found.role != "migrate"]
-    assert {found.role for found in chosen} == {"api", "worker"}
+    chosen = [
+        result for result in _selected(everything, monitor["spec"]["selector"]["matchLabels"]) if result.role != "migrate"
+    ]
+    assert {result.role for result in chosen} == {"api", "worker"}
     for endpoint in monitor["spec"]["podMetricsEndpoints"]:
         assert endpoint["path"] == "/metrics"
-        assert all(found.port(endpoint["port"]) for found in chosen)
+        assert all(result.port(endpoint["port"]) for result in chosen)
 
 
 def test_the_image_is_the_one_that_is_built() -> None:
@@ -470,7 +472,7 @@ def test_temporal_is_set_up_as_the_settings_expect(monkeypatch: pytest.MonkeyPat
     (api,) = (workload for workload in workloads(render("overlays/cpu")) if workload.role == "api")
     settings = _settings(api, monkeypatch)
     server = _values()["server"]
-    assert settings.temporal_namespace in {made["name"] for made in server["config"]["namespaces"]["namespace"]}
+    assert settings.temporal_namespace in {result["name"] for result in server["config"]["namespaces"]["namespace"]}
     assert server["dynamicConfig"]["matching.enableFairness"] == [{"value": True}]
     assert settings.temporal_address == "temporal-frontend.temporal.svc.cluster.local:7233"
     for store in server["config"]["persistence"]["datastores"].values():

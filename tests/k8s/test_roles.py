@@ -53,9 +53,9 @@ class Network:
     def address(self, *names: str) -> str:
         """The next address, under these names."""
         self._used += 1
-        found = f"{self._prefix}.{self._used}"
-        self.names |= dict.fromkeys(names, found)
-        return found
+        result = f"{self._prefix}.{self._used}"
+        self.names |= dict.fromkeys(names, result)
+        return result
 
     def hosts(self) -> str:
         """A file for /etc/hosts."""
@@ -247,9 +247,9 @@ def test_the_roles_of_the_example_convert_a_file(cluster: Cluster, tmp_path: Pat
         asked = {"source": "s3://media/in.mp4", "destination": "s3://media/small.mp4", "duration_seconds": 2}
         task = client.wait(client.submit(**asked, video="h264", size="320x180").task_id, timeout_seconds=120)
         assert task.artifacts[0].uri == "s3://media/small.mp4"
-        made = tmp_path / "small.mp4"
-        made.write_bytes(cluster.store.client.get_object(Bucket="media", Key="small.mp4")["Body"].read())
-        with av.open(str(made)) as container:
+        path = tmp_path / "small.mp4"
+        path.write_bytes(cluster.store.client.get_object(Bucket="media", Key="small.mp4")["Body"].read())
+        with av.open(str(path)) as container:
             pictures = list(container.decode(video=0))
         assert (len(pictures), pictures[0].width) == (50, 320)
 
@@ -271,8 +271,8 @@ def test_the_pod_of_dev_converts_a_file(tmp_path: Path) -> None:
         pod.start()
         _assert_held(pod)
         clip = moving_picture(tmp_path / "volume" / "files" / "clip.mp4", 1)
-        for made in (clip.parent, clip):
-            os.chown(made, 10001, 10001)
+        for result in (clip.parent, clip):
+            os.chown(result, 10001, 10001)
         with Client(f"{pod.address}:50051") as client:
             asked = {"source": "file:///data/files/clip.mp4", "destination": "file:///data/files/small.mkv"}
             client.wait(client.submit(**asked, video="h264", size="160x90").task_id, timeout_seconds=120)

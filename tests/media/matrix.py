@@ -127,14 +127,14 @@ def _loudness(wave: NDArray[np.float32]) -> float:
     return float(np.sqrt(np.mean(wave.mean(axis=1) ** 2)))
 
 
-def judge_pictures(source: Path, made: Path, tolerance: int) -> None:
+def judge_pictures(source: Path, path: Path, tolerance: int) -> None:
     """As many pictures as the span has, and each the one that the source shows."""
-    expected, found = source_pictures(source), judge.pictures(made)
+    expected, result = source_pictures(source), judge.pictures(path)
     if not tolerance:
-        assert len(found) == len(expected), "pictures"
-    assert abs(len(found) / _rate(made) - LENGTH) <= (1 + tolerance) / _rate(made)
+        assert len(result) == len(expected), "pictures"
+    assert abs(len(result) / _rate(path) - LENGTH) <= (1 + tolerance) / _rate(path)
     for share in (0, 0.5, 0.99):
-        pair = expected[int(share * len(expected))], found[int(share * len(found))]
+        pair = expected[int(share * len(expected))], result[int(share * len(result))]
         assert judge.psnr(*pair) > 30, f"{judge.psnr(*pair):.1f} dB"
 
 
@@ -143,9 +143,9 @@ def _rate(path: Path) -> float:
     return (len(times) - 1) / float(times[-1] - times[0])
 
 
-def judge_sound(source: Path, made: Path) -> None:
+def judge_sound(source: Path, path: Path) -> None:
     """As much sound as the span has, but for a packet on each side; about as loud."""
-    wave, rate = judge.sound(made), judge.sample_rate(made)
+    wave, rate = judge.sound(path), judge.sample_rate(path)
     assert abs(len(wave) / rate - LENGTH) < 0.02 + 2 * PACKET / rate, f"{len(wave) / rate:.3f} s of sound"
     share = (_loudness(wave) + 1e-4) / (source_loudness(source) + 1e-4)
     # AMR keeps what a telephone does: 0.71 was measured, other codecs are within 0.1 of 1.
@@ -171,15 +171,15 @@ def _reordered(source: Path) -> bool:
     return times != sorted(times)
 
 
-def judge_cell(source: Path, cell: Cell, made: Converted) -> None:
+def judge_cell(source: Path, cell: Cell, converted: Converted) -> None:
     """Raises AssertionError or Judgement for what is not as it should be."""
-    asked, given, files = cell.targets[0], judge.describe(source), _files(cell, made)
-    found = {stream.kind for path in files for stream in judge.describe(path).streams}
+    asked, given, files = cell.targets[0], judge.describe(source), _files(cell, converted)
+    results = {stream.kind for path in files for stream in judge.describe(path).streams}
     if asked.extract:
-        assert found == {"Subtitle"} and any(judge.lines(path) for path in files)
+        assert results == {"Subtitle"} and any(judge.lines(path) for path in files)
         return
     kinds = [kind for kind, spec in (("Video", asked.video), ("Audio", asked.audio)) if spec and given.of(kind)]
-    assert set(kinds) <= found
+    assert set(kinds) <= results
     for path in files:
         judge.check(path)
         if not cell.encodes:
@@ -192,13 +192,13 @@ def judge_cell(source: Path, cell: Cell, made: Converted) -> None:
             judge_sound(source, path)
 
 
-def _files(cell: Cell, made: Converted) -> list[Path]:
+def _files(cell: Cell, converted: Converted) -> list[Path]:
     """What a player reads. The judge reads manifests of DASH wrongly: head and segments of each stream are joined for it."""
-    folder, segment = made.published, cell.targets[0].segment
+    folder, segment = converted.published, cell.targets[0].segment
     if cell.group_uris:
         return [folder / "main.m3u8"]
     if not segment:
-        return list(made.paths)
+        return list(converted.paths)
     if segment.format is SegmentFormat.HLS:
         return [folder / "x.m3u8"]
     joined = []

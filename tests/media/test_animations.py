@@ -233,5 +233,5 @@ def test_frames_of_less_than_a_millisecond_lengthen_no_webp(convert: Converter) 
     """As those of equal times are, one of each pair: each took a millisecond, and the file was refused."""
     pairs = tuple(Fraction(number // 2, 25) + Fraction(number % 2, 10_000) for number in range(120))
     clip = Clip("mp4", (Video("libx264", times=pairs, b_frames=0, time_base=Fraction(1, 90_000)),), ())
-    made = convert(clip, alone(animation("webp")))
-    assert made.artifact.duration_seconds == pytest.approx(float(pairs[-1]) + 1 / 25, abs=0.005)
+    converted = convert(clip, alone(animation("webp")))
+    assert converted.artifact.duration_seconds == pytest.approx(float(pairs[-1]) + 1 / 25, abs=0.005)

@@ -145,9 +145,9 @@ def test_long_tags_are_left_out_with_a_warning(convert: Converter) -> None:
     info = probe_file(str(path), Limits())
     assert info.metadata["title"] == "Kept" and info.tags_left_out == 1
     assert sum(map(len, (*info.metadata, *info.metadata.values()))) <= MOST_CHARACTERS
-    made = convert(path, target("mp4", None, AudioSpec("aac")))
-    assert any("1 tags of sources[0] are left out" in text for text in made.warnings)
-    tags = probe_file(str(made.path), Limits()).metadata
+    converted = convert(path, target("mp4", None, AudioSpec("aac")))
+    assert any("1 tags of sources[0] are left out" in text for text in converted.warnings)
+    tags = probe_file(str(converted.path), Limits()).metadata
     assert tags["title"] == "Kept" and "comment" not in tags
 
 

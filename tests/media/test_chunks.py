@@ -82,7 +82,9 @@ def test_containers_are_told_all_that_an_encoder_tells(
     wanted = target(container, encoded("vp9" if container == "webm" else "h264"), AudioSpec(audio))
     serial, joined = convert(LONG, wanted), chunked(LONG, wanted)
     check(serial, joined)
-    before, after = ([_RATE.sub("", stream.rest) for stream in judge.describe(made.path).streams] for made in (serial, joined))
+    before, after = (
+        [_RATE.sub("", stream.rest) for stream in judge.describe(result.path).streams] for result in (serial, joined)
+    )
     assert after == before
 
 
@@ -221,9 +223,9 @@ def test_pictures_come_from_the_chunks(convert: Converter, chunked: Chunked, nam
     clip = replace(LONG, video=(replace(FILM, pattern="dawn" if name == "few" else "code"),))
     wanted = replace(target("mp4", encoded(), AAC), images=(image,))
     serial, joined = convert(clip, wanted), chunked(clip, wanted)
-    made = [(artifact.uri, artifact.sha256, artifact.frame_times) for artifact in serial.artifacts[1:]]
-    assert [(artifact.uri, artifact.sha256, artifact.frame_times) for artifact in joined.artifacts[1:]] == made
-    assert made
+    results = [(artifact.uri, artifact.sha256, artifact.frame_times) for artifact in serial.artifacts[1:]]
+    assert [(artifact.uri, artifact.sha256, artifact.frame_times) for artifact in joined.artifacts[1:]] == results
+    assert results
 
 
 def _joins(chunked: Chunked, files: list[tuple[UnitFile, Path]], folder: Path) -> Conversion:

@@ -27,8 +27,8 @@ def boxed(kind: bytes, place: int, factor: float) -> Change:
 
     def change(content: bytes) -> bytes:
         changed = bytearray(content)
-        for found in re.finditer(kind, content):
-            begin = found.end() + place
+        for result in re.finditer(kind, content):
+            begin = result.end() + place
             value = round(int.from_bytes(content[begin : begin + 4]) * factor)
             changed[begin : begin + 4] = value.to_bytes(4)
         return bytes(changed)

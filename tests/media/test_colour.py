@@ -43,17 +43,17 @@ def test_each_pixel_format_is_met(convert: Converter, codec: str, pixel_format: 
         with pytest.raises(UnsupportedFormat, match="does not take"):
             convert(clip, asked)
         return
-    made = convert(clip, asked)
-    assert f"{pixel_format}(" in judge.describe(made.path).of("Video")[0].rest
-    assert judge.psnr(shown(made), judge.pictures(convert.shelf.get(clip), "rgb24")) > LIKE
+    converted = convert(clip, asked)
+    assert f"{pixel_format}(" in judge.describe(converted.path).of("Video")[0].rest
+    assert judge.psnr(shown(converted), judge.pictures(convert.shelf.get(clip), "rgb24")) > LIKE
 
 
 def test_vp9_keeps_alpha(convert: Converter) -> None:
     """yuva420p, with VP9 only, in WebM."""
     clip = colour_clip(pixel_format="yuva420p")
-    made = convert(clip, target("webm", encoded("vp9", pixel_format="yuva420p"), None))
-    assert made.artifact.streams[0].packet_count == 10
-    assert re.search(r"alpha_mode\s*: 1", judge.header(made.path), re.IGNORECASE)
+    converted = convert(clip, target("webm", encoded("vp9", pixel_format="yuva420p"), None))
+    assert converted.artifact.streams[0].packet_count == 10
+    assert re.search(r"alpha_mode\s*: 1", judge.header(converted.path), re.IGNORECASE)
 
 
 @pytest.mark.sample(every=2)
@@ -71,18 +71,18 @@ def test_vp9_keeps_alpha(convert: Converter) -> None:
 def test_without_a_pixel_format_the_nearest_to_the_source_is_kept(convert: Converter, source: str, kept: str) -> None:
     """As the source, as far as the codec goes; what is not YUV becomes yuv420p, which all players show."""
     clip = colour_clip(pixel_format=source)
-    made = convert(clip, target("mkv", encoded(crf=8), None))
-    assert f"{kept}(" in judge.describe(made.path).of("Video")[0].rest
+    converted = convert(clip, target("mkv", encoded(crf=8), None))
+    assert f"{kept}(" in judge.describe(converted.path).of("Video")[0].rest
 
 
 @pytest.mark.parametrize("codec", TAKEN)
 def test_ten_bits_go_down_to_eight_where_the_codec_has_no_more(convert: Converter, codec: str) -> None:
     """A phone's 10-bit video can be made into any codec."""
     clip = colour_clip(pixel_format="yuv420p10le")
-    made = convert(clip, target("mkv", encoded(codec), None))
-    found = capabilities()[VIDEO_ENCODERS[codec][SOFTWARE]].pixel_formats
-    expected = "yuv420p10le" if "yuv420p10le" in found else "yuv420p"
-    assert f"{expected}(" in judge.describe(made.path).of("Video")[0].rest
+    converted = convert(clip, target("mkv", encoded(codec), None))
+    result = capabilities()[VIDEO_ENCODERS[codec][SOFTWARE]].pixel_formats
+    expected = "yuv420p10le" if "yuv420p10le" in result else "yuv420p"
+    assert f"{expected}(" in judge.describe(converted.path).of("Video")[0].rest
 
 
 @pytest.mark.sample(every=5)
@@ -103,17 +103,17 @@ def test_ranges_and_matrices_are_kept_and_tagged(
     """A full-range source stays full range, BT.709 stays BT.709: pictures are equal and so are the tags."""
     clip = colour_clip("mp4", "libx264", options=(("crf", "4"),), **source)
     path = convert.shelf.get(clip)
-    made = convert(clip, target("mp4", encoded(crf=8, **settings), None))
-    tags = judge.describe(made.path).of("Video")[0].rest
+    converted = convert(clip, target("mp4", encoded(crf=8, **settings), None))
+    tags = judge.describe(converted.path).of("Video")[0].rest
     expected = judge.describe(path).of("Video")[0].rest
     words = [word for word in ("(pc", "(tv", "bt709", "smpte170m", "bt470bg", "bt2020nc", "bt2020-10") if word in expected]
     for word in words:
         assert word in tags, (word, tags)
     if not settings:
-        assert judge.psnr(shown(made), judge.pictures(path, "rgb24")) > LIKE
+        assert judge.psnr(shown(converted), judge.pictures(path, "rgb24")) > LIKE
     else:
         # Scaled or repeated: compare what all pictures have in common, the mean of each channel.
-        means, before = shown(made).mean(axis=(0, 1, 2)), judge.pictures(path, "rgb24").mean(axis=(0, 1, 2))
+        means, before = shown(converted).mean(axis=(0, 1, 2)), judge.pictures(path, "rgb24").mean(axis=(0, 1, 2))
         assert np.abs(means - before).max() < 2
 
 
@@ -126,9 +126,9 @@ def test_a_full_range_jpeg_source_is_right(convert: Converter) -> None:
     )
     path = convert.shelf.get(clip)
     for codec in ("h264", "h265", "vp9"):
-        made = convert(clip, target("mp4", encoded(codec, crf=8), None))
-        assert "(pc" in judge.describe(made.path).of("Video")[0].rest, codec
-        assert judge.psnr(shown(made), judge.pictures(path, "rgb24")) > LIKE, codec
+        converted = convert(clip, target("mp4", encoded(codec, crf=8), None))
+        assert "(pc" in judge.describe(converted.path).of("Video")[0].rest, codec
+        assert judge.psnr(shown(converted), judge.pictures(path, "rgb24")) > LIKE, codec
 
 
 @pytest.mark.parametrize("settings", [{}, {"width": 48, "height": 32}, {"pixel_format": "yuv444p"}])
@@ -136,10 +136,10 @@ def test_an_rgb_source_becomes_bt709(convert: Converter, settings: dict[str, obj
     """RGB has no matrix: BT.709 in limited range is made, tagged, and looks the same, scaled or not."""
     clip = colour_clip(pixel_format="bgr0")
     path = convert.shelf.get(clip)
-    made = convert(clip, target("mp4", encoded(crf=4, **settings), None))
-    tags = judge.describe(made.path).of("Video")[0].rest
+    converted = convert(clip, target("mp4", encoded(crf=4, **settings), None))
+    tags = judge.describe(converted.path).of("Video")[0].rest
     assert "(tv, bt709" in tags
-    means, before = shown(made).mean(axis=(1, 2)), judge.pictures(path, "rgb24").mean(axis=(1, 2))
+    means, before = shown(converted).mean(axis=(1, 2)), judge.pictures(path, "rgb24").mean(axis=(1, 2))
     assert np.abs(means - before).max() < 2
     if "width" not in settings:
-        assert judge.psnr(shown(made), judge.pictures(path, "rgb24")) > 30
+        assert judge.psnr(shown(converted), judge.pictures(path, "rgb24")) > 30

@@ -95,20 +95,20 @@ def test_an_old_codec_is_copied_to_where_it_belongs(convert: Converter, codec: s
     """Every picture as it was, at its time."""
     form, _, video = OLD[codec]
     source = Clip(form, (video,), ())
-    made = convert(source, target(container, COPIED_VIDEO, None)).path
-    before, after = judge.frames(convert.shelf.get(source)), judge.frames(made)
+    converted = convert(source, target(container, COPIED_VIDEO, None)).path
+    before, after = judge.frames(convert.shelf.get(source)), judge.frames(converted)
     assert [frame.checksum for frame in after] == [frame.checksum for frame in before]
     assert [float(frame.pts - after[0].pts) for frame in after] == pytest.approx(
         [n * FRAME for n in range(len(after))], abs=0.002
     )
-    assert judge.describe(made).of("Video")[0].codec == codec
+    assert judge.describe(converted).of("Video")[0].codec == codec
 
 
 def test_windows_media_audio_is_copied(convert: Converter) -> None:
     """To its own container."""
     source = Clip("asf", (), (Audio("wmav2", seconds=1, bitrate=128_000),))
-    made = convert(source, target("asf", None, COPIED_AUDIO)).path
-    assert [packet.checksum for packet in judge.packets(made)] == [
+    converted = convert(source, target("asf", None, COPIED_AUDIO)).path
+    assert [packet.checksum for packet in judge.packets(converted)] == [
         packet.checksum for packet in judge.packets(convert.shelf.get(source))
     ]
 
@@ -116,14 +116,14 @@ def test_windows_media_audio_is_copied(convert: Converter) -> None:
 @cache
 def codecs() -> dict[str, str]:
     """The codecs of this build: libav's name, and the name of a decoder or an encoder."""
-    found = {}
+    results = {}
     for name in sorted(av.codecs_available):
         for mode in ("r", "w"):
             try:
-                found[av.Codec(name, mode).canonical_name] = name
+                results[av.Codec(name, mode).canonical_name] = name
             except ValueError:
                 continue
-    return found
+    return results
 
 
 @pytest.mark.parametrize("name", CONTAINERS)
@@ -150,16 +150,16 @@ def test_each_video_cell_holds_what_went_in_or_is_refused(convert: Converter, co
         with pytest.raises(InvalidArgument, match="does not support"):
             convert(SECOND, asked)
         return
-    made = convert(SECOND, asked)
-    judge.check(made.path)
-    assert [stream.codec for stream in judge.describe(made.path).streams] == [LIBAV_CODEC[codec]]
-    assert judge.numbers(made.path) == list(range(25))
-    times = judge.times(made.path)
+    converted = convert(SECOND, asked)
+    judge.check(converted.path)
+    assert [stream.codec for stream in judge.describe(converted.path).streams] == [LIBAV_CODEC[codec]]
+    assert judge.numbers(converted.path) == list(range(25))
+    times = judge.times(converted.path)
     assert [float(time - times[0]) for time in times] == pytest.approx([number * FRAME for number in range(25)], abs=0.001)
     begin = float(times[0]) if container == "flv" else 0  # FLV has no time below 0, and counts its length from there
-    assert judge.describe(made.path).duration - begin == pytest.approx(1, abs=FRAME)
-    assert made.artifact.streams[0].packet_count == 25
-    assert made.artifact.duration_seconds == pytest.approx(1, abs=FRAME)
+    assert judge.describe(converted.path).duration - begin == pytest.approx(1, abs=FRAME)
+    assert converted.artifact.streams[0].packet_count == 25
+    assert converted.artifact.duration_seconds == pytest.approx(1, abs=FRAME)
 
 
 @pytest.mark.sample(every=15)
@@ -171,11 +171,11 @@ def test_each_audio_cell_holds_what_went_in_or_is_refused(convert: Converter, co
         with pytest.raises(InvalidArgument, match="does not support"):
             convert(SECOND, asked)
         return
-    made = convert(SECOND, asked)
-    judge.check(made.path)
-    assert [stream.codec for stream in judge.describe(made.path).streams] == [AUDIO_ENCODERS[codec].codec]
-    assert heard(made.path) == pytest.approx((1, 440), abs=0.06)
-    assert made.artifact.duration_seconds == pytest.approx(1, abs=0.06)
+    converted = convert(SECOND, asked)
+    judge.check(converted.path)
+    assert [stream.codec for stream in judge.describe(converted.path).streams] == [AUDIO_ENCODERS[codec].codec]
+    assert heard(converted.path) == pytest.approx((1, 440), abs=0.06)
+    assert converted.artifact.duration_seconds == pytest.approx(1, abs=0.06)
 
 
 @pytest.mark.sample(every=12)
@@ -189,10 +189,10 @@ def test_each_video_codec_is_copied_into_what_holds_it(convert: Converter, codec
             with pytest.raises(UnsupportedFormat, match="does not hold"):
                 convert(clip, target(container))
             continue
-        made = convert(clip, target(container))
-        judge.check(made.path)
-        assert judge.describe(made.path).of("Video")[0].codec == codec, container
-        assert judge.numbers(made.path) == list(range(25)), container
+        converted = convert(clip, target(container))
+        judge.check(converted.path)
+        assert judge.describe(converted.path).of("Video")[0].codec == codec, container
+        assert judge.numbers(converted.path) == list(range(25)), container
 
 
 @pytest.mark.sample(every=20)
@@ -208,11 +208,11 @@ def test_each_audio_codec_is_copied_into_what_holds_it(convert: Converter, codec
             with pytest.raises(UnsupportedFormat, match="does not hold"):
                 convert(clip, asked)
             continue
-        made = convert(clip, asked)
-        judge.check(made.path)
-        found = judge.describe(made.path).of("Audio")[0].codec
-        assert found == codec or {found, codec} == {"mp2", "mp3"}, container  # MP4 has one word for both
-        assert heard(made.path) == pytest.approx((1, 440), abs=0.06), container
+        converted = convert(clip, asked)
+        judge.check(converted.path)
+        description = judge.describe(converted.path).of("Audio")[0].codec
+        assert description == codec or {description, codec} == {"mp2", "mp3"}, container  # MP4 has one word for both
+        assert heard(converted.path) == pytest.approx((1, 440), abs=0.06), container
 
 
 @pytest.mark.parametrize("container", ["mp4", "mov"])
@@ -220,8 +220,8 @@ def test_h265_carries_the_tag_that_players_want(convert: Converter, container: s
     """HEVC in MP4 and QuickTime is hvc1, encoded or copied."""
     clip = replace(SECOND, format="matroska", video=(Video("libx265", seconds=1),), audio=())
     copied = convert(clip, target(container))
-    made = convert(SECOND, target(container, encoded("h265"), None))
-    for path in (copied.path, made.path):
+    converted = convert(SECOND, target(container, encoded("h265"), None))
+    for path in (copied.path, converted.path):
         assert "hvc1" in judge.describe(path).of("Video")[0].rest
 
 
@@ -238,10 +238,10 @@ def test_b_frames_are_left_out_or_refused_where_a_picture_has_one_time(convert: 
 def test_h264_copied_to_avi_has_a_packet_for_each_picture(convert: Converter, form: str) -> None:
     """No empty packets between them, and the frame rate of the source; MP4 keeps H.264 in another form."""
     clip = Clip(form, (Video(b_frames=0, seconds=1),), (Audio("libmp3lame", seconds=1),))
-    made = convert(clip, target("avi"))
-    assert "25 fps" in judge.describe(made.path).of("Video")[0].rest
-    assert len(judge.packets(made.path, "v:0")) == 25
-    assert judge.numbers(made.path) == list(range(25))
+    converted = convert(clip, target("avi"))
+    assert "25 fps" in judge.describe(converted.path).of("Video")[0].rest
+    assert len(judge.packets(converted.path, "v:0")) == 25
+    assert judge.numbers(converted.path) == list(range(25))
     encoded_one = convert(clip, target("avi", encoded(), AudioSpec("mp3")))
     assert len(judge.packets(encoded_one.path, "v:0")) == 25
 
@@ -253,9 +253,9 @@ def test_one_frame_rate_is_given_or_a_copy_refused(convert: Converter, container
     clip = Clip("mp4", (Video(times=times, b_frames=0, last=Fraction(1, 30)),), ())
     with pytest.raises(UnsupportedFormat, match="varies"):
         convert(clip, target(container))
-    made = convert(clip, target(container, encoded(frame_rate=Fraction(30)), None))
-    judge.check(made.path)
-    assert len(judge.times(made.path)) == pytest.approx(30, abs=1)
+    converted = convert(clip, target(container, encoded(frame_rate=Fraction(30)), None))
+    judge.check(converted.path)
+    assert len(judge.times(converted.path)) == pytest.approx(30, abs=1)
 
 
 @pytest.mark.sample(every=2)
@@ -264,9 +264,9 @@ def test_mxf_takes_its_rates(convert: Converter, rate: Fraction) -> None:
     """Matroska rounds times to milliseconds: the rate that they stand for is found, encoded and copied."""
     clip = Clip("matroska", (Video(fps=rate, seconds=1, b_frames=0),), ())
     for asked in (target("mxf", encoded(), None), target("mxf")):
-        made = convert(clip, asked)
-        judge.check(made.path)
-        assert judge.numbers(made.path) == list(range(round(rate)))
+        converted = convert(clip, asked)
+        judge.check(converted.path)
+        assert judge.numbers(converted.path) == list(range(round(rate)))
 
 
 def test_mxf_refuses_other_rates(convert: Converter) -> None:
@@ -286,9 +286,9 @@ def test_flv_has_sample_rates_of_its_own_for_mp3(convert: Converter) -> None:
         convert(clip, target("flv"))
     with pytest.raises(InvalidArgument, match="44100"):
         convert(clip, target("flv", None, AudioSpec("mp3", sample_rate=32000)))
-    made = convert(clip, target("flv", None, AudioSpec("mp3")))
-    assert judge.sample_rate(made.path) == 44100
-    assert heard(made.path) == pytest.approx((1, 440), abs=0.06)
+    converted = convert(clip, target("flv", None, AudioSpec("mp3")))
+    assert judge.sample_rate(converted.path) == 44100
+    assert heard(converted.path) == pytest.approx((1, 440), abs=0.06)
 
 
 def test_mxf_says_that_no_sound_can_be_encoded_for_it(convert: Converter) -> None:
@@ -305,20 +305,20 @@ def test_mxf_says_that_no_sound_can_be_encoded_for_it(convert: Converter) -> Non
 def test_sound_and_picture_stay_together(convert: Converter, container: str, codec: str, late: float) -> None:
     """Clicks are where they were against the picture, but for AVI, which cannot say what an encoder puts in front."""
     clip = Clip("mp4", (Video(),), (Audio(clicks=(0.5, 1.5)),))
-    made = convert(clip, target(container, encoded(), AudioSpec(codec)))
-    begin = float(judge.times(made.path)[0])
-    clicks = [click - begin for click in judge.clicks(made.path, threshold=0.3)]
+    converted = convert(clip, target(container, encoded(), AudioSpec(codec)))
+    begin = float(judge.times(converted.path)[0])
+    clicks = [click - begin for click in judge.clicks(converted.path, threshold=0.3)]
     assert clicks == pytest.approx([0.5 + late, 1.5 + late], abs=0.003)
-    shown = [float(time) - begin for time in judge.times(made.path)]
+    shown = [float(time) - begin for time in judge.times(converted.path)]
     assert shown == pytest.approx([number * FRAME for number in range(50)], abs=0.001)
-    assert judge.numbers(made.path) == list(range(50))
+    assert judge.numbers(converted.path) == list(range(50))
 
 
 @pytest.mark.parametrize("container", ["mov", "avi", "asf", "mxf"])
 def test_pcm_beside_video_is_copied(convert: Converter, container: str) -> None:
     """Sample for sample, at its time."""
     clip = Clip("mov", (Video(b_frames=0),), (Audio("pcm_s16le", clicks=(0.5, 1.5)),))
-    made = convert(clip, target(container))
-    judge.check(made.path)
-    assert judge.clicks(made.path) == pytest.approx([0.5, 1.5], abs=0.001)
-    assert judge.numbers(made.path) == list(range(50))
+    converted = convert(clip, target(container))
+    judge.check(converted.path)
+    assert judge.clicks(converted.path) == pytest.approx([0.5, 1.5], abs=0.001)
+    assert judge.numbers(converted.path) == list(range(50))

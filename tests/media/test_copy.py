@@ -37,9 +37,9 @@ def offset(path: Path) -> Fraction:
 
 def test_a_copy_between_alike_containers_keeps_payloads_and_times(convert: Converter) -> None:
     """MP4 to MP4: bytes, timestamps and durations of every packet are the same."""
-    source, made = convert.shelf.get(FULL), convert(FULL, target("mp4")).path
+    source, result = convert.shelf.get(FULL), convert(FULL, target("mp4")).path
     for stream in ("v:0", "a:0"):
-        assert judge.packets(made, stream) == judge.packets(source, stream)
+        assert judge.packets(result, stream) == judge.packets(source, stream)
 
 
 def test_the_frame_rate_of_a_copy_is_the_source_s(convert: Converter) -> None:
@@ -70,9 +70,9 @@ def test_copies_through_a_chain_of_containers_keep_pictures_sound_and_sync(conve
 
 def test_an_mkv_copy_keeps_payloads(convert: Converter) -> None:
     """MP4 and Matroska store these codecs alike: the bytes of every packet stay."""
-    source, made = convert.shelf.get(FULL), convert(FULL, target("mkv")).path
+    source, result = convert.shelf.get(FULL), convert(FULL, target("mkv")).path
     for stream in ("v:0", "a:0"):
-        before, after = judge.packets(source, stream), judge.packets(made, stream)
+        before, after = judge.packets(source, stream), judge.packets(result, stream)
         assert [(packet.size, packet.checksum, packet.key) for packet in after] == [
             (packet.size, packet.checksum, packet.key) for packet in before
         ]
@@ -82,9 +82,9 @@ def test_an_mkv_copy_keeps_payloads(convert: Converter) -> None:
 def test_a_copy_begins_at_zero(convert: Converter, offset_seconds: float) -> None:
     """A transport stream that begins at ten seconds becomes an MP4 that begins at zero."""
     clip = Clip("mpegts", (Video(),), (Audio("libmp3lame"),), offset=offset_seconds)
-    made = convert(clip, target("mp4")).path
-    assert judge.describe(made).start == pytest.approx(0, abs=0.03)
-    assert judge.numbers(made) == list(range(50))
+    converted = convert(clip, target("mp4")).path
+    assert judge.describe(converted).start == pytest.approx(0, abs=0.03)
+    assert judge.numbers(converted) == list(range(50))
 
 
 def test_metadata_chapters_language_and_titles_stay(convert: Converter) -> None:
@@ -114,26 +114,26 @@ def test_every_language_stays(convert: Converter, container: str, audio: str) ->
         (Subtitle(language=SPOKEN[2]),),
     )
     asked = replace(target(container, encoded() if audio == "aac" else VideoSpec(), AudioSpec(audio)), audio_streams=(101,))
-    made = convert(clip, asked).path
-    judge.check(made)
-    said = [stream.language for stream in judge.describe(made).streams]
+    converted = convert(clip, asked).path
+    judge.check(converted)
+    said = [stream.language for stream in judge.describe(converted).streams]
     assert said == (["", SPOKEN[1], "fra"] if container == "ts" else [*SPOKEN[:2], "fra", SPOKEN[2]])
 
 
 def test_an_encode_keeps_what_describes_it_too(convert: Converter) -> None:
     """Encoding changes the streams and nothing about their names."""
-    made = convert(FULL, target("mkv", encoded(), AudioSpec("aac"))).path
-    assert judge.metadata(made)[""]["title"] == "Übung"
-    assert len(judge.describe(made).chapters) == 2
-    assert [stream.language for stream in judge.describe(made).streams] == ["deu", "fra"]
+    converted = convert(FULL, target("mkv", encoded(), AudioSpec("aac"))).path
+    assert judge.metadata(converted)[""]["title"] == "Übung"
+    assert len(judge.describe(converted).chapters) == 2
+    assert [stream.language for stream in judge.describe(converted).streams] == ["deu", "fra"]
 
 
 def test_strip_metadata_drops_it_and_keeps_languages(convert: Converter) -> None:
     """StripMetadata removes titles and chapters; a language says what a stream is and stays."""
-    made = convert(FULL, replace(target("mkv"), strip_metadata=True)).path
-    assert set(judge.metadata(made)[""]) <= {"encoder"}
-    assert judge.describe(made).chapters == ()
-    assert [stream.language for stream in judge.describe(made).streams] == ["deu", "fra"]
+    converted = convert(FULL, replace(target("mkv"), strip_metadata=True)).path
+    assert set(judge.metadata(converted)[""]) <= {"encoder"}
+    assert judge.describe(converted).chapters == ()
+    assert [stream.language for stream in judge.describe(converted).streams] == ["deu", "fra"]
 
 
 def test_dispositions_stay(convert: Converter) -> None:
@@ -186,12 +186,12 @@ def test_subtitles_are_copied_where_they_fit(convert: Converter) -> None:
 def test_cover_art_is_not_taken_for_video(convert: Converter) -> None:
     """A picture attached to a song is no video: the song is copied without it."""
     clip = Clip("mp4", (), (Audio(),), covers=("png",))
-    made = convert(clip, target("mp4"))
-    assert [stream.kind for stream in judge.describe(made.path).streams] == ["Audio"]
+    converted = convert(clip, target("mp4"))
+    assert [stream.kind for stream in judge.describe(converted.path).streams] == ["Audio"]
     clip = Clip("mp4", (Video(),), (Audio(),), covers=("png",))
-    made = convert(clip, target("mp4", encoded(), AudioSpec("aac")))
-    assert [stream.kind for stream in judge.describe(made.path).streams] == ["Video", "Audio"]
-    assert judge.numbers(made.path) == list(range(50))
+    converted = convert(clip, target("mp4", encoded(), AudioSpec("aac")))
+    assert [stream.kind for stream in judge.describe(converted.path).streams] == ["Video", "Audio"]
+    assert judge.numbers(converted.path) == list(range(50))
 
 
 def test_what_an_edit_list_hides_stays_hidden(convert: Converter) -> None:
@@ -199,8 +199,8 @@ def test_what_an_edit_list_hides_stays_hidden(convert: Converter) -> None:
     clip = Clip("mp4", (Video(gop=50, b_frames=0),), (), offset=-0.6)
     source = convert.shelf.get(clip)
     assert judge.numbers(source) == list(range(15, 50))
-    made = convert(clip, target("mp4", encoded(), None)).path
-    assert judge.numbers(made) == list(range(15, 50))
+    converted = convert(clip, target("mp4", encoded(), None)).path
+    assert judge.numbers(converted) == list(range(15, 50))
     copied = convert(clip, target("mp4")).path
     judge.check(copied)
     assert judge.numbers(copied) == list(range(15, 50))

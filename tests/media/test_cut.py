@@ -54,18 +54,18 @@ def test_a_cut_has_exactly_the_pictures_and_samples_of_its_span(
     times = [float(time) - begin for time in judge.times(path)]
     end = start + duration if duration else math.inf
     expected = [(number, time - start) for number, time in enumerate(times) if start - 1e-5 <= time < end - 1e-5]
-    made = convert(clip, EXACT, start=start, duration=duration)
-    assert judge.numbers(made.path) == [number for number, _ in expected]
-    assert [float(time) for time in judge.times(made.path)] == pytest.approx([time for _, time in expected], abs=0.001)
-    length = judge.sound(made.path).shape[0] / 48000
+    converted = convert(clip, EXACT, start=start, duration=duration)
+    assert judge.numbers(converted.path) == [number for number, _ in expected]
+    assert [float(time) for time in judge.times(converted.path)] == pytest.approx([time for _, time in expected], abs=0.001)
+    length = judge.sound(converted.path).shape[0] / 48000
     if end < 3:
         assert length == pytest.approx(duration, abs=1.5 / 48000)
     else:
         assert 3 - start - 0.002 <= length <= 3 - start + 0.06
-    assert judge.sound_start(made.path) == 0
+    assert judge.sound_start(converted.path) == 0
     clicks = [click - begin - start for click in judge.clicks(path)]
     expected_clicks = [click for click in clicks if -1e-4 <= click < end - start - 1e-3]
-    assert judge.clicks(made.path) == pytest.approx(expected_clicks, abs=0.001)
+    assert judge.clicks(converted.path) == pytest.approx(expected_clicks, abs=0.001)
 
 
 @pytest.mark.sample(every=3)
@@ -83,9 +83,9 @@ def test_the_sound_of_a_cut_is_whole_from_its_first_sample(convert: Converter, c
 def test_a_cut_of_sound_alone_is_exact_to_the_sample(convert: Converter) -> None:
     """A span of a file without video."""
     clip = Clip("mp4", (), (Audio("aac", clicks=CLICKS, seconds=3),))
-    made = convert(clip, target("flac", None, AudioSpec("flac")), start=0.75, duration=1.0).path
-    assert judge.sound(made).shape[0] == 48000
-    assert judge.clicks(made) == pytest.approx([0.25, 0.5, 0.75], abs=0.001)
+    converted = convert(clip, target("flac", None, AudioSpec("flac")), start=0.75, duration=1.0).path
+    assert judge.sound(converted).shape[0] == 48000
+    assert judge.clicks(converted) == pytest.approx([0.25, 0.5, 0.75], abs=0.001)
 
 
 VARIABLE = Video(
@@ -102,10 +102,10 @@ def test_a_cut_of_a_variable_rate_keeps_each_picture_at_its_time(
     convert: Converter, form: str, start: float, duration: float, numbers: list[int]
 ) -> None:
     """Variable frame rate: a cut that begins in the middle of a long picture shows that one first."""
-    made = convert(Clip(form, (VARIABLE,), ()), target("mp4", encoded(), None), start=start, duration=duration)
-    assert judge.numbers(made.path) == numbers
+    converted = convert(Clip(form, (VARIABLE,), ()), target("mp4", encoded(), None), start=start, duration=duration)
+    assert judge.numbers(converted.path) == numbers
     expected = [max(float(VARIABLE.times[number]) - start, 0) for number in numbers]
-    assert [float(time) for time in judge.times(made.path)] == pytest.approx(expected, abs=0.001)
+    assert [float(time) for time in judge.times(converted.path)] == pytest.approx(expected, abs=0.001)
 
 
 @pytest.mark.sample(every=3)
@@ -114,19 +114,21 @@ def test_a_copied_cut_begins_at_the_key_frame_with_sound_in_sync(convert: Conver
     """Copied video begins at the key frame at or before the start and says so; copied sound begins with it."""
     clip = source(form, gop=25)
     path = convert.shelf.get(clip)
-    made = convert(clip, target("mkv"), start=1.5, duration=1.0)
-    assert "key frame" in made.warnings[0]
+    converted = convert(clip, target("mkv"), start=1.5, duration=1.0)
+    assert "key frame" in converted.warnings[0]
     # A TS begins with the sound's preroll, so that its key frame is some milliseconds later than in the others.
-    assert re.search(r"begins at 1\.0\d\d s of the source, 0\.(4[789]|50)\d* s before the requested start", made.warnings[1])
-    judge.check(made.path)
+    assert re.search(
+        r"begins at 1\.0\d\d s of the source, 0\.(4[789]|50)\d* s before the requested start", converted.warnings[1]
+    )
+    judge.check(converted.path)
     begin = judge.describe(path).start if form == "mpegts" else 0.0
     last = max(number for number, time in enumerate(judge.times(path)) if time - begin < 2.5 - 1e-5)
-    numbers = judge.numbers(made.path)
+    numbers = judge.numbers(converted.path)
     assert numbers == list(range(25, 25 + len(numbers)))
     assert last <= numbers[-1] <= last + 1  # one more when B frames of the span need it
-    lag = float(judge.times(path)[25] - judge.times(made.path)[0])
+    lag = float(judge.times(path)[25] - judge.times(converted.path)[0])
     clicks = [click - lag for click in judge.clicks(path) if 1.1 < click - begin < 2.4]
-    assert judge.clicks(made.path)[: len(clicks)] == pytest.approx(clicks, abs=0.003)
+    assert judge.clicks(converted.path)[: len(clicks)] == pytest.approx(clicks, abs=0.003)
 
 
 @pytest.mark.sample(every=2)
@@ -134,35 +136,35 @@ def test_a_copied_cut_begins_at_the_key_frame_with_sound_in_sync(convert: Conver
 def test_a_copied_cut_with_b_frames_fits_every_container(convert: Converter, container: str) -> None:
     """Matroska gives no decoding times after a seek: a cut is still written with good ones."""
     for form in ("matroska", "mp4"):
-        made = convert(source(form, gop=25), target(container, audio=AudioSpec("aac")), start=1.2, duration=0.8)
-        judge.check(made.path)
-        assert judge.numbers(made.path) == list(range(25, 50))
+        converted = convert(source(form, gop=25), target(container, audio=AudioSpec("aac")), start=1.2, duration=0.8)
+        judge.check(converted.path)
+        assert judge.numbers(converted.path) == list(range(25, 50))
 
 
 def test_copied_video_and_encoded_sound_stay_in_sync(convert: Converter) -> None:
     """Both begin at the key frame."""
     clip = source("mp4", gop=25)
-    made = convert(clip, target("mp4", audio=AudioSpec("aac")), start=1.3, duration=1).path
-    assert judge.numbers(made)[0] == 25
-    assert judge.clicks(made)[:4] == pytest.approx([0.0, 0.25, 0.5, 1.0], abs=0.003)
-    assert judge.times(made)[0] == 0
+    converted = convert(clip, target("mp4", audio=AudioSpec("aac")), start=1.3, duration=1).path
+    assert judge.numbers(converted)[0] == 25
+    assert judge.clicks(converted)[:4] == pytest.approx([0.0, 0.25, 0.5, 1.0], abs=0.003)
+    assert judge.times(converted)[0] == 0
 
 
 def test_encoded_video_and_copied_sound_stay_in_sync(convert: Converter) -> None:
     """Pictures are cut exactly, sound begins with the packet in which the cut lies or the next, at its own time."""
     clip = source("mp4", gop=25)
-    made = convert(clip, target("mp4", encoded()), start=1.3, duration=1).path
-    assert judge.numbers(made)[0] == 33
-    assert float(judge.times(made)[0]) == pytest.approx(0.02, abs=0.001)
-    assert judge.clicks(made) == pytest.approx([0.2, 0.7], abs=0.003)
+    converted = convert(clip, target("mp4", encoded()), start=1.3, duration=1).path
+    assert judge.numbers(converted)[0] == 33
+    assert float(judge.times(converted)[0]) == pytest.approx(0.02, abs=0.001)
+    assert judge.clicks(converted) == pytest.approx([0.2, 0.7], abs=0.003)
 
 
 def test_several_targets_of_a_cut_begin_each_as_they_must(convert: Converter) -> None:
     """In one task a copy begins at the key frame and an encode exactly."""
-    made = convert(source("mp4", gop=25), target("mkv"), EXACT, start=1.5, duration=0.6)
-    assert judge.numbers(made.paths[0])[0] == 25
-    assert judge.numbers(made.paths[1]) == list(range(38, 53))
-    assert judge.clicks(made.paths[1]) == pytest.approx([0.0, 0.5], abs=0.001)
+    converted = convert(source("mp4", gop=25), target("mkv"), EXACT, start=1.5, duration=0.6)
+    assert judge.numbers(converted.paths[0])[0] == 25
+    assert judge.numbers(converted.paths[1]) == list(range(38, 53))
+    assert judge.clicks(converted.paths[1]) == pytest.approx([0.0, 0.5], abs=0.001)
 
 
 def test_a_recording_that_begins_without_a_key_frame_can_be_cut(convert: Converter) -> None:
@@ -172,8 +174,8 @@ def test_a_recording_that_begins_without_a_key_frame_can_be_cut(convert: Convert
     tables, pictures = packets[:3], packets[3:]
     begins = [place for place, packet in enumerate(pictures) if packet[1] & 0x40 and packet[2] == 0]
     path = convert.shelf.put("headless.ts", b"".join(tables + pictures[begins[3] :]))
-    made = convert(path, target("mkv", encoded(), None), start=0.2, duration=1.6).path
-    numbers = judge.numbers(made)
+    converted = convert(path, target("mkv", encoded(), None), start=0.2, duration=1.6).path
+    numbers = judge.numbers(converted)
     assert numbers[0] in (8, 25)
     assert numbers[-5:] == list(range(numbers[-1] - 4, numbers[-1] + 1))
 
@@ -186,17 +188,19 @@ def test_a_start_beyond_the_end_is_refused(convert: Converter) -> None:
 
 def test_a_span_between_two_pictures_shows_the_first(convert: Converter) -> None:
     """For as long as was asked."""
-    made = convert(source("mp4"), EXACT, start=0.05, duration=0.01)
-    assert judge.numbers(made.path) == [1]
-    assert judge.describe(made.path).duration == pytest.approx(0.01, abs=0.005)
+    converted = convert(source("mp4"), EXACT, start=0.05, duration=0.01)
+    assert judge.numbers(converted.path) == [1]
+    assert judge.describe(converted.path).duration == pytest.approx(0.01, abs=0.005)
 
 
 def test_chapters_move_with_a_cut(convert: Converter) -> None:
     """A chapter keeps what of it lies in the span."""
     clip = Clip("mp4", (Video(),), (Audio(),), chapters=((0, 0.5, "a"), (0.5, 1.5, "b"), (1.5, 2.0, "c")))
-    made = convert(clip, EXACT, start=1.0, duration=0.8).path
-    assert [value for pair in judge.describe(made).chapters for value in pair] == pytest.approx([0, 0.5, 0.5, 0.8], abs=0.001)
-    assert [judge.metadata(made)[f"chapter{index}"]["title"] for index in range(2)] == ["b", "c"]
+    converted = convert(clip, EXACT, start=1.0, duration=0.8).path
+    assert [value for pair in judge.describe(converted).chapters for value in pair] == pytest.approx(
+        [0, 0.5, 0.5, 0.8], abs=0.001
+    )
+    assert [judge.metadata(converted)[f"chapter{index}"]["title"] for index in range(2)] == ["b", "c"]
 
 
 @pytest.mark.parametrize(
@@ -209,7 +213,7 @@ def test_chapters_move_with_a_cut(convert: Converter) -> None:
 )
 def test_a_cut_where_the_audio_has_nothing_has_none(convert: Converter, clip: Clip, begin: float) -> None:
     """And says so: it was refused."""
-    made = convert(clip, target("mp4", encoded(), AudioSpec("aac")), start=begin, duration=0.8)
+    converted = convert(clip, target("mp4", encoded(), AudioSpec("aac")), start=begin, duration=0.8)
     first = round(begin * 25)
-    assert judge.numbers(made.path) == list(range(first, first + 20)) and not judge.describe(made.path).of("Audio")
-    assert any("has nothing in the span: left out" in text for text in made.warnings)
+    assert judge.numbers(converted.path) == list(range(first, first + 20)) and not judge.describe(converted.path).of("Audio")
+    assert any("has nothing in the span: left out" in text for text in converted.warnings)

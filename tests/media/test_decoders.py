@@ -61,15 +61,15 @@ def test_the_setting_allows_others(convert: Converter, odd: Path) -> None:
     """By libav's names, with wildcards."""
     info = probe_file(str(odd), WIDE)
     assert all(stream.decodable and not stream.barred for stream in (*info.video, *info.audio))
-    made = convert(odd, target("mp4", encoded(), AudioSpec("aac")), limits=WIDE)
-    assert judge.numbers(made.path) == list(range(10))
+    converted = convert(odd, target("mp4", encoded(), AudioSpec("aac")), limits=WIDE)
+    assert judge.numbers(converted.path) == list(range(10))
 
 
 def test_a_copy_needs_no_decoder(convert: Converter, odd: Path) -> None:
     """It is made all the same, and not decoded when it is read back."""
     snow = Clip("avi", (Video("snow", seconds=0.4),), ())
-    made = convert(snow, target("mkv", audio=None))
-    assert [stream.codec for stream in made.artifact.streams] == ["snow"]
+    converted = convert(snow, target("mkv", audio=None))
+    assert [stream.codec for stream in converted.artifact.streams] == ["snow"]
     with pytest.raises(UnsupportedFormat, match="snow video cannot be decoded"):
         convert(snow, target("mkv", encoded(), None))
 
@@ -79,9 +79,9 @@ def test_what_is_beside_stays_usable(convert: Converter) -> None:
     path = convert.shelf.get(
         Clip("avi", (Video("mpeg4", seconds=0.4),), (Audio("adpcm_yamaha", seconds=0.4), Audio(seconds=0.4)))
     )
-    made = convert(path, target("mp4", encoded(), AudioSpec("aac")))
-    assert [stream.codec for stream in made.artifact.streams] == ["h264", "aac"]
-    assert any("adpcm_yamaha, which cannot be decoded: its decoder is not one" in text for text in made.warnings)
+    converted = convert(path, target("mp4", encoded(), AudioSpec("aac")))
+    assert [stream.codec for stream in converted.artifact.streams] == ["h264", "aac"]
+    assert any("adpcm_yamaha, which cannot be decoded: its decoder is not one" in text for text in converted.warnings)
     assert probe_beside(str(path), "file:///x", Limits()).audio[1].decodable
 
 

@@ -123,9 +123,9 @@ def test_frames_that_share_a_pes_packet_are_all_shown(convert: Converter, tmp_pa
     source = convert.shelf.get(Clip("matroska", (Video("libx264", seconds=0.5, gop=50),), ()))
     command = [imageio_ffmpeg.get_ffmpeg_exe(), "-v", "error", "-i", source, "-vf", "scale=64:64", "-c:v", "libx264"]
     subprocess.run([*command, "-bf", "2", "-f", "mpeg", path], check=True, capture_output=True)
-    made = convert(path, target("mkv", encoded(), None))
-    assert len(judge.frames(made.path)) == len(judge.frames(source))
-    apart = [float(time - judge.times(made.path)[0]) for time in judge.times(made.path)]
+    converted = convert(path, target("mkv", encoded(), None))
+    assert len(judge.frames(converted.path)) == len(judge.frames(source))
+    apart = [float(time - judge.times(converted.path)[0]) for time in judge.times(converted.path)]
     assert apart == pytest.approx([number / 25 for number in range(len(apart))], abs=0.002)
     with pytest.raises(UnsupportedFormat, match="have no time"):
         convert(path, target("mkv", audio=None))
@@ -187,8 +187,8 @@ def test_whole_uncompressed_frames_are_decoded(convert: Converter, tmp_path: Pat
         path = tmp_path / f"{pixel_format}.{container}"
         command = [imageio_ffmpeg.get_ffmpeg_exe(), "-v", "error", "-f", "lavfi", "-i", f"testsrc2=s={size}:d=1"]
         subprocess.run([*command, "-c:v", "rawvideo", "-pix_fmt", pixel_format, path], check=True)
-        made = convert(path, target("mkv", encoded(), None))
-        assert len(judge.frames(made.path)) == 25
+        converted = convert(path, target("mkv", encoded(), None))
+        assert len(judge.frames(converted.path)) == 25
 
 
 @pytest.mark.parametrize("pixel_format", ["yuv420p", "yuyv422", "gray", "nv12", "yuv422p"])
@@ -199,9 +199,9 @@ def test_uncompressed_frames_are_copied_with_the_code_of_their_pixels(
     path = tmp_path / "raw.avi"
     command = [imageio_ffmpeg.get_ffmpeg_exe(), "-v", "error", "-f", "lavfi", "-i", "testsrc2=s=96x64:d=1"]
     subprocess.run([*command, "-c:v", "rawvideo", "-pix_fmt", pixel_format, path], check=True)
-    made = convert(path, target("mkv", audio=None))
-    assert pixel_format in judge.describe(made.path).of("Video")[0].rest
-    assert np.array_equal(judge.pictures(made.path), judge.pictures(path))
+    converted = convert(path, target("mkv", audio=None))
+    assert pixel_format in judge.describe(converted.path).of("Video")[0].rest
+    assert np.array_equal(judge.pictures(converted.path), judge.pictures(path))
 
 
 def test_a_program_stream_may_begin_within_a_frame_of_audio(convert: Converter, shelf: Shelf, tmp_path: Path) -> None:
@@ -210,6 +210,8 @@ def test_a_program_stream_may_begin_within_a_frame_of_audio(convert: Converter, 
     source = tmp_path / "front.vob"
     source.write_bytes(whole.read_bytes()[20_000:])
     for asked in (target("mp4"), target("mkv", encoded(), AudioSpec("flac"))):
-        made = convert(source, asked)
-        assert not any("could not be decoded" in warning for warning in made.warnings)
-        assert judge.clicks(made.path)[-1] - float(judge.times(made.path)[-1]) == pytest.approx(3.5 - 99 / 25, abs=0.01)
+        converted = convert(source, asked)
+        assert not any("could not be decoded" in warning for warning in converted.warnings)
+        assert judge.clicks(converted.path)[-1] - float(judge.times(converted.path)[-1]) == pytest.approx(
+            3.5 - 99 / 25, abs=0.01
+        )

@@ -47,8 +47,8 @@ def test_all_renditions_of_slides_are_on_one_clock(convert: Converter, apart: in
         replace(member, video=replace(QUICK, width=member.video.width, height=member.video.height)) for member in members
     ]
     members[0] = replace(members[0], extract=VTT)
-    made = convert(slides(apart), *members, group_uris=(MASTER,))
-    folder = made.published / "film"
+    converted = convert(slides(apart), *members, group_uris=(MASTER,))
+    folder = converted.published / "film"
     for variant in ("64/v.m3u8", "48/v.m3u8"):
         assert begins(folder / variant, "v:0") == pytest.approx(zero, abs=0.001)
         assert judge.packets(folder / variant, "v:0")[0].dts >= zero - 0.51
@@ -62,8 +62,8 @@ def test_all_renditions_of_slides_are_on_one_clock(convert: Converter, apart: in
 @pytest.mark.parametrize("container", ["ts", "flv", "mp4", "mkv"])
 def test_audio_stays_with_slides(convert: Converter, container: str, video: VideoSpec) -> None:
     """The encoder's first packet comes after more audio than a muxer waits for."""
-    made = convert(slides(4), replace(target(container, video, AAC), subtitle="none"))
-    path = made.path
+    converted = convert(slides(4), replace(target(container, video, AAC), subtitle="none"))
+    path = converted.path
     assert begins(path, "a:0") - begins(path, "v:0") == pytest.approx(0, abs=0.03)
     assert judge.packets(path, "v:0")[0].dts >= -16
     shown = judge.times(path)
@@ -76,11 +76,13 @@ def test_audio_stays_with_slides(convert: Converter, container: str, video: Vide
 @pytest.mark.parametrize("video", [QUICK, COPIED], ids=["encode", "copy"])
 def test_a_manifest_of_slides_begins_at_0(convert: Converter, video: VideoSpec) -> None:
     """Players of DASH that ignore edit lists are late by half a second at most."""
-    made = convert(slides(3, "mp4"), replace(cut(target("mp4", video, AudioSpec("aac")), SegmentFormat.DASH), subtitle="none"))
-    (film,) = {path.name for path in made.published.glob("x-0-init.mp4")}
-    segments = sorted(made.published.glob("x-0-*.m4s"), key=lambda path: int(re.findall(r"\d+", path.stem)[-1]))
-    whole = made.published / "whole.mp4"
-    whole.write_bytes(b"".join(path.read_bytes() for path in (made.published / film, *segments)))
+    converted = convert(
+        slides(3, "mp4"), replace(cut(target("mp4", video, AudioSpec("aac")), SegmentFormat.DASH), subtitle="none")
+    )
+    (film,) = {path.name for path in converted.published.glob("x-0-init.mp4")}
+    segments = sorted(converted.published.glob("x-0-*.m4s"), key=lambda path: int(re.findall(r"\d+", path.stem)[-1]))
+    whole = converted.published / "whole.mp4"
+    whole.write_bytes(b"".join(path.read_bytes() for path in (converted.published / film, *segments)))
     assert begins(whole, "v:0") == pytest.approx(0, abs=0.001)
     assert judge.packets(whole, "v:0")[0].dts >= -0.51
 
@@ -89,12 +91,12 @@ def test_a_manifest_of_slides_begins_at_0(convert: Converter, video: VideoSpec) 
 @pytest.mark.parametrize("container", ["mp4", "ts"])
 def test_frames_of_a_slow_rate_are_reordered(convert: Converter, container: str, codec: str) -> None:
     """Between those a second apart there are times for decoding some before others are shown."""
-    made = convert(
+    converted = convert(
         Clip("mp4", (Video(seconds=6),), ()), target(container, encoded(codec, preset="veryfast", frame_rate=Fraction(1)), None)
     )
-    packets = judge.packets(made.path)
+    packets = judge.packets(converted.path)
     assert len(packets) == 6 and len({packet.dts for packet in packets}) == 6
-    times = [float(time) for time in judge.times(made.path)]
+    times = [float(time) for time in judge.times(converted.path)]
     assert [time - times[0] for time in times] == pytest.approx([*range(6)], abs=0.001)
 
 

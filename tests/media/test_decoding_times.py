@@ -27,28 +27,28 @@ def clip(form: str, codec: str = "libx264", b_frames: int = 2) -> Clip:
 @pytest.mark.parametrize("codec", ["libx264", "mpeg4", "mpeg2video"])
 def test_frames_are_shown_in_order(convert: Converter, form: str, codec: str) -> None:
     """All of them, at even distances, beside their audio: the clicks are as late as MP3 decoders are."""
-    made = convert(clip(form, codec), target("mkv", encoded(), AudioSpec("flac")))
-    assert judge.numbers(made.path) == [*range(50)]
-    times = [float(time) for time in judge.times(made.path)]
+    converted = convert(clip(form, codec), target("mkv", encoded(), AudioSpec("flac")))
+    assert judge.numbers(converted.path) == [*range(50)]
+    times = [float(time) for time in judge.times(converted.path)]
     assert [time - times[0] for time in times] == pytest.approx([number / 25 for number in range(50)], abs=0.002)
-    (first,) = (click for click in judge.clicks(made.path)[:1])
+    (first,) = (click for click in judge.clicks(converted.path)[:1])
     assert first - times[0] == pytest.approx(0.5, abs=0.03)
-    assert made.warnings == ()
-    assert judge.describe(made.path).duration == pytest.approx(2, abs=0.1)
+    assert converted.warnings == ()
+    assert judge.describe(converted.path).duration == pytest.approx(2, abs=0.1)
 
 
 def test_video_alone_begins_at_0(convert: Converter) -> None:
     """libav takes the first packet for one that is shown later."""
-    made = convert(Clip("avi", (Video(),), ()), target("mp4", encoded(), None))
-    assert judge.numbers(made.path) == [*range(50)]
-    assert judge.times(made.path)[0] == 0
+    converted = convert(Clip("avi", (Video(),), ()), target("mp4", encoded(), None))
+    assert judge.numbers(converted.path) == [*range(50)]
+    assert judge.times(converted.path)[0] == 0
 
 
 @pytest.mark.parametrize("form", ["avi", "asf"])
 def test_a_cut_shows_the_same_frames(convert: Converter, form: str) -> None:
     """Reading begins at a keyframe, from which the delay of the decoder is measured anew."""
-    made = convert(clip(form), target("mkv", encoded(), None), start=1.0, duration=0.4)
-    assert judge.numbers(made.path) == [*range(25, 35)]
+    converted = convert(clip(form), target("mkv", encoded(), None), start=1.0, duration=0.4)
+    assert judge.numbers(converted.path) == [*range(25, 35)]
 
 
 @pytest.mark.sample(every=2)
@@ -64,9 +64,9 @@ def test_a_cut_shows_the_same_frames(convert: Converter, form: str) -> None:
 def test_snapshots_are_those_frames(convert: Converter, form: str, mode: FrameMode, numbers: list[int]) -> None:
     """Found by seeking. In ASF, which begins with the audio, video begins 23 ms later."""
     entry = ImageSpec(ImageKind.SNAPSHOT, 0, "file:///out/pic", "png", FramesSpec(mode=mode, interval_us=640_000))
-    made = convert(clip(form), TargetSpec(0, "", "", images=(entry,), subtitle="none"))
-    found = [made.published / artifact.uri.removeprefix("file:///out/") for artifact in made.artifacts]
-    assert [judge.numbers(path)[0] for path in found] == numbers
+    converted = convert(clip(form), TargetSpec(0, "", "", images=(entry,), subtitle="none"))
+    results = [converted.published / artifact.uri.removeprefix("file:///out/") for artifact in converted.artifacts]
+    assert [judge.numbers(path)[0] for path in results] == numbers
 
 
 @pytest.mark.parametrize("form", ["avi", "asf"])
@@ -75,28 +75,28 @@ def test_a_copy_that_would_need_decoding_is_refused(convert: Converter, form: st
     """By name, before work starts; without B-frames it is copied."""
     with pytest.raises(UnsupportedFormat, match=f"h264 has B-frames, and {form} does not say when they are shown"):
         convert(clip(form), target(container, audio=None))
-    made = convert(clip(form, b_frames=0), target(container, audio=None))
-    assert judge.numbers(made.path) == [*range(50)]
+    converted = convert(clip(form, b_frames=0), target(container, audio=None))
+    assert judge.numbers(converted.path) == [*range(50)]
 
 
 @pytest.mark.parametrize("container", ["mp4", "mkv", "ts"])
 def test_a_delay_without_b_frames_is_none(convert: Converter, container: str) -> None:
     """libav adds one to H.264 whose header leaves room for reordering; frames are shown when they are decoded."""
     source = Clip("avi", (Video(b_frames=0),), (Audio("aac", clicks=(0.5, 1.0, 1.5)),))
-    made = convert(source, target(container))
+    converted = convert(source, target(container))
     path = convert.shelf.get(source)
-    before, after = judge.times(path), judge.times(made.path)
+    before, after = judge.times(path), judge.times(converted.path)
     assert [time - after[0] for time in after] == pytest.approx([time - before[0] for time in before], abs=0.002)
-    assert judge.clicks(made.path)[0] - after[0] == pytest.approx(judge.clicks(path)[0] - before[0], abs=0.003)
+    assert judge.clicks(converted.path)[0] - after[0] == pytest.approx(judge.clicks(path)[0] - before[0], abs=0.003)
 
 
 @pytest.mark.parametrize("codec", ["mpeg4", "mpeg2video"])
 def test_b_frames_that_libav_knows_are_copied(convert: Converter, codec: str) -> None:
     """The last packet of ASF, too, which nothing follows that would tell when it is shown."""
     for clips in (clip("avi", codec), clip("asf", codec, 0)):
-        made = convert(clips, target("mkv", audio=None))
-        assert judge.numbers(made.path) == [*range(50)]
-        times = judge.times(made.path)
+        converted = convert(clips, target("mkv", audio=None))
+        assert judge.numbers(converted.path) == [*range(50)]
+        times = judge.times(converted.path)
         assert len({*times}) == 50 and times[-1] - times[0] <= Fraction(50, 25)
 
 
@@ -112,5 +112,5 @@ def test_the_last_frames_are_those_of_their_stream(convert: Converter, tmp_path:
             if packet.size:
                 packet.stream = streams[packet.stream_index]
                 swapped.mux(packet)
-    made = convert(path, target("mp4", encoded(), AudioSpec("aac")))
-    assert judge.numbers(made.path) == [*range(50)]
+    converted = convert(path, target("mp4", encoded(), AudioSpec("aac")))
+    assert judge.numbers(converted.path) == [*range(50)]

@@ -45,10 +45,10 @@ def plan(spec: AudioSpec, paths: list[Path], align: AlignMode = AlignMode.NONE) 
 def mixed(spec: AudioSpec, paths: list[Path], folder: Path, align: AlignMode = AlignMode.NONE) -> np.ndarray:
     """What is heard of the mix, samples in rows of channels."""
     folder.mkdir()
-    made, _ = Conversion(
+    result, _ = Conversion(
         plan(spec, paths, align), tuple(map(str, paths)), folder, limits=Limits(), stop=threading.Event()
     ).run()
-    return judge.sound(Path(made[0].path))
+    return judge.sound(Path(result[0].path))
 
 
 def level(samples: np.ndarray, seconds: float, hz: int) -> float:

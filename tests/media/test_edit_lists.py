@@ -32,13 +32,13 @@ def _box(kind: bytes, *contents: bytes) -> bytes:
     return struct.pack(">I4s", 8 + sum(map(len, contents)), kind) + b"".join(contents)
 
 
-def edited(path: Path, made: Path, edits: Edits) -> Path:
+def edited(path: Path, result: Path, edits: Edits) -> Path:
     """Write `path`, whose index lies behind its media, with another edit list. A part that begins at -1 shows nothing."""
     data = path.read_bytes()
     scales = {kind: struct.unpack_from(">I", data, data.index(kind) + 16)[0] for kind in (b"mvhd", b"mdhd")}
-    found = re.search(b"elst.{12}(.{4})", data, re.DOTALL)
-    assert found
-    delay = int.from_bytes(found[1])  # of the frames that are decoded in another order
+    match = re.search(b"elst.{12}(.{4})", data, re.DOTALL)
+    assert match
+    delay = int.from_bytes(match[1])  # of the frames that are decoded in another order
     shown = [
         (round(count * FRAME * scales[b"mvhd"]), 0xFFFFFFFF if first < 0 else delay + round(first * FRAME * scales[b"mdhd"]))
         for first, count in edits
@@ -53,8 +53,8 @@ def edited(path: Path, made: Path, edits: Edits) -> Path:
         return _box(kind, *inner)
 
     assert data.index(b"mdat") < data.index(b"moov")
-    made.write_bytes(b"".join(changed(*box) for box in _boxes(data)))
-    return made
+    result.write_bytes(b"".join(changed(*box) for box in _boxes(data)))
+    return result
 
 
 @pytest.mark.parametrize("first", [0, 9])
@@ -66,9 +66,9 @@ def test_frames_behind_the_end_of_an_edit_list_are_not_shown(
     source = edited(shelf.get(SOURCE), tmp_path / "edited.mp4", [(first, count)])
     asked = [*range(first, first + count)]
     assert judge.numbers(source) == asked
-    made = convert(source, target("mp4", encoded(), None))
-    assert judge.numbers(made.path) == asked
-    assert judge.describe(made.path).duration == pytest.approx(count * FRAME, abs=0.01)
+    converted = convert(source, target("mp4", encoded(), None))
+    assert judge.numbers(converted.path) == asked
+    assert judge.describe(converted.path).duration == pytest.approx(count * FRAME, abs=0.01)
     copied = convert(source, target("mp4", audio=None))
     booked = {adjustment.reason: adjustment.count for adjustment in copied.artifact.streams[0].adjustments}
     more = booked.get("after the span, for frames in it that refer to them", 0)
@@ -87,7 +87,7 @@ def test_an_edit_list_that_shows_nothing_is_an_error_of_the_source(convert: Conv
 def test_parts_of_an_edit_list_follow_each_other(convert: Converter, shelf: Shelf, tmp_path: Path) -> None:
     """In an encode; a copy, which has one part, is refused."""
     source = edited(shelf.get(SOURCE), tmp_path / "edited.mp4", [(20, 10), (5, 10)])
-    made = convert(source, target("mp4", encoded(), None))
-    assert judge.numbers(made.path) == judge.numbers(source) == [*range(20, 30), *range(5, 15)]
+    converted = convert(source, target("mp4", encoded(), None))
+    assert judge.numbers(converted.path) == judge.numbers(source) == [*range(20, 30), *range(5, 15)]
     with pytest.raises(UnsupportedFormat, match="edit list"):
         convert(source, target("mp4", audio=None))

@@ -364,12 +364,12 @@ CASES = (
 @pytest.mark.parametrize("case", CASES, ids=str)
 def test_the_command_makes_what_the_service_makes(case: Case, shelf: Shelf, tmp_path: Path) -> None:
     """The same files with the same streams, frames and durations."""
-    made, by_ffmpeg = _convert(case, shelf, tmp_path)
-    assert _files(by_ffmpeg) - case.extra == _files(made) - case.missing
-    compared = [name for name in _files(made) - case.missing if not SEGMENTS_OF.search(name)]
+    result, by_ffmpeg = _convert(case, shelf, tmp_path)
+    assert _files(by_ffmpeg) - case.extra == _files(result) - case.missing
+    compared = [name for name in _files(result) - case.missing if not SEGMENTS_OF.search(name)]
     assert compared
     for name in compared:
-        _compare(made / name, by_ffmpeg / name, case)
+        _compare(result / name, by_ffmpeg / name, case)
 
 
 HOSTILE = """it's "here" $(touch x) `y` 100%\n-é[a],;:b\\ #1?"""
@@ -397,9 +397,9 @@ def test_names_are_kept_whatever_is_in_them(shelf: Shelf, tmp_path: Path) -> Non
     for work, known in ((request, infos), (twice, infos * 2)):
         plan = make_plan(work, PlanFacts(known, capabilities()))
         _run(ffmpeg_command(work, plan, known), tmp_path / work.targets[0].uri.rpartition("/")[2])
-    made = {path.name for path in folder.iterdir()} - {source.name}
+    results = {path.name for path in folder.iterdir()} - {source.name}
     segments = {f"50% 's-{number}.ts" for number in range(2)} | {"50% 's.m3u8"}
-    assert made == {"#one.mp4", "joined.mp4", *segments, *(f"p%d{number}.jpg" for number in range(1, 5))}
+    assert results == {"#one.mp4", "joined.mp4", *segments, *(f"p%d{number}.jpg" for number in range(1, 5))}
 
 
 def _files(folder: Path) -> frozenset[str]:
@@ -473,17 +473,17 @@ def _serve(request: ConvertRequest, plan: Plan, paths: Sequence[Path], folder: P
 
 def _run(command: FfmpegCommand, folder: Path) -> Path:
     """A folder with what the command makes, pasted into a shell."""
-    made = folder / "ffmpeg"
-    (made / "a").mkdir(parents=True)  # where a case has its segments: the service makes folders, ffmpeg does not
+    result = folder / "ffmpeg"
+    (result / "a").mkdir(parents=True)  # where a case has its segments: the service makes folders, ffmpeg does not
     (folder / "pq-1000.cube").write_text(cube("pq-1000"))
-    pasted = " \\\n  ".join(command.lines).replace("/out/", f"{made}/")
+    pasted = " \\\n  ".join(command.lines).replace("/out/", f"{result}/")
     program = f'ffmpeg() {{ {shlex.quote(imageio_ffmpeg.get_ffmpeg_exe())} -nostdin -v warning "$@"; }}\n{pasted}'
     environment = {**os.environ, "FONTCONFIG_FILE": str(_fonts(folder))}
     done = subprocess.run(
         ["bash", "-c", program], cwd=folder, env=environment, capture_output=True, text=True, timeout=120, check=False
     )
     assert done.returncode == 0, f"{pasted}\n{done.stderr}"
-    return made
+    return result
 
 
 def _fonts(folder: Path) -> Path:
@@ -495,50 +495,53 @@ def _fonts(folder: Path) -> Path:
     return path
 
 
-def _compare(made: Path, by_ffmpeg: Path, case: Case) -> None:
-    if made.suffix in PICTURES:
-        _compare_pictures(made, by_ffmpeg, case)
+def _compare(result: Path, by_ffmpeg: Path, case: Case) -> None:
+    if result.suffix in PICTURES:
+        _compare_pictures(result, by_ffmpeg, case)
         return
-    if made.suffix in (".vtt", ".srt", ".ass"):
-        assert judge.lines(by_ffmpeg) == judge.lines(made)
+    if result.suffix in (".vtt", ".srt", ".ass"):
+        assert judge.lines(by_ffmpeg) == judge.lines(result)
         return
-    one, other = judge.describe(made), judge.describe(by_ffmpeg)
+    one, other = judge.describe(result), judge.describe(by_ffmpeg)
     expected = [(stream.kind, stream.codec, stream.language or "und") for stream in one.streams]
-    found = [(stream.kind, stream.codec, stream.language or "und") for stream in other.streams]
-    assert found == expected[: len(expected) - case.unwritten]
+    results = [(stream.kind, stream.codec, stream.language or "und") for stream in other.streams]
+    assert results == expected[: len(expected) - case.unwritten]
     assert other.duration == pytest.approx(one.duration, abs=case.seconds + 0.01)  # of which the judge prints two digits
     assert other.start == pytest.approx(one.start, abs=case.seconds + 0.01)
-    _compare_video(made, by_ffmpeg, case)
+    _compare_video(result, by_ffmpeg, case)
     for number in range(len(one.of("Audio"))):
-        rate = judge.sample_rate(made, number)
-        assert (judge.sample_rate(by_ffmpeg, number), judge.channels(by_ffmpeg, number)) == (rate, judge.channels(made, number))
-        lengths = [judge.sound(path, number).shape[0] / rate for path in (made, by_ffmpeg)]
+        rate = judge.sample_rate(result, number)
+        assert (judge.sample_rate(by_ffmpeg, number), judge.channels(by_ffmpeg, number)) == (
+            rate,
+            judge.channels(result, number),
+        )
+        lengths = [judge.sound(path, number).shape[0] / rate for path in (result, by_ffmpeg)]
         assert lengths[1] == pytest.approx(lengths[0], abs=case.seconds)
     for number in range(len(one.of("Subtitle"))):
-        lines = [[(*times, text) for *times, text in judge.lines(path, number)] for path in (made, by_ffmpeg)]
+        lines = [[(*times, text) for *times, text in judge.lines(path, number)] for path in (result, by_ffmpeg)]
         assert [line[-1] for line in lines[1]] == [line[-1] for line in lines[0]]
         for shown in (0, 1):
             times = [[line[shown] for line in each] for each in lines]
             assert times[1] == pytest.approx(times[0], abs=case.seconds)
 
 
-def _compare_video(made: Path, by_ffmpeg: Path, case: Case) -> None:
-    one, other = (judge.describe(path).of("Video") for path in (made, by_ffmpeg))
+def _compare_video(result: Path, by_ffmpeg: Path, case: Case) -> None:
+    one, other = (judge.describe(path).of("Video") for path in (result, by_ffmpeg))
     one = one[: len(one) - case.unwritten]
     assert [stream.size for stream in other] == [stream.size for stream in one]
     assert [stream.rotation for stream in other] == [stream.rotation for stream in one]
     for number in range(len(one)):
-        assert len(judge.frames(by_ffmpeg, f"v:{number}")) == len(judge.frames(made, f"v:{number}"))
+        assert len(judge.frames(by_ffmpeg, f"v:{number}")) == len(judge.frames(result, f"v:{number}"))
     if one and case.alike:
-        assert judge.numbers(by_ffmpeg) == judge.numbers(made)
-        shown = [[time - judge.times(path)[0] for time in judge.times(path)] for path in (made, by_ffmpeg)]
+        assert judge.numbers(by_ffmpeg) == judge.numbers(result)
+        shown = [[time - judge.times(path)[0] for time in judge.times(path)] for path in (result, by_ffmpeg)]
         assert [float(time) for time in shown[1]] == pytest.approx([float(time) for time in shown[0]], abs=case.seconds)
 
 
-def _compare_pictures(made: Path, by_ffmpeg: Path, case: Case) -> None:
+def _compare_pictures(result: Path, by_ffmpeg: Path, case: Case) -> None:
     """As many frames of the same size and, up to what codecs lose, of the same content."""
     one, other = (
-        [np.asarray(frame.convert("L")) for frame in ImageSequence.Iterator(Image.open(path))] for path in (made, by_ffmpeg)
+        [np.asarray(frame.convert("L")) for frame in ImageSequence.Iterator(Image.open(path))] for path in (result, by_ffmpeg)
     )
     assert [frame.shape for frame in other] == [frame.shape for frame in one]
     assert all(judge.psnr(*pair) > 25 for pair in zip(one, other, strict=True))

@@ -76,8 +76,8 @@ def losing(every: int) -> Patch:
 
     def feed_all(self: Any, part: Any, run: Run) -> Any:
         kept = [packet for number, packet in enumerate(run.packets, 1) if number % every]
-        made = iter(original(self, part, Run.of(run.index, run.base, kept)) if kept else ())
-        return [next(made) if number % every else () for number, _ in enumerate(run.packets, 1)]
+        result = iter(original(self, part, Run.of(run.index, run.base, kept)) if kept else ())
+        return [next(result) if number % every else () for number, _ in enumerate(run.packets, 1)]
 
     return lambda patch: patch.setattr(copy.CopyTrack, "feed_all", feed_all)
 
@@ -344,9 +344,9 @@ def test_what_is_left_out_is_told(
 ) -> None:
     """And nothing else is."""
     streams = verify(made(shelf, tmp_path, clips, spec)).streams
-    found = ["; ".join(map(str, stream.adjustments)) for stream in streams]
-    assert len(found) == len(told)
-    for text, pattern in zip(found, told, strict=True):
+    results = ["; ".join(map(str, stream.adjustments)) for stream in streams]
+    assert len(results) == len(told)
+    for text, pattern in zip(results, told, strict=True):
         assert re.fullmatch(pattern, text)
 
 

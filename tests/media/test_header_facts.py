@@ -160,7 +160,7 @@ def test_cropping_at_the_left_that_the_stream_says_is_done(convert: Converter, t
     cropping = "h264_metadata=crop_left=6:crop_right=26"
     command = [imageio_ffmpeg.get_ffmpeg_exe(), "-v", "error", "-i", source, "-c", "copy", "-bsf:v", cropping, path]
     subprocess.run(command, check=True, capture_output=True)
-    made = convert(path, target("mp4", encoded(crf=4), None)).path
-    expected, shown = judge.pictures(path)[7], judge.pictures(made)[7]
+    converted = convert(path, target("mp4", encoded(crf=4), None)).path
+    expected, shown = judge.pictures(path)[7], judge.pictures(converted)[7]
     assert shown.shape == expected.shape == (64, 64)
     assert judge.psnr(shown, expected) > 35

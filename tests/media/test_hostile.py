@@ -251,8 +251,8 @@ def test_a_stream_that_nothing_decodes_is_not_asked_for(convert: Converter, tmp_
     path = tmp_path / "unknown.mkv"
     path.write_bytes(content.replace(b"V_MPEG4/ISO/AVC", b"V_MPEG9/ISO/XYZ"))
     assert not probe_file(str(path), SMALL).video[0].decodable
-    made = convert(path, target("flac", None, AudioSpec("flac")), limits=SMALL)
-    assert [stream.codec for stream in made.artifact.streams] == ["flac"]
+    converted = convert(path, target("flac", None, AudioSpec("flac")), limits=SMALL)
+    assert [stream.codec for stream in converted.artifact.streams] == ["flac"]
     with pytest.raises(BAD):
         convert(path, ENCODE, limits=SMALL)
     with pytest.raises(BAD):

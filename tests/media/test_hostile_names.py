@@ -104,8 +104,8 @@ def published(request: pytest.FixtureRequest, shelf: Shelf, tmp_path_factory: py
     results = [*make_results(plan, [verify(file) for file in produced], work)]
     for slot, pictures in enumerate(conversion.images):
         results += image_results(slot, plan.images[slot], pictures, work)
-    made = tuple(messages.Result(result.path, result.artifact, result.parts) for result in results)
-    asyncio.run(storage.publish(uploads_of(messages.Finished(made), plan, work), "task.1"))
+    outcome = tuple(messages.Result(result.path, result.artifact, result.parts) for result in results)
+    asyncio.run(storage.publish(uploads_of(messages.Finished(outcome), plan, work), "task.1"))
     bucket = root / "bucket"
     files = {str(file.relative_to(bucket)): file.read_bytes() for file in bucket.rglob("*") if file.is_file()}
     return Published(files, tuple(result.artifact for result in results), storage, prefix)
@@ -135,9 +135,9 @@ def test_all_that_is_listed_is_there_and_nothing_else(published: Published, serv
     kinds = (ArtifactKind.PLAYLIST, ArtifactKind.MASTER_PLAYLIST, ArtifactKind.MANIFEST, ArtifactKind.IMAGE_PLAYLIST)
     names = [name for kind in (*kinds, ArtifactKind.SPRITE_WEB_VTT) for name in published.of(kind)]
     assert len(names) == 13 and all(NAME in name for name in names)
-    found = {one for name in names for one in listed(server, name)}
-    assert found <= set(published.files)
-    assert set(published.files) - found <= set(names)
+    results = {one for name in names for one in listed(server, name)}
+    assert results <= set(published.files)
+    assert set(published.files) - results <= set(names)
 
 
 @pytest.mark.sample(every=11)

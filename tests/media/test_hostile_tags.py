@@ -69,9 +69,9 @@ def test_tags_that_are_no_utf_8_fit_into_messages(convert: Converter, tmp_path: 
     clip = replace(film("Kept"), subtitles=(), metadata=(("artist", "Kept"),), chapters=((0, 1, "Kept"),))
     path = tmp_path / "tags.mkv"
     path.write_bytes(convert.shelf.get(clip).read_bytes().replace(b"Kept", b"K\xe9pt"))
-    made = convert(path, target("mkv"))
-    for found in (path, made.path):
-        info = probe_file(str(found), Limits())
+    converted = convert(path, target("mkv"))
+    for result in (path, converted.path):
+        info = probe_file(str(result), Limits())
         assert info.metadata["ARTIST"] == info.video[0].metadata["title"] == "K\ufffdpt"
         assert messages.FROM_CHILD.dump_json(messages.Probed((info,)))
-    assert b"K\xe9pt" not in made.path.read_bytes()
+    assert b"K\xe9pt" not in converted.path.read_bytes()

@@ -116,11 +116,11 @@ def test_segments_keep_dolby_vision(
 
 @pytest.mark.parametrize("codec", ["h264", "h265"])
 def test_encodes_say_what_becomes_of_dolby_vision(convert: Converter, shelf: Shelf, codec: str) -> None:
-    made = convert(dolby(shelf, 5, 0), target("mp4", encoded(codec), None))
-    (warning,) = (text for text in made.warnings if "Dolby Vision" in text)  # in H.264, HDR is warned of, too
+    converted = convert(dolby(shelf, 5, 0), target("mp4", encoded(codec), None))
+    (warning,) = (text for text in converted.warnings if "Dolby Vision" in text)  # in H.264, HDR is warned of, too
     assert "colors" in warning and "wrong" in warning
-    made = convert(dolby(shelf, 8, 4), target("mp4", encoded(codec), None))
-    (warning,) = (text for text in made.warnings if "Dolby Vision" in text)  # in H.264, HDR is warned of, too
+    converted = convert(dolby(shelf, 8, 4), target("mp4", encoded(codec), None))
+    (warning,) = (text for text in converted.warnings if "Dolby Vision" in text)  # in H.264, HDR is warned of, too
     assert "profile 8.4" in warning and "HLG" in warning
 
 

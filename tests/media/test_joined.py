@@ -186,10 +186,10 @@ def test_frames_of_a_gif_that_are_short_beside_others_are_all_shown(join: Joiner
     path = tmp_path / "a.gif"
     frames = [Image.new("L", (64, 48), level) for level in (40, 120, 200)]
     frames[0].save(path, save_all=True, append_images=frames[1:], duration=[500, 100, 300])
-    _, (made,) = join([path, path], target("mp4", encoded(), None))
-    levels = [round(float(picture.mean()) / 40) for picture in judge.pictures(made)]
+    _, (result,) = join([path, path], target("mp4", encoded(), None))
+    levels = [round(float(picture.mean()) / 40) for picture in judge.pictures(result)]
     assert [level for level, _ in groupby(levels)] == [1, 3, 5, 1, 3, 5]
-    assert judge.describe(made).duration == pytest.approx(1.8, abs=0.02)
+    assert judge.describe(result).duration == pytest.approx(1.8, abs=0.02)
 
 
 def test_attached_video_that_is_longer_is_cut_when_aligned(join: Joiner) -> None:
@@ -229,12 +229,14 @@ def test_streams_are_selected_by_number(join: Joiner) -> None:
     chosen = [((), ()), ((1,), (2, 0, 7)), ((101,), (101,))]
     targets = [replace(asked, video_streams=video, audio_streams=audio) for video, audio in chosen]
     _, paths = join([two], *targets)
-    found = []
+    results = []
     for path in paths:
         sizes = [stream.size for stream in judge.describe(path).of("Video")]
         count = len(judge.describe(path).of("Audio"))
-        found.append((sizes, [round(judge.pitch(judge.sound(path, number)[:24000, 0], 48000), -1) for number in range(count)]))
-    assert found == [([(96, 64)], [300]), ([(64, 48)], [300, 900]), ([(96, 64), (64, 48)], [300, 600, 900])]
+        results.append(
+            (sizes, [round(judge.pitch(judge.sound(path, number)[:24000, 0], 48000), -1) for number in range(count)])
+        )
+    assert results == [([(96, 64)], [300]), ([(64, 48)], [300, 900]), ([(96, 64), (64, 48)], [300, 600, 900])]
 
 
 @pytest.mark.parametrize("speed", [Fraction(1, 2), Fraction(3, 4)])
@@ -242,15 +244,15 @@ def test_speed_stretches_pictures_and_sound_alike(join: Joiner, speed: Fraction)
     """Every picture is shown longer; the sound is as long and keeps its pitch; a copy keeps its packets."""
     ratio = float(speed)
     asked = replace(target("mp4", encoded(), AudioSpec("aac")), speed=speed)
-    _, (made, copied) = join([PLAIN], asked, replace(target("mp4", VideoSpec(), None), speed=speed))
-    for path in (made, copied):
+    _, (result, copied) = join([PLAIN], asked, replace(target("mp4", VideoSpec(), None), speed=speed))
+    for path in (result, copied):
         assert judge.numbers(path) == list(range(25))
         assert [float(time) for time in judge.times(path)] == pytest.approx(
             [number / 25 / ratio for number in range(25)], abs=1e-3
         )
         assert judge.describe(path).duration == pytest.approx(1 / ratio, abs=0.05)
-    assert seconds_of_sound(made) == pytest.approx(1 / ratio, abs=0.03)
-    assert judge.pitch(judge.sound(made)[10000:40000, 0], 48000) == pytest.approx(440, abs=3)
+    assert seconds_of_sound(result) == pytest.approx(1 / ratio, abs=0.03)
+    assert judge.pitch(judge.sound(result)[10000:40000, 0], 48000) == pytest.approx(440, abs=3)
 
 
 def test_joined_sources_can_be_slowed_down(join: Joiner) -> None:
@@ -343,16 +345,16 @@ def test_drift_is_no_success(shelf: Shelf, tmp_path: Path) -> None:
 
 def test_slow_pictures_do_not_count_as_drift(join: Joiner) -> None:
     """At a picture in two seconds, the last one ends up to a second beside the sound."""
-    _, (made,) = join([PLAIN, UPRIGHT], target("mp4", encoded(frame_rate=Fraction(1, 2)), AudioSpec("aac")))
-    assert len(judge.times(made)) >= 1
+    _, (result,) = join([PLAIN, UPRIGHT], target("mp4", encoded(frame_rate=Fraction(1, 2)), AudioSpec("aac")))
+    assert len(judge.times(result)) >= 1
 
 
 def test_each_part_brings_its_channels_to_the_layout_of_the_first(join: Joiner) -> None:
     """Silence between them is made in eight channels, too."""
     first, second = (layouts.clip(layout) for layout in ("7.1", "5.0(side)"))
     silent = Clip("matroska", (Video(seconds=1),), ())
-    _, (made,) = join((first, silent, second), target("mkv", None, AudioSpec("aac", bitrate=500_000)))
-    wave, count = judge.sound(made), round(layouts.SECONDS * layouts.RATE)
+    _, (result,) = join((first, silent, second), target("mkv", None, AudioSpec("aac", bitrate=500_000)))
+    wave, count = judge.sound(result), round(layouts.SECONDS * layouts.RATE)
     between = count + layouts.RATE
     for begin, layout in ((0, "7.1"), (between, "5.0(side)")):
         for number, channel in enumerate(layouts.names(layout)):

@@ -35,8 +35,8 @@ def copied(location: Location, container: str, folder: Path, start_us: int = 0) 
     plan = make_plan(request, PlanFacts([probe.probe_file(location, Limits(), copied=True)], {}))
     produced, _ = Conversion(plan, [location], folder, limits=Limits(), stop=threading.Event()).run()
     verify(produced[0])
-    with av.open(produced[0].path) as made:
-        return [(packet.stream_index, packet.pts, packet.dts, packet.duration, bytes(packet)) for packet in made.demux()]
+    with av.open(produced[0].path) as result:
+        return [(packet.stream_index, packet.pts, packet.dts, packet.duration, bytes(packet)) for packet in result.demux()]
 
 
 @pytest.fixture

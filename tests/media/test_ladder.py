@@ -73,9 +73,9 @@ class Maker:
         """The ladders of a plan with their rungs."""
         folder = self._new_folder()
         search = LadderSearch(plan, self.paths(*clips), folder, limits=Limits(), stop=threading.Event())
-        found = search.run()
+        result = search.run()
         assert search.share == pytest.approx(1.0) and not [*folder.iterdir()], "nothing is left of the samples"
-        return found
+        return result
 
     def convert(self, plan: Plan, *clips: Clip) -> tuple[Artifact, ...]:
         """What a plan makes."""
@@ -95,15 +95,15 @@ def test_rungs_are_made_for_the_video(make: Maker) -> None:
     """Sizes and CRFs of the hull, apart, each with a playlist; what was measured is told with the master playlist."""
     spec = ladder(LadderSpec(4, min_step=6.0))
     before = make.plan(spec, FILM)
-    found = make.chosen(before, FILM)
-    plan = make.plan(spec, FILM, ladders=found)
-    made = make.convert(plan, FILM)
-    (master,) = [artifact for artifact in made if artifact.kind is ArtifactKind.MASTER_PLAYLIST]
-    assert master.ladder == found[0] and (master.ladder.width, master.ladder.height) == (320, 180)
+    result = make.chosen(before, FILM)
+    plan = make.plan(spec, FILM, ladders=result)
+    converted = make.convert(plan, FILM)
+    (master,) = [artifact for artifact in converted if artifact.kind is ArtifactKind.MASTER_PLAYLIST]
+    assert master.ladder == result[0] and (master.ladder.width, master.ladder.height) == (320, 180)
     step = 6.0 if master.ladder.metric is Metric.VMAF else 6.0 * STEP_DB
     assert 1 < len(master.ladder.rungs) <= 4
     assert all(better.score - worse.score >= step for better, worse in pairwise(master.ladder.rungs))
-    variants = [made_one for made_one in made if made_one.uri.endswith("/v.m3u8")]
+    variants = [made_one for made_one in converted if made_one.uri.endswith("/v.m3u8")]
     assert [one.uri for one in variants] == [f"file:///out/{number + 1}/v.m3u8" for number in range(len(variants))]
     for variant, rung in zip(variants, master.ladder.rungs, strict=True):
         (stream,) = variant.streams
@@ -147,10 +147,10 @@ def test_joined_sources_share_a_ladder(make: Maker) -> None:
     """Of another shape, and upright: sides are those of the first."""
     spec = ladder(LadderSpec(3), encoded(rotation=90))
     plan = make.plan(spec, TALL, SILENT)
-    found = make.chosen(plan, TALL, SILENT)
-    assert (found[0].width, found[0].height) == (200, 120)
-    made = make.convert(make.plan(spec, TALL, SILENT, ladders=found), TALL, SILENT)
-    assert sum(artifact.uri.endswith("/v.m3u8") for artifact in made) == len(found[0].rungs)
+    result = make.chosen(plan, TALL, SILENT)
+    assert (result[0].width, result[0].height) == (200, 120)
+    converted = make.convert(make.plan(spec, TALL, SILENT, ladders=result), TALL, SILENT)
+    assert sum(artifact.uri.endswith("/v.m3u8") for artifact in converted) == len(result[0].rungs)
 
 
 def test_bounds_that_nothing_meets_are_told(make: Maker) -> None:

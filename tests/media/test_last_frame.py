@@ -25,17 +25,17 @@ def clip(fps: str, pause: bool = False) -> Clip:
 @pytest.mark.parametrize("fps", ["25", "30000/1001", "5"])
 def test_the_last_frame_lasts_as_long_as_the_others(convert: Converter, fps: str, container: str, video: VideoSpec) -> None:
     """So says the file, and so does the task."""
-    made = convert(clip(fps), target(container, video, None))
+    converted = convert(clip(fps), target(container, video, None))
     expected = float(50 / Fraction(fps))
-    assert made.artifact.streams[0].duration_seconds == pytest.approx(expected, abs=0.002)
+    assert converted.artifact.streams[0].duration_seconds == pytest.approx(expected, abs=0.002)
     if container != "ts":
-        assert judge.describe(made.path).duration == pytest.approx(expected, abs=0.011)
+        assert judge.describe(converted.path).duration == pytest.approx(expected, abs=0.011)
 
 
 def test_a_pause_before_it_makes_it_no_longer(convert: Converter) -> None:
     """The shortest of the last distances counts."""
-    made = convert(clip("25", pause=True), target("mp4", encoded(), None))
-    assert judge.describe(made.path).duration == pytest.approx(5, abs=0.011)
+    converted = convert(clip("25", pause=True), target("mp4", encoded(), None))
+    assert judge.describe(converted.path).duration == pytest.approx(5, abs=0.011)
 
 
 @pytest.mark.parametrize("video", [encoded(), VideoSpec()], ids=["encode", "copy"])

@@ -54,11 +54,11 @@ def levels(wave: np.ndarray, hz: float) -> np.ndarray:
 def heard(path: Path, source: str) -> dict[str, list[str]]:
     """In which channels of a file each tone of the source is heard, the loudest first."""
     wave, outer = judge.sound(path), names(judge.layout(path))
-    found = {}
+    results = {}
     for number, channel in enumerate(names(source)):
         loud = levels(wave, tone(channel, number))
-        found[channel] = [outer[place] for place in np.argsort(-loud) if loud[place] > 0.02]
-    return found
+        results[channel] = [outer[place] for place in np.argsort(-loud) if loud[place] > 0.02]
+    return results
 
 
 def plain(layout: str) -> str:
@@ -85,16 +85,16 @@ def test_each_channel_keeps_its_place_or_is_said_to_be_mixed(
     """For every layout and codec; the layout in the plan is the one that is read back."""
     bitrate = {"opus": 510_000, "aac": 300_000}.get(codec) if len(names(layout)) > 2 else None
     quality = 90 if codec == "vorbis" else None
-    made = convert(clip(layout), target(container, None, AudioSpec(codec, bitrate=bitrate, quality=quality)))
-    assert made.plan.targets[0].streams[0].audio
-    assert plain(judge.layout(made.path)) == plain(made.plan.targets[0].streams[0].audio.layout)
-    mixed = [text for text in made.warnings if "is mixed to" in text]
-    for channel, places in heard(made.path, layout).items():
+    converted = convert(clip(layout), target(container, None, AudioSpec(codec, bitrate=bitrate, quality=quality)))
+    assert converted.plan.targets[0].streams[0].audio
+    assert plain(judge.layout(converted.path)) == plain(converted.plan.targets[0].streams[0].audio.layout)
+    mixed = [text for text in converted.warnings if "is mixed to" in text]
+    for channel, places in heard(converted.path, layout).items():
         if mixed:
             assert places or (channel.startswith("LFE") and "low-frequency" in mixed[0])
         elif layout != "mono":
             assert places == [channel] or places == [SAME[channel]]
-    assert not [text for text in made.warnings if text not in mixed]
+    assert not [text for text in converted.warnings if text not in mixed]
 
 
 @pytest.mark.sample(every=4)
@@ -115,8 +115,8 @@ def test_each_channel_keeps_its_place_or_is_said_to_be_mixed(
 )
 def test_the_smallest_layout_that_holds_all_is_taken(convert: Converter, codec: str, layout: str, expected: str) -> None:
     """Not the usual one of as many channels."""
-    made = convert(clip(layout), target("mkv", None, AudioSpec(codec)))
-    assert plain(judge.layout(made.path)) == expected
+    converted = convert(clip(layout), target("mkv", None, AudioSpec(codec)))
+    assert plain(judge.layout(converted.path)) == expected
 
 
 def unmasked(path: Path, channels: int) -> Path:
@@ -134,36 +134,36 @@ def unmasked(path: Path, channels: int) -> Path:
 @pytest.mark.parametrize(("codec", "channels"), [("aac", 3), ("aac", 4), ("ac3", 4), ("opus", 5), ("flac", 8), ("mp3", 2)])
 def test_channels_without_names_keep_their_order(convert: Converter, tmp_path: Path, codec: str, channels: int) -> None:
     """A WAV file without a mask: no tone is lost, none is taken for another one."""
-    made = convert(unmasked(tmp_path / "x.wav", channels), target("mkv", None, AudioSpec(codec)))
-    wave = judge.sound(made.path)
+    converted = convert(unmasked(tmp_path / "x.wav", channels), target("mkv", None, AudioSpec(codec)))
+    wave = judge.sound(converted.path)
     assert wave.shape[1] == channels
     assert [int(np.argmax(levels(wave, tone("", n)))) for n in range(channels)] == list(range(channels))
-    assert not made.warnings
+    assert not converted.warnings
 
 
 @pytest.mark.sample(every=3)
 @pytest.mark.parametrize(("codec", "channels"), [("mp3", 3), ("aac", 9), ("opus", 16)])
 def test_more_channels_without_names_are_all_heard(convert: Converter, tmp_path: Path, codec: str, channels: int) -> None:
     """And the task says so."""
-    made = convert(unmasked(tmp_path / "x.wav", channels), target("mkv", None, AudioSpec(codec)))
-    wave = judge.sound(made.path)
+    converted = convert(unmasked(tmp_path / "x.wav", channels), target("mkv", None, AudioSpec(codec)))
+    wave = judge.sound(converted.path)
     assert all(levels(wave, tone("", n))[0] > 0.5 / channels for n in range(channels))
-    assert "all are mixed" in " ".join(made.warnings)
+    assert "all are mixed" in " ".join(converted.warnings)
 
 
 def test_channels_that_are_not_asked_for_are_mixed_without_a_word(convert: Converter) -> None:
     """Whoever asks for stereo knows."""
-    made = convert(clip("5.1"), target("mp4", None, AudioSpec("aac", channels=2)))
-    assert judge.layout(made.path) == "stereo"
-    assert not made.warnings
+    converted = convert(clip("5.1"), target("mp4", None, AudioSpec("aac", channels=2)))
+    assert judge.layout(converted.path) == "stereo"
+    assert not converted.warnings
 
 
 @pytest.mark.slow
 def test_a_long_gap_in_eight_channels_is_silence(convert: Converter) -> None:
     """Made without writing beyond the eight planes of a frame."""
     audio = Audio("aac", RATE, "7.1", 6.0, bitrate=400_000, gaps=((1.0, 5.0),))
-    made = convert(Clip("matroska", (), (audio,)), target("mkv", None, AudioSpec("aac", bitrate=400_000)))
-    wave = judge.sound(made.path)
+    converted = convert(Clip("matroska", (), (audio,)), target("mkv", None, AudioSpec("aac", bitrate=400_000)))
+    wave = judge.sound(converted.path)
     assert wave.shape[1] == 8
     assert np.abs(wave[round(1.5 * RATE) : round(4.5 * RATE)]).max() < 0.001
     assert np.abs(wave[round(5.5 * RATE) :]).max() > 0.1
@@ -193,11 +193,11 @@ def test_channels_in_an_order_of_their_own_are_read_and_put_in_their_places(
     subprocess.run(
         [imageio_ffmpeg.get_ffmpeg_exe(), "-v", "error", "-i", wav, "-c:a", codec, source], check=True, capture_output=True
     )
-    made = convert(source, target("mkv", None, AudioSpec("flac")))
-    assert judge.layout(made.path) == "7.1"
-    found = heard(made.path, "7.1")
+    converted = convert(source, target("mkv", None, AudioSpec("flac")))
+    assert judge.layout(converted.path) == "7.1"
+    result = heard(converted.path, "7.1")
     said = names(judge.layout(source))  # in CAF and AIFF the judge swaps the names of two pairs
-    assert {channel: places[0] for channel, places in found.items()} == dict(zip(names("7.1"), said, strict=True))
+    assert {channel: places[0] for channel, places in result.items()} == dict(zip(names("7.1"), said, strict=True))
 
 
 def test_a_copy_of_pcm_is_refused_where_its_channels_would_be_taken_for_others(convert: Converter) -> None:

@@ -49,11 +49,11 @@ def test_integrated_loudness_is_that_of_tech_3341(
     convert: Converter, tmp_path: Path, levels: Sequence[tuple[float, float]], expected: float
 ) -> None:
     path = loudness.write(tmp_path / "tone.wav", loudness.tone(*levels))
-    made = convert(path, target("flac", None, flac(MEASURE)))
-    told = result(made)
+    converted = convert(path, target("flac", None, flac(MEASURE)))
+    told = result(converted)
     assert told.before.integrated == pytest.approx(expected, abs=0.1)
     assert told.before == told.after and told.gain_db == 0
-    assert np.abs(judge.sound(made.path) - judge.sound(path)).max() < 2**-22  # nothing is changed
+    assert np.abs(judge.sound(converted.path) - judge.sound(path)).max() < 2**-22  # nothing is changed
 
 
 @pytest.mark.slow
@@ -89,9 +89,9 @@ def test_true_peaks_are_those_of_tech_3341(
 def test_one_gain_brings_all_to_the_level(convert: Converter, tmp_path: Path, level: float) -> None:
     """To 0.1 LU by the judge's measure; where no peak is in the way, the samples are the source's times a number."""
     path = loudness.write(tmp_path / "quiet.wav", QUIET)
-    made = convert(path, target("flac", None, flac(LoudnessSpec(integrated=level))))
-    told, before, after = result(made), judge.sound(path), judge.sound(made.path)
-    assert loudness.heard(made.path).integrated == pytest.approx(level, abs=0.1)
+    converted = convert(path, target("flac", None, flac(LoudnessSpec(integrated=level))))
+    told, before, after = result(converted), judge.sound(path), judge.sound(converted.path)
+    assert loudness.heard(converted.path).integrated == pytest.approx(level, abs=0.1)
     assert told.after.integrated == pytest.approx(level, abs=0.1)
     assert told.before.integrated + told.gain_db == pytest.approx(level)
     assert before.shape == after.shape
@@ -103,17 +103,17 @@ def test_one_gain_brings_all_to_the_level(convert: Converter, tmp_path: Path, le
 @pytest.mark.parametrize("peak", [-1.0, -3.0])
 def test_peaks_stay_below_the_limit_and_only_they_are_lowered(convert: Converter, source: Path, peak: float) -> None:
     """By the judge's measure; away from the bursts, the samples are the source's times the gain."""
-    made = convert(source, target("flac", None, flac(LoudnessSpec(integrated=-9.0, true_peak=peak))))
-    told, heard = result(made), loudness.heard(made.path)
+    converted = convert(source, target("flac", None, flac(LoudnessSpec(integrated=-9.0, true_peak=peak))))
+    told, heard = result(converted), loudness.heard(converted.path)
     assert heard.true_peak <= peak + 0.1 and told.after.true_peak <= peak
     assert told.after.integrated == pytest.approx(heard.integrated, abs=0.1)
-    before, after = judge.sound(source), judge.sound(made.path)
+    before, after = judge.sound(source), judge.sound(converted.path)
     assert before.shape == after.shape
     changed = np.abs(after - before * 10 ** (told.gain_db / 20)).max(axis=1) > 2**-22
     positions = np.arange(changed.size) % 24000
     assert told.limited_samples > 0
     assert not changed[(positions > 1000) & (positions < 20000)].any()
-    assert any("in place of -9" in text for text in made.warnings) == (abs(heard.integrated + 9) > 0.5)
+    assert any("in place of -9" in text for text in converted.warnings) == (abs(heard.integrated + 9) > 0.5)
 
 
 @pytest.mark.slow
@@ -129,12 +129,12 @@ def test_peaks_stay_below_the_limit_where_they_are_decoded(
     noise = (np.convolve(rng.normal(size=syllables.size), np.ones(8) / 8, "same") * syllables).astype(np.float32)
     path = loudness.write(tmp_path / "noise.wav", np.tile(noise / np.abs(noise).max() / 2, (2, 1)))
     asked = LoudnessSpec(integrated=-12.0, true_peak=-1.0)
-    made = convert(path, target(container, None, AudioSpec(codec, bitrate=None, loudness=asked)))
-    told = result(made)
+    converted = convert(path, target(container, None, AudioSpec(codec, bitrate=None, loudness=asked)))
+    told = result(converted)
     assert told.limited_samples > 0
-    assert loudness.heard(made.path).true_peak <= -1.0 + 0.1
-    assert loudness.heard(made.path).true_peak > -2.0, "no more room than the codec needs"
-    assert not any("decoded" in text for text in made.warnings)
+    assert loudness.heard(converted.path).true_peak <= -1.0 + 0.1
+    assert loudness.heard(converted.path).true_peak > -2.0, "no more room than the codec needs"
+    assert not any("decoded" in text for text in converted.warnings)
 
 
 @pytest.mark.slow
@@ -151,17 +151,17 @@ def test_peaks_of_joined_and_grouped_audio_stay_below_the_limit(convert: Convert
         )
         for number, bits in enumerate((64_000, 128_000))
     ]
-    made = convert(source, *variants, group_uris=("file:///out/main.m3u8",))
+    converted = convert(source, *variants, group_uris=("file:///out/main.m3u8",))
     for name in ("64000", "128000"):
-        assert loudness.heard(made.published / name / "v.m3u8").true_peak <= -1.0 + 0.1
+        assert loudness.heard(converted.published / name / "v.m3u8").true_peak <= -1.0 + 0.1
 
 
 def test_silence_stays_silent_with_a_warning(convert: Converter, tmp_path: Path) -> None:
     path = loudness.write(tmp_path / "silence.wav", np.zeros((2, 48000), np.float32))
-    made = convert(path, target("flac", None, flac(LoudnessSpec())))
-    assert not judge.sound(made.path).any()
-    assert result(made) == LoudnessResult(Loudness(), Loudness())
-    assert any("is silent" in text and "loudness" in text for text in made.warnings)
+    converted = convert(path, target("flac", None, flac(LoudnessSpec())))
+    assert not judge.sound(converted.path).any()
+    assert result(converted) == LoudnessResult(Loudness(), Loudness())
+    assert any("is silent" in text and "loudness" in text for text in converted.warnings)
 
 
 @pytest.mark.slow
@@ -169,11 +169,11 @@ def test_audio_keeps_its_place_beside_video(convert: Converter) -> None:
     """Clicks stay where they are, also where a limiter looks ahead; so does the number of samples."""
     clip = Clip("matroska", (Video(seconds=4),), (Audio("flac", seconds=4, clicks=(0.5, 1.5, 3.2)),))
     plain = convert(clip, target("mkv", encoded(), AudioSpec("flac")))
-    made = convert(clip, target("mkv", encoded(), AudioSpec("flac", loudness=LoudnessSpec(integrated=-20.0))))
-    assert result(made).limited_samples > 0
-    assert judge.clicks(made.path, threshold=0.2) == judge.clicks(plain.path, threshold=0.2)
-    assert judge.sound(made.path).shape == judge.sound(plain.path).shape
-    assert judge.sound_start(made.path) == judge.sound_start(plain.path)
+    converted = convert(clip, target("mkv", encoded(), AudioSpec("flac", loudness=LoudnessSpec(integrated=-20.0))))
+    assert result(converted).limited_samples > 0
+    assert judge.clicks(converted.path, threshold=0.2) == judge.clicks(plain.path, threshold=0.2)
+    assert judge.sound(converted.path).shape == judge.sound(plain.path).shape
+    assert judge.sound_start(converted.path) == judge.sound_start(plain.path)
 
 
 @pytest.mark.slow
@@ -182,11 +182,11 @@ def test_each_target_has_its_own_level(convert: Converter, tmp_path: Path) -> No
     source = loudness.write(tmp_path / "quiet.wav", QUIET)
     levels = {"flac": -23.0, "aac": -16.0, "opus": -19.0, "ac3": -27.0, "mp3": -23.0}
     wanted = [target(name, None, AudioSpec(name, loudness=LoudnessSpec(integrated=level))) for name, level in levels.items()]
-    made = convert(source, *wanted, target("flac", None, AudioSpec("flac")))
-    for path, level in zip(made.paths, levels.values(), strict=False):
+    converted = convert(source, *wanted, target("flac", None, AudioSpec("flac")))
+    for path, level in zip(converted.paths, levels.values(), strict=False):
         assert loudness.heard(path).integrated == pytest.approx(level, abs=0.5)
-    assert np.abs(judge.sound(made.paths[-1]) - judge.sound(source)).max() < 2**-14
-    assert made.artifacts[-1].streams[0].loudness is None
+    assert np.abs(judge.sound(converted.paths[-1]) - judge.sound(source)).max() < 2**-14
+    assert converted.artifacts[-1].streams[0].loudness is None
 
 
 @pytest.mark.slow
@@ -199,11 +199,11 @@ def test_segments_speed_mixing_and_mono(convert: Converter) -> None:
     mixed = replace(target("mkv", None, AudioSpec("flac", mixing=True, loudness=asked)), audio_streams=(101,))
     slow = replace(target("mkv", encoded(), AudioSpec("flac", loudness=asked)), speed=Fraction(1, 2))
     dual = AudioSpec("flac", channels=1, loudness=replace(asked, dual_mono=True))
-    made = convert(clip, mixed, slow, target("mkv", None, dual), hls)
-    for path in made.paths[:2]:
+    converted = convert(clip, mixed, slow, target("mkv", None, dual), hls)
+    for path in converted.paths[:2]:
         assert loudness.heard(path).integrated == pytest.approx(-21.0, abs=0.2)
-    assert loudness.heard(made.paths[2], options=":dualmono=true").integrated == pytest.approx(-21.0, abs=0.2)
-    assert loudness.heard(next(made.published.glob("*.m3u8"))).integrated == pytest.approx(-21.0, abs=0.5)
+    assert loudness.heard(converted.paths[2], options=":dualmono=true").integrated == pytest.approx(-21.0, abs=0.2)
+    assert loudness.heard(next(converted.published.glob("*.m3u8"))).integrated == pytest.approx(-21.0, abs=0.5)
 
 
 def test_chunks_share_one_gain(convert: Converter, tmp_path_factory: pytest.TempPathFactory) -> None:
@@ -228,6 +228,8 @@ def test_floats_above_full_scale_are_not_cut_off(convert: Converter, tmp_path: P
     """Of a source that is lowered, also into 16 bits."""
     samples: NDArray[np.float32] = loudness.tone((6.0, 3.0))
     path = loudness.write(tmp_path / "hot.wav", samples)
-    made = convert(path, target("flac", None, AudioSpec("flac", bits_per_sample=16, loudness=LoudnessSpec(integrated=-20.0))))
-    expected = samples.T * 10 ** (result(made).gain_db / 20)
-    assert np.abs(judge.sound(made.path) - expected).max() < 2**-14
+    converted = convert(
+        path, target("flac", None, AudioSpec("flac", bits_per_sample=16, loudness=LoudnessSpec(integrated=-20.0)))
+    )
+    expected = samples.T * 10 ** (result(converted).gain_db / 20)
+    assert np.abs(judge.sound(converted.path) - expected).max() < 2**-14

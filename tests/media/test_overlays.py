@@ -196,13 +196,13 @@ def test_colours_are_right_in_every_kind_of_output(
     )
     result = convert(clip, target("mp4", encoded(codec, crf=4, watermarks=marks), None))
     assert result.plan.targets[0].streams[0].video.pixel_format == pixel_format  # type: ignore[union-attr]
-    found = judge.planes(result.path, pixel_format)
-    step = [96 // plane.shape[2] for plane in found]
+    plan = judge.planes(result.path, pixel_format)
+    step = [96 // plane.shape[2] for plane in plan]
     neutral = 512 if deep == "libx265" else 128
     near = neutral / 128 * 2
 
     def at(x: int) -> list[float]:
-        return [float(plane[0][8 // (64 // plane.shape[1]), x // across]) for plane, across in zip(found, step, strict=True)]
+        return [float(plane[0][8 // (64 // plane.shape[1]), x // across]) for plane, across in zip(plan, step, strict=True)]
 
     assert at(10) == pytest.approx([white, neutral, neutral], abs=near)
     if red:
@@ -224,7 +224,7 @@ def test_the_transparency_of_a_video_stays_and_is_covered(convert: Converter, ma
     spec = WatermarkSpec(TOP_LEFT, None, mark((20, 16), (255, 255, 255, 128)))
     video = encoded("vp9", crf=4, pixel_format="yuva420p")
     plain, result = (convert(clip, target("webm", replace(video, watermarks=marks), None)) for marks in ((), (spec,)))
-    before, after = (judge.planes(made.path, "yuva420p", "libvpx-vp9") for made in (plain, result))
+    before, after = (judge.planes(results.path, "yuva420p", "libvpx-vp9") for results in (plain, result))
     assert before[3][0].max() in (0, 255)
     under = int(before[3][0][0, 0])
     assert after[3][0][40:, 40:].tolist() == before[3][0][40:, 40:].tolist()
@@ -350,7 +350,7 @@ def test_a_text_has_its_opacity_its_border_and_its_colours(convert: Converter) -
     assert bordered.max() == pytest.approx(235, abs=2)
     assert bordered.min() == pytest.approx(16, abs=2)
     assert plain.max() == DARK
-    box, narrow = (changed(made, run(convert, DARKNESS)) for made in (result, text_of(convert)[1]))
+    box, narrow = (changed(results, run(convert, DARKNESS)) for results in (result, text_of(convert)[1]))
     assert box and narrow
     assert box[2] - narrow[2] == pytest.approx(8, abs=2)
 
@@ -457,7 +457,7 @@ def test_a_delogo_leaves_what_the_surroundings_promise(convert: Converter, slope
     spec = DelogoSpec(PlaceSpec(dx=box.x, dy=box.y), box.width, box.height)
     result, plain = (convert(sloped, target("mp4", lossless(delogos=specs), None)) for specs in ((spec,), ()))
     assert result.plan.targets[0].streams[0].overlays == (DelogoPlan(box),)
-    after, before = (judge.planes(made.path, "yuv420p") for made in (result, plain))
+    after, before = (judge.planes(results.path, "yuv420p") for results in (result, plain))
     inside = np.zeros((SIZE[1], SIZE[0]), bool)
     inside[box.y : box.y + box.height, box.x : box.x + box.width] = True
     assert (after[0][3][~inside] == before[0][3][~inside]).all()
@@ -468,7 +468,7 @@ def test_a_delogo_leaves_what_the_surroundings_promise(convert: Converter, slope
 def test_a_delogo_of_the_whole_picture_blurs_it(convert: Converter) -> None:
     """There are no surroundings: only the coarse remains."""
     result, plain = run(convert, NOISE, delogos=(DelogoSpec(),)), run(convert, NOISE)
-    fine = [float(np.abs(np.diff(luma(made)[3].astype(int), axis=1)).mean()) for made in (result, plain)]
+    fine = [float(np.abs(np.diff(luma(results)[3].astype(int), axis=1)).mean()) for results in (result, plain)]
     assert fine[0] < fine[1] / 5
     assert luma(result)[3].mean() == pytest.approx(luma(plain)[3].mean(), abs=2)
 

@@ -24,14 +24,14 @@ def packaged(form: SegmentFormat, spec: TargetSpec) -> TargetSpec:
     return replace(spec, segment=SegmentSpec(form, 1_000_000))
 
 
-def listed(made: Converted) -> tuple[Path, float]:
+def listed(converted: Converted) -> tuple[Path, float]:
     """The playlist or manifest, and how long it says that all is, seconds."""
-    (path,) = (path for path in made.published.iterdir() if path.suffix in (".m3u8", ".mpd"))
+    (path,) = (path for path in converted.published.iterdir() if path.suffix in (".m3u8", ".mpd"))
     text = path.read_text()
     if path.suffix == ".mpd":
-        found = re.search(r'mediaPresentationDuration="PT([\d.]+)S"', text)
-        assert found
-        return path, float(found[1])
+        match = re.search(r'mediaPresentationDuration="PT([\d.]+)S"', text)
+        assert match
+        return path, float(match[1])
     return path, sum(float(length) for length in re.findall(r"#EXTINF:([\d.]+)", text))
 
 
@@ -56,13 +56,13 @@ def test_copied_video_may_begin_later_than_audio(convert: Converter, source: str
 def test_copies_show_what_an_edit_list_hid(convert: Converter, container: str, form: SegmentFormat) -> None:
     """Players drop frames before 0 up to the next keyframe: all are shown, the playlist counts them, and a warning says so."""
     clip = Clip("mp4", (Video(gop=25),), (Audio("aac"),), offset=-1.44)
-    made = convert(clip, packaged(form, target(container)))
-    path, seconds = listed(made)
+    converted = convert(clip, packaged(form, target(container)))
+    path, seconds = listed(converted)
     assert judge.numbers(path) == [*range(25, 50)]
     assert lag(path) == pytest.approx(0.44, abs=0.12)  # audio that is hidden stays away, but for what decoders need
     assert seconds == pytest.approx(1, abs=0.03)
     assert min(packet.pts for packet in judge.packets(path, "v:0")) >= 0
-    assert made.warnings == ("targets[0]: the source hides its first 11 frames, which segments cannot: they are shown",)
+    assert converted.warnings == ("targets[0]: the source hides its first 11 frames, which segments cannot: they are shown",)
 
 
 @pytest.mark.parametrize("container", ["mp4", "ts"])
@@ -70,8 +70,8 @@ def test_a_ladder_of_what_an_edit_list_hid_is_on_one_clock(convert: Converter, c
     """One rung is copied and shows what was hidden, from 0 on; the encoded one and the audio begin as much later."""
     copied, other = ladder(container, (96, 64), (64, 48))
     source = Clip("mp4", (Video(gop=25),), (Audio("aac"),), offset=-1.44)
-    made = convert(source, replace(copied, video=COPIED_VIDEO), other, group_uris=(MASTER,))
-    folder = made.published / "film"
+    converted = convert(source, replace(copied, video=COPIED_VIDEO), other, group_uris=(MASTER,))
+    folder = converted.published / "film"
     variants = [folder / "64/v.m3u8", folder / "48/v.m3u8"]
     assert [judge.numbers(path) for path in variants] == [[*range(25, 50)], [*range(36, 50)]]
     begin = float(judge.times(variants[0])[0])
@@ -85,7 +85,7 @@ def test_a_ladder_of_what_an_edit_list_hid_is_on_one_clock(convert: Converter, c
 def test_a_single_late_frame_is_shown_from_the_beginning(convert: Converter, container: str, form: SegmentFormat) -> None:
     """As the first one of any video is."""
     clip = Clip("mpegts", (Video(times=(Fraction(7, 10),)),), (Audio("aac"),))
-    made = convert(clip, packaged(form, target(container, encoded(), AudioSpec("aac"))))
-    path, _ = listed(made)
+    converted = convert(clip, packaged(form, target(container, encoded(), AudioSpec("aac"))))
+    path, _ = listed(converted)
     first = min(packet.pts for packet in judge.packets(path, "v:0"))
     assert first - judge.packets(path, "a:0")[0].pts < Fraction(1, 40)

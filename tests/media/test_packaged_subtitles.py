@@ -49,14 +49,14 @@ def variants(container: str = "ts", extract: ExtractSpec = VTT, **changes: objec
 def shown(playlist: Path) -> list[list[tuple[float, float, str]]]:
     """The lines of each segment on the clock of the variants' 0, by the arithmetic of RFC 8216, 3.5."""
     zero = 0.0
-    found = []
+    results = []
     for name in names(playlist):
         text = (playlist.parent / name).read_text()
         header = _HEADER.match(text)
         assert header, text
         zero = int(header[1]) / 90_000
-        found.append([(begin + zero, end + zero, line) for begin, end, line in judge.lines_of(text[header.end() :])])
-    return found
+        results.append([(begin + zero, end + zero, line) for begin, end, line in judge.lines_of(text[header.end() :])])
+    return results
 
 
 def expected(lines: Lines, zero: float, segments: int) -> list[object]:
@@ -76,8 +76,8 @@ def test_every_text_becomes_segments_on_the_clock_of_the_pictures(
     """Each line is in all segments in which it is shown, at its own time, and the list is as long as the pictures."""
     lines = tuple((round(begin, 2), round(end, 2), text) for begin, end, text in LINES) if codec == "ass" else LINES
     source = film(Subtitle(codec, tuple(lines)), container="mp4" if codec == "mov_text" else "matroska")
-    made = convert(source, *variants(container), group_uris=(MASTER,))
-    folder = made.published / "film"
+    converted = convert(source, *variants(container), group_uris=(MASTER,))
+    folder = converted.published / "film"
     playlist = folder / "s/lines_0.m3u8"
     assert names(playlist) == [f"lines_0-{number}.vtt" for number in range(5)]
     assert lengths(playlist) == pytest.approx([1, 1, 1, 1, 0.4], abs=0.03)
@@ -87,8 +87,8 @@ def test_every_text_becomes_segments_on_the_clock_of_the_pictures(
 
 def test_the_judge_plays_the_list(convert: Converter) -> None:
     """Each line in its place, those over a border as often as they are listed."""
-    made = convert(film(Subtitle("srt", tuple(LINES))), *variants(), group_uris=(MASTER,))
-    heard = judge.lines(made.published / "film/s/lines_0.m3u8")
+    converted = convert(film(Subtitle("srt", tuple(LINES))), *variants(), group_uris=(MASTER,))
+    heard = judge.lines(converted.published / "film/s/lines_0.m3u8")
     assert sorted(set(heard)) == near(LINES)
 
 
@@ -102,8 +102,8 @@ def test_the_master_playlist_says_what_there_is(convert: Converter, tmp_path: Pa
         Subtitle("srt", (), "eng", default=True),
         Subtitle("srt", (), "fra", default=True),
     )
-    made = convert(source, *variants(), source=beside(path, 0.25, "ita"), group_uris=(MASTER,))
-    folder = made.published / "film"
+    converted = convert(source, *variants(), source=beside(path, 0.25, "ita"), group_uris=(MASTER,))
+    folder = converted.published / "film"
     master = m3u8.M3U8((folder / "main.m3u8").read_text(), strict=True)
     media = [entry for entry in master.media if entry.type == "SUBTITLES"]
     assert [(one.uri, one.name, one.language, one.default, one.autoselect, one.forced) for one in media] == [
@@ -126,9 +126,9 @@ def test_the_master_playlist_says_what_there_is(convert: Converter, tmp_path: Pa
 
 def test_artifacts_list_them(convert: Converter) -> None:
     """Lists behind their segments, counted, with checksums of both."""
-    made = convert(film(Subtitle("srt", tuple(LINES), "fra")), *variants(), group_uris=(MASTER,))
-    (artifact,) = (artifact for artifact in made.artifacts if artifact.container == "vtt")
-    playlist = made.published / "film/s/lines_0.m3u8"
+    converted = convert(film(Subtitle("srt", tuple(LINES), "fra")), *variants(), group_uris=(MASTER,))
+    (artifact,) = (artifact for artifact in converted.artifacts if artifact.container == "vtt")
+    playlist = converted.published / "film/s/lines_0.m3u8"
     segments = b"".join((playlist.parent / name).read_bytes() for name in names(playlist))
     assert (artifact.kind, artifact.uri, artifact.target_index) == (ArtifactKind.PLAYLIST, f"{VTT.uri[:-4]}_0.m3u8", 1)
     assert (artifact.segment_count, artifact.segments_size_bytes) == (5, len(segments))
@@ -141,34 +141,34 @@ def test_artifacts_list_them(convert: Converter) -> None:
 def test_numbers_begin_where_the_variants_do(convert: Converter) -> None:
     """StartNumber counts all segments of a group."""
     members = [cut(member, start=7) for member in variants()]
-    made = convert(film(Subtitle("srt", tuple(LINES))), *members, group_uris=(MASTER,))
-    playlist = made.published / "film/s/lines_0.m3u8"
+    converted = convert(film(Subtitle("srt", tuple(LINES))), *members, group_uris=(MASTER,))
+    playlist = converted.published / "film/s/lines_0.m3u8"
     assert names(playlist)[0] == "lines_0-7.vtt" and "#EXT-X-MEDIA-SEQUENCE:7\n" in playlist.read_text()
 
 
-def lines_of(made: Converted) -> list[tuple[float, float, str]]:
+def lines_of(converted: Converted) -> list[tuple[float, float, str]]:
     """All lines on the clock of the output, each once."""
-    return sorted({line for segment in shown(made.published / "film/s/lines_0.m3u8") for line in segment})
+    return sorted({line for segment in shown(converted.published / "film/s/lines_0.m3u8") for line in segment})
 
 
 def test_a_cut_and_speed_move_lines_as_pictures(convert: Converter) -> None:
     """From 0.6 s, at half the speed."""
     members = variants("mp4", speed=Fraction(1, 2))
-    made = convert(film(Subtitle("srt", tuple(LINES))), *members, start=0.6, duration=2.0, group_uris=(MASTER,))
-    assert lines_of(made) == near([(0.0, 0.378, "one"), (0.6, 3.712, "two,\nand more")])
-    assert sum(lengths(made.published / "film/s/lines_0.m3u8")) == pytest.approx(4.0, abs=0.03)
+    converted = convert(film(Subtitle("srt", tuple(LINES))), *members, start=0.6, duration=2.0, group_uris=(MASTER,))
+    assert lines_of(converted) == near([(0.0, 0.378, "one"), (0.6, 3.712, "two,\nand more")])
+    assert sum(lengths(converted.published / "film/s/lines_0.m3u8")) == pytest.approx(4.0, abs=0.03)
 
 
 def test_copied_video_takes_its_lines_along(convert: Converter) -> None:
     """It begins at its key frame, before the asked start; the lines are where its pictures are."""
     source = replace(film(Subtitle("srt", tuple(LINES))), video=(Video(seconds=4.4, gop=25),))
     members = [replace(member, video=target("ts").video, audio=None) for member in variants()[1:]]
-    made = convert(source, replace(members[0], member=0), start=1.3, group_uris=(MASTER,))
-    first = judge.numbers(made.published / "film/32/v.m3u8")[0]
-    zero = float(judge.times(made.published / "film/32/v.m3u8")[0])
+    converted = convert(source, replace(members[0], member=0), start=1.3, group_uris=(MASTER,))
+    first = judge.numbers(converted.published / "film/32/v.m3u8")[0]
+    zero = float(judge.times(converted.published / "film/32/v.m3u8")[0])
     assert first == 25
     moved = [(max(begin - 1.0, 0) + zero, end - 1.0 + zero, text) for begin, end, text in LINES if end > 1.0]
-    assert lines_of(made) == near(moved)
+    assert lines_of(converted) == near(moved)
 
 
 def test_sources_that_follow_each_other_give_one_stream(convert: Converter, tmp_path: Path) -> None:
@@ -183,8 +183,8 @@ def test_sources_that_follow_each_other_give_one_stream(convert: Converter, tmp_
     plan = make_plan(request, PlanFacts([probe_file(path, Limits()) for path in paths], capabilities()))
     produced, _ = Conversion(plan, paths, tmp_path, limits=Limits(), stop=threading.Event()).run()
     results = make_results(plan, [verify(file) for file in produced], tmp_path)
-    (made,) = (result for result in results if result.artifact.container == "vtt")
-    texts = [judge.lines_of((tmp_path / part).read_text()) for part in made.parts]
+    (outcome,) = (result for result in results if result.artifact.container == "vtt")
+    texts = [judge.lines_of((tmp_path / part).read_text()) for part in outcome.parts]
     assert texts == [near([(0.9, 1.2, "a")]), near([(0.9, 1.2, "a"), (1.7, 1.95, "b")]), []]
 
 
@@ -193,9 +193,9 @@ def test_pictures_are_left_out_unless_they_are_named(convert: Converter, tmp_pat
     path = tmp_path / "x.sup"
     path.write_bytes(pgs([(0.2, 0.6)]))
     source = film(Subtitle("srt", tuple(LINES)))
-    made = convert(source, *variants(), source=beside(path), group_uris=(MASTER,))
-    assert [warning for warning in made.warnings if "holds no text" in warning and warning.endswith("left out")]
-    assert len([artifact for artifact in made.artifacts if artifact.container == "vtt"]) == 1
+    converted = convert(source, *variants(), source=beside(path), group_uris=(MASTER,))
+    assert [warning for warning in converted.warnings if "holds no text" in warning and warning.endswith("left out")]
+    assert len([artifact for artifact in converted.artifacts if artifact.container == "vtt"]) == 1
     for clip, chosen in ((source, (0, 1)), (FILM, ())):
         with pytest.raises(UnsupportedFormat, match="hdmv_pgs_subtitle, which holds no text"):
             convert(clip, *variants(subtitle_streams=chosen), source=beside(path), group_uris=(MASTER,))
@@ -217,8 +217,8 @@ def test_subtitles_outside_the_folder_of_the_master_are_refused(convert: Convert
 def test_two_targets_that_ask_alike_package_once(convert: Converter) -> None:
     """The setting may stand in one target, and in all."""
     members = [replace(member, extract=VTT) for member in variants()]
-    made = convert(film(Subtitle("srt", tuple(LINES))), *members, group_uris=(MASTER,))
-    assert len([artifact for artifact in made.artifacts if artifact.container == "vtt"]) == 1
+    converted = convert(film(Subtitle("srt", tuple(LINES))), *members, group_uris=(MASTER,))
+    assert len([artifact for artifact in converted.artifacts if artifact.container == "vtt"]) == 1
 
 
 def test_a_segment_that_lost_a_line_is_rejected(convert: Converter, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -35,7 +35,7 @@ def cut(spec: TargetSpec, form: SegmentFormat = HLS, seconds: float = 1.0, start
 
 def lengths(playlist: Path) -> list[float]:
     """What EXTINF says."""
-    return [float(found) for found in re.findall(r"#EXTINF:([\d.]+)", playlist.read_text())]
+    return [float(result) for result in re.findall(r"#EXTINF:([\d.]+)", playlist.read_text())]
 
 
 def names(playlist: Path) -> list[str]:
@@ -53,8 +53,8 @@ def joined(folder: Path, name: str, *parts: str) -> Path:
 @pytest.mark.parametrize(("container", "extension"), [("ts", "ts"), ("mp4", "m4s")])
 def test_hls_is_cut_on_the_borders_and_plays(convert: Converter, container: str, extension: str) -> None:
     """Every picture once, in segments of the asked length, numbered from StartNumber, the list complete and honest."""
-    made = convert(FILM, cut(target(container, encoded(gop_size=15), AAC), start=7))
-    playlist = made.published / "x.m3u8"
+    converted = convert(FILM, cut(target(container, encoded(gop_size=15), AAC), start=7))
+    playlist = converted.published / "x.m3u8"
     assert names(playlist) == [f"x-{number}.{extension}" for number in range(7, 12)]
     assert lengths(playlist) == pytest.approx([1, 1, 1, 1, 0.4], abs=0.03)
     text = playlist.read_text()
@@ -63,30 +63,30 @@ def test_hls_is_cut_on_the_borders_and_plays(convert: Converter, container: str,
     assert ('#EXT-X-MAP:URI="x-init.mp4"' in text) == (container == "mp4")
     judge.check(playlist)
     assert judge.numbers(playlist) == list(range(110))
-    assert made.artifact.kind is ArtifactKind.PLAYLIST and made.artifact.segment_count == 5
-    assert made.artifact.segments_size_bytes == sum(
-        path.stat().st_size for path in made.published.iterdir() if path.suffix != ".m3u8"
+    assert converted.artifact.kind is ArtifactKind.PLAYLIST and converted.artifact.segment_count == 5
+    assert converted.artifact.segments_size_bytes == sum(
+        path.stat().st_size for path in converted.published.iterdir() if path.suffix != ".m3u8"
     )
-    assert made.artifact.bitrate == pytest.approx(made.artifact.segments_size_bytes * 8 / 4.4, rel=0.02)
+    assert converted.artifact.bitrate == pytest.approx(converted.artifact.segments_size_bytes * 8 / 4.4, rel=0.02)
 
 
 def test_a_percent_sign_in_the_path_of_the_scratch_stays(shelf: Shelf, tmp_path: Path) -> None:
     """The muxer of HLS replaces `%d` alone, and has no sign for a percent sign."""
     folder = tmp_path / "50% full"
     folder.mkdir()
-    made = Converter(shelf, lambda: folder)(Clip(), cut(target("ts", encoded(), AAC)))
-    assert judge.numbers(made.published / "x.m3u8") == list(range(50))
+    converter = Converter(shelf, lambda: folder)(Clip(), cut(target("ts", encoded(), AAC)))
+    assert judge.numbers(converter.published / "x.m3u8") == list(range(50))
 
 
 @pytest.mark.sample(every=3)
 @pytest.mark.parametrize("codec", ["h264", "h265", "vp9", "av1"])
 def test_each_segment_decodes_alone(convert: Converter, codec: str) -> None:
     """A forced key frame is one at which any decoder can begin, for every encoder."""
-    made = convert(FILM, cut(target("mp4", encoded(codec, gop_size=150), None)))
-    playlist = made.published / "x.m3u8"
+    converted = convert(FILM, cut(target("mp4", encoded(codec, gop_size=150), None)))
+    playlist = converted.published / "x.m3u8"
     assert lengths(playlist) == pytest.approx([1, 1, 1, 1, 0.4], abs=0.001)
     for number, name in enumerate(names(playlist)):
-        path = joined(made.published, f"{number}.mp4", "x-init.mp4", name)
+        path = joined(converted.published, f"{number}.mp4", "x-init.mp4", name)
         judge.check(path)
         assert judge.numbers(path) == list(range(25 * number, min(25 * number + 25, 110))), name
 
@@ -96,16 +96,16 @@ def test_borders_are_those_of_the_clock_when_the_pictures_are_not(convert: Conve
     clip = Clip(
         "matroska", (Video(fps=Fraction(24000, 1001), times=tuple(Fraction(n * 1001, 24000) for n in range(8, 72))),), ()
     )
-    made = convert(clip, cut(target("ts", encoded(), None)))
-    starts = [sum(lengths(made.published / "x.m3u8")[:number]) for number in range(3)]
+    converted = convert(clip, cut(target("ts", encoded(), None)))
+    starts = [sum(lengths(converted.published / "x.m3u8")[:number]) for number in range(3)]
     assert starts == pytest.approx([0, 24 * 1001 / 24000, 48 * 1001 / 24000], abs=0.042)
 
 
 def test_copied_video_is_cut_at_its_own_key_frames(convert: Converter) -> None:
     """The list says how long the longest segment is, more than was asked."""
     clip = Clip("mp4", (Video(seconds=5, gop=40),), (Audio(seconds=5),))
-    made = convert(clip, cut(target("ts")))
-    playlist = made.published / "x.m3u8"
+    converted = convert(clip, cut(target("ts")))
+    playlist = converted.published / "x.m3u8"
     assert lengths(playlist) == pytest.approx([1.6, 1.6, 1.6, 0.2], abs=0.03)
     assert "#EXT-X-TARGETDURATION:2\n" in playlist.read_text()
     assert judge.numbers(playlist) == list(range(125))
@@ -115,15 +115,15 @@ def test_copied_video_is_cut_at_its_own_key_frames(convert: Converter) -> None:
 def test_a_very_short_transport_stream_is_told_from_other_formats(convert: Converter, segmented: bool) -> None:
     """Two small frames are fewer packets than readers ask for: null packets follow."""
     single = target("ts", encoded(), None)
-    made = convert(Clip("mp4", (Video(seconds=0.08),)), cut(single) if segmented else single)
-    for path in made.published.iterdir():
+    converted = convert(Clip("mp4", (Video(seconds=0.08),)), cut(single) if segmented else single)
+    for path in converted.published.iterdir():
         assert judge.numbers(path) == [0, 1]
 
 
 def test_sound_alone_is_cut(convert: Converter) -> None:
     """Any packet of sound is a border."""
-    made = convert(FILM, cut(target("ts", None, AAC)))
-    playlist = made.published / "x.m3u8"
+    converted = convert(FILM, cut(target("ts", None, AAC)))
+    playlist = converted.published / "x.m3u8"
     assert len(names(playlist)) == 5
     judge.check(playlist)
     assert len(judge.sound(playlist)) == pytest.approx(4.4 * 48000, abs=2048)
@@ -131,17 +131,19 @@ def test_sound_alone_is_cut(convert: Converter) -> None:
 
 def test_dash_lists_each_stream_with_its_segments(convert: Converter) -> None:
     """Heads and segments join to whole files, and the manifest names them."""
-    made = convert(FILM, cut(target("mp4", encoded(gop_size=15), AAC), DASH))
-    text = (made.published / "x.mpd").read_text()
+    converted = convert(FILM, cut(target("mp4", encoded(gop_size=15), AAC), DASH))
+    text = (converted.published / "x.mpd").read_text()
     assert 'initialization="x-$RepresentationID$-init.mp4"' in text and 'media="x-$RepresentationID$-$Number$.m4s"' in text
     assert 'mediaPresentationDuration="PT4.400S"' in text and 'maxSegmentDuration="PT1.0' in text
-    film = joined(made.published, "film.mp4", "x-0-init.mp4", *(f"x-0-{number}.m4s" for number in range(1, 6)))
-    assert judge.numbers(film) == judge.numbers(made.published / "x.mpd") == list(range(110))
-    judge.check(made.published / "x.mpd")
-    tone = joined(made.published, "tone.mp4", "x-1-init.mp4", *sorted(path.name for path in made.published.glob("x-1-?.m4s")))
+    film = joined(converted.published, "film.mp4", "x-0-init.mp4", *(f"x-0-{number}.m4s" for number in range(1, 6)))
+    assert judge.numbers(film) == judge.numbers(converted.published / "x.mpd") == list(range(110))
+    judge.check(converted.published / "x.mpd")
+    tone = joined(
+        converted.published, "tone.mp4", "x-1-init.mp4", *sorted(path.name for path in converted.published.glob("x-1-?.m4s"))
+    )
     judge.check(tone)
     assert len(judge.sound(tone)) == pytest.approx(4.4 * 48000, abs=2048)
-    assert made.artifact.kind is ArtifactKind.MANIFEST and len(made.artifact.streams) == 2
+    assert converted.artifact.kind is ArtifactKind.MANIFEST and len(converted.artifact.streams) == 2
 
 
 SPARSE = (Fraction(0), Fraction(1, 10), Fraction(2, 10), Fraction(4))
@@ -160,14 +162,14 @@ def test_lists_are_as_long_as_the_media(convert: Converter, kind: str, container
     """libav knows of the last segment only what earlier packets said, and of DASH how long the first stream is."""
     clip, expected, copied = OF_LENGTHS[kind]
     spec = target(container) if copied else target(container, encoded(preset="veryfast", gop_size=150), AAC)
-    made = convert(clip, cut(replace(spec, audio_asked=False), form))
+    converted = convert(clip, cut(replace(spec, audio_asked=False), form))
     if form is HLS:
-        listed, film = sum(lengths(made.published / "x.m3u8")), made.published / "x.m3u8"
+        listed, film = sum(lengths(converted.published / "x.m3u8")), converted.published / "x.m3u8"
     else:
-        claimed = re.search(r'mediaPresentationDuration="PT([0-9.]+)S"', (made.published / "x.mpd").read_text())
+        claimed = re.search(r'mediaPresentationDuration="PT([0-9.]+)S"', (converted.published / "x.mpd").read_text())
         assert claimed
-        segments = sorted(path.name for path in made.published.glob("x-0-?.m4s"))
-        listed, film = float(claimed[1]), joined(made.published, "film.mp4", "x-0-init.mp4", *segments)
+        segments = sorted(path.name for path in converted.published.glob("x-0-?.m4s"))
+        listed, film = float(claimed[1]), joined(converted.published, "film.mp4", "x-0-init.mp4", *segments)
     assert listed == pytest.approx(expected, abs=0.03)
     before, after = judge.times(convert.shelf.get(clip)), judge.times(film)
     apart = [float(later - after[0] - (earlier - before[0])) for later, earlier in zip(after, before, strict=True)]
@@ -178,9 +180,9 @@ def test_lists_are_as_long_as_the_media(convert: Converter, kind: str, container
 def test_variants_are_as_long_as_the_audio_beside_them(convert: Converter, container: str) -> None:
     """Players end with the variant's playlist."""
     clip, expected, _ = OF_LENGTHS["long audio"]
-    made = convert(clip, *ladder(container, (96, 64), (48, 32)), group_uris=("file:///out/film/main.m3u8",))
+    converted = convert(clip, *ladder(container, (96, 64), (48, 32)), group_uris=("file:///out/film/main.m3u8",))
     for name in ("64/v.m3u8", "32/v.m3u8", "main-audio.m3u8"):
-        assert sum(lengths(made.published / "film" / name)) == pytest.approx(expected, abs=0.06)
+        assert sum(lengths(converted.published / "film" / name)) == pytest.approx(expected, abs=0.06)
 
 
 @pytest.mark.parametrize("copied", [False, True])
@@ -188,24 +190,24 @@ def test_dash_of_codecs_that_webm_holds_is_of_mp4(convert: Converter, copied: bo
     """libav's DASH muxer would choose WebM for VP9 and Opus."""
     clip = Clip("matroska", (Video("libvpx-vp9", seconds=4.4),), (Audio("libopus", seconds=4.4),))
     spec = target("mp4") if copied else target("mp4", encoded("vp9"), AudioSpec("opus"))
-    made = convert(clip if copied else FILM, cut(spec, DASH))
-    assert re.findall(r'mimeType="(\w+/\w+)"', (made.published / "x.mpd").read_text()) == ["video/mp4", "audio/mp4"]
-    segments = sorted(path.name for path in made.published.glob("x-0-?.m4s"))
-    assert judge.numbers(joined(made.published, "film.mp4", "x-0-init.mp4", *segments)) == list(range(110))
+    converted = convert(clip if copied else FILM, cut(spec, DASH))
+    assert re.findall(r'mimeType="(\w+/\w+)"', (converted.published / "x.mpd").read_text()) == ["video/mp4", "audio/mp4"]
+    segments = sorted(path.name for path in converted.published.glob("x-0-?.m4s"))
+    assert judge.numbers(joined(converted.published, "film.mp4", "x-0-init.mp4", *segments)) == list(range(110))
 
 
 def test_one_set_of_files_serves_hls_and_dash(convert: Converter) -> None:
     """Two targets that differ in the list only are encoded once."""
     spec = target("mp4", encoded(gop_size=15), AAC)
-    made = convert(FILM, cut(spec), cut(spec, DASH))
-    assert len(made.plan.targets) == 1 and made.warnings == ()
-    assert [(artifact.kind, artifact.uri.rpartition("/")[2], artifact.target_index) for artifact in made.artifacts] == [
+    converted = convert(FILM, cut(spec), cut(spec, DASH))
+    assert len(converted.plan.targets) == 1 and converted.warnings == ()
+    assert [(artifact.kind, artifact.uri.rpartition("/")[2], artifact.target_index) for artifact in converted.artifacts] == [
         (ArtifactKind.PLAYLIST, "x-0.m3u8", 0),
         (ArtifactKind.PLAYLIST, "x-1.m3u8", 0),
         (ArtifactKind.MANIFEST, "x.mpd", 1),
         (ArtifactKind.MASTER_PLAYLIST, "x.m3u8", 0),
     ]
-    master = made.published / "x.m3u8"
+    master = converted.published / "x.m3u8"
     assert "TYPE=AUDIO" in master.read_text() and names(master) == ["x-0.m3u8"]
     judge.check(master)
     assert judge.numbers(master) == list(range(110))
@@ -228,8 +230,8 @@ def ladder(container: str, *sizes: tuple[int, int], audio: AudioSpec | None = AA
 @pytest.mark.parametrize("container", ["ts", "mp4"])
 def test_a_ladder_has_a_master_playlist_and_shares_its_sound(convert: Converter, container: str) -> None:
     """What differs is the pictures only, cut at the same times; sound is made once."""
-    made = convert(FILM, *ladder(container, (96, 64), (48, 32)), group_uris=("file:///out/film/main.m3u8",))
-    folder = made.published / "film"
+    converted = convert(FILM, *ladder(container, (96, 64), (48, 32)), group_uris=("file:///out/film/main.m3u8",))
+    folder = converted.published / "film"
     text = (folder / "main.m3u8").read_text()
     assert names(folder / "main.m3u8") == ["64/v.m3u8", "32/v.m3u8"]
     assert 'TYPE=AUDIO,GROUP-ID="audio",NAME="1",DEFAULT=YES,AUTOSELECT=YES,CHANNELS="2",URI="main-audio.m3u8"' in text
@@ -254,7 +256,7 @@ def test_a_ladder_has_a_master_playlist_and_shares_its_sound(convert: Converter,
         )
         == 1
     )
-    assert made.artifacts[-1].kind is ArtifactKind.MASTER_PLAYLIST
+    assert converted.artifacts[-1].kind is ArtifactKind.MASTER_PLAYLIST
 
 
 @pytest.mark.parametrize(("container", "zero"), [("ts", 1.4), ("mp4", 0.0)])
@@ -268,8 +270,8 @@ def test_all_renditions_have_one_clock(convert: Converter, container: str, zero:
     )
     # 4 s are a whole number of the frames of AAC, one of which lies before 0.
     source = Clip("mp4", (Video(seconds=4.0),), (Audio(rate=32000, seconds=4.0, clicks=(1.0,)),))
-    made = convert(source, *members, group_uris=("file:///out/film/main.m3u8",))
-    folder = made.published / "film"
+    converted = convert(source, *members, group_uris=("file:///out/film/main.m3u8",))
+    folder = converted.published / "film"
     for height in (64, 32):
         assert float(judge.times(folder / f"{height}/v.m3u8")[0]) == pytest.approx(zero, abs=0.0001)
     assert judge.clicks(folder / "main-audio.m3u8") == pytest.approx([zero + 1.0], abs=0.003)
@@ -282,11 +284,11 @@ def test_all_renditions_have_one_clock(convert: Converter, container: str, zero:
 def test_variants_with_their_own_sound_keep_it(convert: Converter) -> None:
     """Different sound cannot be shared."""
     first, second = ladder("ts", (96, 64), (48, 32))
-    made = convert(
+    converted = convert(
         FILM, first, replace(second, audio=AudioSpec("aac", bitrate=32_000)), group_uris=("file:///out/film/main.m3u8",)
     )
-    assert "TYPE=AUDIO" not in (made.published / "film/main.m3u8").read_text()
-    assert len(judge.sound(made.published / "film/32/v.m3u8")) == pytest.approx(4.4 * 48000, abs=2048)
+    assert "TYPE=AUDIO" not in (converted.published / "film/main.m3u8").read_text()
+    assert len(judge.sound(converted.published / "film/32/v.m3u8")) == pytest.approx(4.4 * 48000, abs=2048)
 
 
 TWO_LANGUAGES = Clip(
@@ -312,8 +314,8 @@ def heard(path: Path) -> float:
 def test_each_language_is_a_rendition(convert: Converter, container: str, sizes: tuple[tuple[int, int], ...]) -> None:
     """One playlist each, with its language; one is the default, and players choose none that has the language of another."""
     members = [replace(spec, audio_streams=(101,)) for spec in ladder(container, *sizes)]
-    made = convert(TWO_LANGUAGES, *members, group_uris=("file:///out/film/main.m3u8",))
-    folder = made.published / "film"
+    converted = convert(TWO_LANGUAGES, *members, group_uris=("file:///out/film/main.m3u8",))
+    folder = converted.published / "film"
     read = m3u8.load(str(folder / "main.m3u8"))
     said = [(one.uri, one.group_id, one.name, one.language, one.default, one.autoselect, one.channels) for one in read.media]
     assert said == [
@@ -325,15 +327,17 @@ def test_each_language_is_a_rendition(convert: Converter, container: str, sizes:
     assert [variant.stream_info.audio for variant in read.playlists] == ["audio"] * len(sizes)
     assert all("mp4a" in variant.stream_info.codecs for variant in read.playlists)
     assert not judge.describe(folder / "64/v.m3u8").of("Audio")
-    assert not made.warnings
+    assert not converted.warnings
 
 
 @pytest.mark.parametrize("both", [False, True])
 def test_each_language_is_an_adaptation_set(convert: Converter, both: bool) -> None:
     """In DASH, and as renditions where the same files serve HLS."""
     spec = replace(target("mp4", encoded(gop_size=12), AAC), audio_streams=(101,))
-    made = convert(TWO_LANGUAGES, *([cut(spec)] if both else []), cut(spec, DASH))
-    sets = [one for period in MPEGDASHParser.parse(str(made.published / "x.mpd")).periods for one in period.adaptation_sets]
+    converted = convert(TWO_LANGUAGES, *([cut(spec)] if both else []), cut(spec, DASH))
+    sets = [
+        one for period in MPEGDASHParser.parse(str(converted.published / "x.mpd")).periods for one in period.adaptation_sets
+    ]
     assert [(one.content_type, one.lang) for one in sets] == [
         ("video", None),
         ("audio", "eng"),
@@ -341,15 +345,15 @@ def test_each_language_is_an_adaptation_set(convert: Converter, both: bool) -> N
         ("audio", "eng"),
     ]
     if both:
-        read = m3u8.load(str(made.published / "x.m3u8"))
+        read = m3u8.load(str(converted.published / "x.m3u8"))
         assert [(one.language, one.default) for one in read.media] == [("eng", "YES"), ("fra", "NO"), ("eng", "NO")]
 
 
 def test_several_languages_without_a_master_playlist_are_told(convert: Converter) -> None:
     """Players offer only the first."""
-    made = convert(TWO_LANGUAGES, cut(replace(target("ts", encoded(), AAC), audio_streams=(101,))))
-    assert len(judge.describe(made.published / "x.m3u8").of("Audio")) == 3
-    assert "only the first of the 3 audio streams" in " ".join(made.warnings)
+    converted = convert(TWO_LANGUAGES, cut(replace(target("ts", encoded(), AAC), audio_streams=(101,))))
+    assert len(judge.describe(converted.published / "x.m3u8").of("Audio")) == 3
+    assert "only the first of the 3 audio streams" in " ".join(converted.warnings)
 
 
 def test_a_variant_outside_the_folder_of_its_master_is_refused(convert: Converter) -> None:
@@ -405,12 +409,12 @@ def test_streams_are_copied_from_one_framing_to_another(
 ) -> None:
     """Start codes and ADTS headers of MPEG-TS, lengths and configuration records of MP4; timestamps that begin late."""
     clip = Clip(source, (Video(seconds=3, gop=20),), (Audio(seconds=3),), offset=10.0 if source == "mpegts" else 0.0)
-    made = convert(clip, cut(target(container), form))
+    converted = convert(clip, cut(target(container), form))
     if form is DASH:
-        names_ = [f"x-0-{number}.m4s" for number in range(1, 1 + len(list(made.published.glob("x-0-?.m4s"))))]
-        playlist = joined(made.published, "film.mp4", "x-0-init.mp4", *names_)
+        names_ = [f"x-0-{number}.m4s" for number in range(1, 1 + len(list(converted.published.glob("x-0-?.m4s"))))]
+        playlist = joined(converted.published, "film.mp4", "x-0-init.mp4", *names_)
     else:
-        playlist = made.published / "x.m3u8"
+        playlist = converted.published / "x.m3u8"
         assert len(judge.sound(playlist)) == pytest.approx(3 * 48000, abs=3072)
     judge.check(playlist)
     assert judge.numbers(playlist) == list(range(75))
@@ -428,9 +432,9 @@ def test_streams_are_copied_from_one_framing_to_another(
 def test_codecs_are_told_as_players_ask(convert: Converter, video: str, audio: AudioSpec, expected: str) -> None:
     """From the finished streams."""
     member = replace(cut(target("mp4", encoded(video), audio)), uri="file:///out/v", group=0, member=0)
-    made = convert(FILM, member, group_uris=("file:///out/main",))
-    assert re.search(f'CODECS="{expected}"', (made.published / "main.m3u8").read_text()), (
-        made.published / "main.m3u8"
+    converted = convert(FILM, member, group_uris=("file:///out/main",))
+    assert re.search(f'CODECS="{expected}"', (converted.published / "main.m3u8").read_text()), (
+        converted.published / "main.m3u8"
     ).read_text()
 
 
@@ -438,9 +442,9 @@ def test_codecs_are_told_as_players_ask(convert: Converter, video: str, audio: A
 def test_a_ladder_of_a_span_that_begins_between_two_pictures_is_as_long_as_the_span(convert: Converter, container: str) -> None:
     """The first picture is shown from 0 on, the last one until the end: no list is longer, by half a picture or a whole one."""
     members = ladder(container, (96, 64), (48, 32))
-    made = convert(FILM, *members, start=0.5, duration=2, group_uris=("file:///out/film/main.m3u8",))
+    converted = convert(FILM, *members, start=0.5, duration=2, group_uris=("file:///out/film/main.m3u8",))
     for variant in ("64/v.m3u8", "32/v.m3u8"):
-        assert lengths(made.published / "film" / variant) == pytest.approx([1.02, 0.98])
+        assert lengths(converted.published / "film" / variant) == pytest.approx([1.02, 0.98])
     open_end = convert(FILM, *members, start=0.5, group_uris=("file:///out/film/main.m3u8",))
     assert lengths(open_end.published / "film/64/v.m3u8") == pytest.approx([1.02, 1, 1, 0.88])
 
@@ -449,8 +453,8 @@ def test_a_ladder_over_a_cut_source_whose_video_begins_late(convert: Converter) 
     """Segment boundaries lie on the output's clock, not on that of the source or of the first picture."""
     times = tuple(Fraction(number + 6, 25) for number in range(100))
     clip = Clip("mpegts", (Video(times=times, gop=12),), (Audio(seconds=4.2),), offset=5.0)
-    made = convert(clip, *ladder("ts", (96, 64), (48, 32)), start=0.1, group_uris=("file:///out/film/main.m3u8",))
-    folder = made.published / "film"
+    converted = convert(clip, *ladder("ts", (96, 64), (48, 32)), start=0.1, group_uris=("file:///out/film/main.m3u8",))
+    folder = converted.published / "film"
     assert lengths(folder / "64/v.m3u8") == lengths(folder / "32/v.m3u8")
     assert lengths(folder / "64/v.m3u8")[:3] == pytest.approx([1, 1, 1], abs=0.041)
     judge.check(folder / "main.m3u8")
@@ -480,25 +484,25 @@ def test_a_master_playlist_tells_the_video_range(convert: Converter, container: 
     )
     deep = encoded("h265", pixel_format="yuv420p10le")
     rungs = [replace(rung, video=deep, audio=None) for rung in ladder(container, (64, 64), (32, 32))]
-    made = convert(Clip("mp4", (video,), ()), *rungs, group_uris=("file:///out/film/main.m3u8",))
-    assert re.findall(r"VIDEO-RANGE=(\w+)", (made.published / "film" / "main.m3u8").read_text()) == [expected] * 2
+    converted = convert(Clip("mp4", (video,), ()), *rungs, group_uris=("file:///out/film/main.m3u8",))
+    assert re.findall(r"VIDEO-RANGE=(\w+)", (converted.published / "film" / "main.m3u8").read_text()) == [expected] * 2
 
 
 def _of_gops(codec: str, form: str = "mpegts", b_frames: int = 2, **options: str) -> Clip:
     quiet = {"x265-params": f"log-level=none:{options.pop('x265', 'open-gop=0')}"} if codec == "libx265" else {}
-    made = tuple({**options, **quiet}.items())
-    return Clip(form, (Video(codec, seconds=4, gop=20, b_frames=b_frames, options=made),), ())
+    result = tuple({**options, **quiet}.items())
+    return Clip(form, (Video(codec, seconds=4, gop=20, b_frames=b_frames, options=result),), ())
 
 
 def test_a_cut_copy_may_end_before_gradual_refresh_does(convert: Converter) -> None:
     """Its last keyframe then decodes to no whole frame, which is no fault of the copy."""
-    made = convert(
+    converted = convert(
         _of_gops("libx264", b_frames=0, **{"x264-params": "intra-refresh=1"}),
         target("mkv", audio=None),
         start=0.9,
         duration=0.8,
     )
-    assert len(judge.packets(made.path, "v:0")) >= 20
+    assert len(judge.packets(converted.path, "v:0")) >= 20
 
 
 GOPS = {

@@ -37,12 +37,12 @@ def rate(path: Path) -> float:
 def test_two_passes_meet_the_bit_rate(convert: Converter, codec: str) -> None:
     """Within 3 % over 8 s, with all frames; one pass is further off. (2 % over 60 s: `bench/passes.py`.)"""
     once = replace(in_two_passes(codec).video or encoded(), passes=1)
-    made = convert(CLIP, in_two_passes(codec), target("mkv", once, None))
-    two, one = (abs(rate(path) / RATE - 1) for path in made.paths)
+    converted = convert(CLIP, in_two_passes(codec), target("mkv", once, None))
+    two, one = (abs(rate(path) / RATE - 1) for path in converted.paths)
     assert two < 0.03 and two < one
-    assert len(judge.times(made.paths[0])) == 200
-    assert "two passes" in made.artifacts[0].streams[0].reason
-    assert "two passes" not in made.artifacts[1].streams[0].reason
+    assert len(judge.times(converted.paths[0])) == 200
+    assert "two passes" in converted.artifacts[0].streams[0].reason
+    assert "two passes" not in converted.artifacts[1].streams[0].reason
 
 
 @pytest.mark.slow
@@ -53,17 +53,17 @@ def test_members_of_a_target_join_and_segments_have_two_passes(convert: Converte
         in_two_passes(container="ts", audio=aac), uri="file:///out/x.m3u8", segment=SegmentSpec(SegmentFormat.HLS, 2_000_000)
     )
     small = in_two_passes(width=80, height=48, frame_rate=Fraction(50))
-    made = convert(CLIP, in_two_passes(container="mp4", audio=aac), segments, small, start=1.0, duration=6.0)
-    assert len(judge.times(made.paths[0])) == 150
-    assert len(judge.times(made.paths[2])) == 300
-    whole, segmented = (artifact.streams[0] for artifact in made.artifacts[:2])
+    converted = convert(CLIP, in_two_passes(container="mp4", audio=aac), segments, small, start=1.0, duration=6.0)
+    assert len(judge.times(converted.paths[0])) == 150
+    assert len(judge.times(converted.paths[2])) == 300
+    whole, segmented = (artifact.streams[0] for artifact in converted.artifacts[:2])
     assert whole.packet_count == segmented.packet_count == 150
-    for path in (made.paths[0], made.paths[2]):
+    for path in (converted.paths[0], converted.paths[2]):
         assert abs(8 * sum(packet.size for packet in judge.packets(path, "v:0")) / 6.0 / RATE - 1) < 0.05
 
 
 @pytest.mark.slow
 def test_hardware_gives_way_to_software(convert: Converter, shelf: Shelf) -> None:
     """Where it is only preferred."""
-    made = convert(CLIP, in_two_passes(hardware=Hardware.PREFERRED))
-    assert made.artifact.streams[0].encoder == "libx264"
+    converted = convert(CLIP, in_two_passes(hardware=Hardware.PREFERRED))
+    assert converted.artifact.streams[0].encoder == "libx264"

@@ -31,10 +31,10 @@ def source(form: str) -> Clip:
 @pytest.mark.parametrize("container", ["mp4", "mkv"])
 def test_a_pause_makes_nothing_longer(convert: Converter, form: str, video: VideoSpec, container: str) -> None:
     """The duration of the packet before a pause is that of another frame."""
-    made = convert(source(form), target(container, video))
-    assert judge.describe(made.path).duration == pytest.approx(6, abs=0.07)
-    assert made.artifact.duration_seconds == pytest.approx(6, abs=0.07)
-    assert judge.numbers(made.path) == list(range(50))
+    converted = convert(source(form), target(container, video))
+    assert judge.describe(converted.path).duration == pytest.approx(6, abs=0.07)
+    assert converted.artifact.duration_seconds == pytest.approx(6, abs=0.07)
+    assert judge.numbers(converted.path) == list(range(50))
 
 
 def test_a_length_that_a_frame_before_a_pause_claims_is_no_truncation(convert: Converter, tmp_path: Path) -> None:
@@ -43,8 +43,8 @@ def test_a_length_that_a_frame_before_a_pause_claims_is_no_truncation(convert: C
     command = [imageio_ffmpeg.get_ffmpeg_exe(), "-v", "error", "-i", str(convert.shelf.get(source("mp4"))), "-c", "copy"]
     subprocess.run([*command, str(copied)], check=True)
     assert judge.describe(copied).duration > 7
-    made = convert(copied, target("mp4", encoded()))
-    assert made.artifact.duration_seconds == pytest.approx(6, abs=0.07)
+    converted = convert(copied, target("mp4", encoded()))
+    assert converted.artifact.duration_seconds == pytest.approx(6, abs=0.07)
 
 
 @pytest.mark.sample(every=2)
@@ -53,17 +53,17 @@ def test_a_length_that_a_frame_before_a_pause_claims_is_no_truncation(convert: C
 def test_the_frame_on_screen_is_held_at_both_ends_of_a_cut(convert: Converter, form: str, container: str) -> None:
     """A span that begins or ends within a pause, or lies in it."""
     for start, duration, numbers in ((0, 3, range(25)), (2, 0, range(24, 50)), (2, 2, [24])):
-        made = convert(source(form), target(container, encoded(), None), start=start, duration=duration)
-        assert judge.numbers(made.path) == [*numbers]
-        assert judge.times(made.path)[0] == pytest.approx(0, abs=0.001)
-        assert judge.describe(made.path).duration == pytest.approx(duration or 4, abs=0.03)
+        converted = convert(source(form), target(container, encoded(), None), start=start, duration=duration)
+        assert judge.numbers(converted.path) == [*numbers]
+        assert judge.times(converted.path)[0] == pytest.approx(0, abs=0.001)
+        assert judge.describe(converted.path).duration == pytest.approx(duration or 4, abs=0.03)
 
 
 @pytest.mark.parametrize("form", ["mp4", "matroska"])
 def test_a_copy_holds_its_last_frame_to_the_end_of_the_cut(convert: Converter, form: str) -> None:
     """Its packets end before the pause."""
-    made = convert(source(form), target("mp4", COPIED, None), duration=3)
-    assert judge.describe(made.path).duration == pytest.approx(3, abs=0.001)
+    converted = convert(source(form), target("mp4", COPIED, None), duration=3)
+    assert judge.describe(converted.path).duration == pytest.approx(3, abs=0.001)
 
 
 @pytest.mark.sample(every=2)
@@ -72,15 +72,17 @@ def test_a_cut_within_the_last_frame_shows_it(convert: Converter, form: str) -> 
     """Nothing begins after it; the audio packet that is heard then is copied, too."""
     clip = Clip(form, (Video(seconds=2),), (Audio(seconds=2),))
     for spec in (target("mp4", encoded(), AudioSpec("aac")), target("mkv", encoded(), None)):
-        made = convert(clip, spec, start=1.99)
-        assert judge.numbers(made.path) == [49]
-        assert judge.describe(made.path).duration == pytest.approx(0.03, abs=0.03)
+        converted = convert(clip, spec, start=1.99)
+        assert judge.numbers(converted.path) == [49]
+        assert judge.describe(converted.path).duration == pytest.approx(0.03, abs=0.03)
     alone = convert(clip, replace(target("mp4", None, AudioSpec("aac")), video_asked=False), start=1.999)
     assert judge.packets(alone.path)
     copied = convert(clip, replace(target("mp4", None), video_asked=False), start=1.999)
     assert len(judge.packets(copied.path)) >= 1
     entry = ImageSpec(ImageKind.SNAPSHOT, 0, "file:///out/pic", "png", FramesSpec(number=1, interval_us=500_000))
     for spec in (TargetSpec(0, "", "", images=(entry,), subtitle="none"), replace(target("mkv"), images=(entry,))):
-        made = convert(clip, spec, start=1.97)
-        (picture,) = (made.published / one.uri.removeprefix("file:///out/") for one in made.artifacts if one.container == "png")
+        converted = convert(clip, spec, start=1.97)
+        (picture,) = (
+            converted.published / one.uri.removeprefix("file:///out/") for one in converted.artifacts if one.container == "png"
+        )
         assert judge.numbers(picture) == [49]

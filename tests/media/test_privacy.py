@@ -165,8 +165,8 @@ def test_the_face_is_gone_from_every_picture_and_nothing_else_is() -> None:
     for number, (before, after) in enumerate(zip(sharp, done, strict=True)):
         check_only_the_face_changed(number, before, after)
         if number % 4 == 1:  # those that were not looked at
-            assert any(found.score > 0.5 for found in FaceDetector()(rgb(before)))
-            assert all(found.score < 0.5 for found in FaceDetector()(rgb(after)))
+            assert any(result.score > 0.5 for result in FaceDetector()(rgb(before)))
+            assert all(result.score < 0.5 for result in FaceDetector()(rgb(after)))
 
 
 @pytest.mark.parametrize("pixel_format", FORMATS)
@@ -309,7 +309,7 @@ def test_a_conversion_blurs_every_picture_of_a_file(convert: Converter, tmp_path
     with av.open(upright) as file:
         frames = list(file.decode(video=0))
     assert len(frames) == PICTURES
-    assert all(found.score < 0.5 for frame in frames for found in FaceDetector()(rgb(frame)))
+    assert all(result.score < 0.5 for frame in frames for result in FaceDetector()(rgb(frame)))
     with av.open(turned) as file:
         frames = list(file.decode(video=0))
     assert len(frames) == PICTURES  # the detector does not know faces that stand on their heads

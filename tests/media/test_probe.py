@@ -113,14 +113,14 @@ def test_a_transport_stream_begins_where_it_begins(shelf: Shelf) -> None:
 
 def test_every_software_encoder_of_the_tables_passes_its_trial() -> None:
     """The wheel has them all; hardware that is not here says why."""
-    found = {capability.name: capability for capability in try_encoders(DEFAULT_ORDER)}
+    results = {capability.name: capability for capability in try_encoders(DEFAULT_ORDER)}
     for name in ("libx264", "libx265", "libvpx-vp9", "libsvtav1", "aac", "libmp3lame", "libopus", "flac"):
-        assert found[name].available, found[name].reason
-        assert found[name].tried_us > 0
-    for name, capability in found.items():
+        assert results[name].available, results[name].reason
+        assert results[name].tried_us > 0
+    for name, capability in results.items():
         assert capability.available or capability.reason
         assert set(capability.pixel_formats) <= set(PIXEL_FORMATS.get(name, ()))
-    assert "yuv420p10le" in found["libx265"].pixel_formats
+    assert "yuv420p10le" in results["libx265"].pixel_formats
 
 
 @pytest.mark.parametrize("family", ["nvenc", "qsv", "vaapi"])

@@ -63,9 +63,9 @@ class Maker:
     def searched(self, plan: Plan, *clips: Clip) -> Plan:
         """The plan with the CRFs that the search finds."""
         paths, folder = tuple(str(self._shelf.get(clip)) for clip in clips), self._new_folder()
-        found = QualitySearch(plan, paths, folder, limits=Limits(), stop=threading.Event()).run()
+        quality_search = QualitySearch(plan, paths, folder, limits=Limits(), stop=threading.Event()).run()
         assert not [*folder.iterdir()], "nothing is left of the samples"
-        return found
+        return quality_search
 
     def __call__(self, targets: tuple[TargetSpec, ...], *clips: Clip) -> Made:
         paths, folder = tuple(str(self._shelf.get(clip)) for clip in clips), self._new_folder()
@@ -95,12 +95,12 @@ def at(value: float, metric: Metric = Metric.XPSNR, codec: str = "h264", contain
 @pytest.mark.parametrize("codec", ["h264", "h265", "vp9", "av1"])
 def test_the_outcome_is_what_was_asked_for(make: Maker, codec: str) -> None:
     """Each codec; a short clip is searched whole, so that only its own steps keep it from the target."""
-    made = make((at(34.0, codec=codec),), SHORT)
-    (stream,) = made.artifacts[0].streams
+    result = make((at(34.0, codec=codec),), SHORT)
+    (stream,) = result.artifacts[0].streams
     assert stream.quality is not None
     assert stream.quality.final == pytest.approx(34.0, abs=0.6)
     assert stream.quality.predicted == pytest.approx(stream.quality.final, abs=0.3)
-    assert stream.quality.crf == pytest.approx(made.plan.targets[0].streams[0].quality.crf)  # type: ignore[union-attr]
+    assert stream.quality.crf == pytest.approx(result.plan.targets[0].streams[0].quality.crf)  # type: ignore[union-attr]
     assert "XPSNR 34 dB" in stream.reason and f"CRF {stream.quality.crf:g}" in stream.reason
 
 
@@ -110,8 +110,8 @@ def test_a_search_finds_the_same_again_and_better_costs_more(make: Maker) -> Non
     specs = (at(30.0), at(38.0))
     once, again = (make.searched(make.plan(specs, SHORT), SHORT) for _ in range(2))
     assert once == again
-    found = [stream.quality for entry in once.targets for stream in entry.streams]
-    assert found[0] and found[1] and found[0].crf > found[1].crf  # type: ignore[operator]
+    results = [stream.quality for entry in once.targets for stream in entry.streams]
+    assert results[0] and results[1] and results[0].crf > results[1].crf  # type: ignore[operator]
 
 
 def test_a_short_source_is_encoded_once_or_again(make: Maker, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -130,16 +130,16 @@ def test_a_short_source_is_encoded_once_or_again(make: Maker, monkeypatch: pytes
 @pytest.mark.slow
 def test_samples_stand_for_a_long_source(make: Maker) -> None:
     """Eight of three seconds, of forty."""
-    made = make((at(33.0),), LONG)
-    quality = made.artifacts[0].streams[0].quality
+    result = make((at(33.0),), LONG)
+    quality = result.artifacts[0].streams[0].quality
     assert quality is not None and quality.final == pytest.approx(quality.predicted, abs=1.0)
 
 
 def test_joined_sources_and_segments_have_one_crf(make: Maker) -> None:
     """Of both sources, at the size of the first."""
     segments = replace(at(34.0, container="ts"), uri="file:///out/x.m3u8", segment=SegmentSpec(SegmentFormat.HLS, 1_000_000))
-    made = make((segments,), SHORT, OTHER)
-    (stream,) = made.artifacts[0].streams
+    result = make((segments,), SHORT, OTHER)
+    (stream,) = result.artifacts[0].streams
     assert stream.quality is not None and stream.packet_count == 75
     assert stream.quality.final == pytest.approx(34.0, abs=1.0)
 
@@ -153,9 +153,9 @@ def test_what_is_out_of_reach_is_told(make: Maker) -> None:
 
 def test_the_highest_bit_rate_bounds_the_samples_too(make: Maker) -> None:
     """Twice what it holds in two seconds cannot be in the file."""
-    made = make((at(45.0, max_bitrate=150_000),), SHORT)
-    assert made.artifacts[0].streams[0].bitrate < 2 * 150_000
-    assert any("out of reach" in warning for warning in made.plan.warnings)
+    result = make((at(45.0, max_bitrate=150_000),), SHORT)
+    assert result.artifacts[0].streams[0].bitrate < 2 * 150_000
+    assert any("out of reach" in warning for warning in result.plan.warnings)
 
 
 def test_hardware_is_refused_where_it_is_required(make: Maker) -> None:
@@ -181,8 +181,8 @@ def test_vmaf_is_refused_where_libav_cannot_measure_it(make: Maker) -> None:
 def test_a_size_that_is_too_large_holds_everything_back(make: Maker) -> None:
     """As a share of the source's bytes."""
     within = replace(target("mkv", encoded(crf=40), None), max_size_ratio=0.9)
-    made = make((within,), SHORT)
-    assert made.plan.targets[0].max_bytes > made.artifacts[0].size_bytes
+    result = make((within,), SHORT)
+    assert result.plan.targets[0].max_bytes > result.artifacts[0].size_bytes
     with pytest.raises(ConditionNotMet, match=r"targets\[0\].max_size_ratio allows \d+ bytes, but the output has \d+"):
         make((replace(within, max_size_ratio=0.01),), SHORT)
 
@@ -190,8 +190,8 @@ def test_a_size_that_is_too_large_holds_everything_back(make: Maker) -> None:
 @measures
 def test_a_vmaf_that_is_too_low_holds_everything_back(make: Maker) -> None:
     """It is measured for the condition."""
-    made = make((replace(target("mkv", encoded(crf=20), None), min_vmaf=60.0),), SHORT)
-    assert (made.artifacts[0].streams[0].vmaf or 0) > 60
+    result = make((replace(target("mkv", encoded(crf=20), None), min_vmaf=60.0),), SHORT)
+    assert (result.artifacts[0].streams[0].vmaf or 0) > 60
     with pytest.raises(ConditionNotMet, match=r"targets\[0\].min_vmaf is 95, but the video has"):
         make((replace(target("mkv", encoded(crf=45), None), min_vmaf=95.0),), SHORT)
 

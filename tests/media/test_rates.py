@@ -25,31 +25,31 @@ def spacing(path: Path) -> set[float]:
 
 def test_a_higher_rate_repeats_pictures(convert: Converter) -> None:
     """25 to 50: each picture twice."""
-    made = convert(CODE, target("mp4", encoded(frame_rate=Fraction(50)), None)).path
-    assert judge.numbers(made) == [number for number in range(50) for _ in range(2)]
-    assert spacing(made) == {20.0}
-    assert judge.describe(made).duration == pytest.approx(2, abs=0.02)
+    converted = convert(CODE, target("mp4", encoded(frame_rate=Fraction(50)), None)).path
+    assert judge.numbers(converted) == [number for number in range(50) for _ in range(2)]
+    assert spacing(converted) == {20.0}
+    assert judge.describe(converted).duration == pytest.approx(2, abs=0.02)
 
 
 def test_a_lower_rate_leaves_pictures_out(convert: Converter) -> None:
     """25 to 12.5: every other picture, as long as before."""
-    made = convert(CODE, target("mp4", encoded(frame_rate=Fraction(25, 2)), None)).path
-    numbers = judge.numbers(made)
+    converted = convert(CODE, target("mp4", encoded(frame_rate=Fraction(25, 2)), None)).path
+    numbers = judge.numbers(converted)
     assert len(numbers) == 25
     assert {after - before for before, after in itertools.pairwise(numbers)} == {2}
-    assert spacing(made) == {80.0}
-    assert judge.describe(made).duration == pytest.approx(2, abs=0.08)
+    assert spacing(converted) == {80.0}
+    assert judge.describe(converted).duration == pytest.approx(2, abs=0.08)
 
 
 @pytest.mark.parametrize("container", ["mp4", "mkv"])
 def test_ntsc_rates_are_exact(convert: Converter, container: str) -> None:
     """30000/1001: 60 pictures for two seconds, each at n * 1001/30000."""
-    made = convert(CODE, target(container, encoded(frame_rate=Fraction(30000, 1001)), None)).path
-    times = judge.times(made)
+    converted = convert(CODE, target(container, encoded(frame_rate=Fraction(30000, 1001)), None)).path
+    times = judge.times(converted)
     assert len(times) == 60
     tolerance = 0.001 if container == "mkv" else 1e-4
     assert [float(time) for time in times] == pytest.approx([number * 1001 / 30000 for number in range(60)], abs=tolerance)
-    assert "29.97 fps" in judge.describe(made).of("Video")[0].rest
+    assert "29.97 fps" in judge.describe(converted).of("Video")[0].rest
 
 
 VARIABLE = Video(
@@ -62,19 +62,19 @@ VARIABLE = Video(
 @pytest.mark.parametrize("codec", ["h264", "h265", "vp9", "av1"])
 def test_a_variable_rate_is_kept(convert: Converter, form: str, codec: str) -> None:
     """Without FrameRate every picture is shown when it was, to the millisecond."""
-    made = convert(Clip(form, (VARIABLE,), ()), target("mp4", encoded(codec), None))
-    assert judge.numbers(made.path) == list(range(10))
-    times = judge.times(made.path)
+    converted = convert(Clip(form, (VARIABLE,), ()), target("mp4", encoded(codec), None))
+    assert judge.numbers(converted.path) == list(range(10))
+    times = judge.times(converted.path)
     assert [float(time - times[0]) for time in times] == pytest.approx([float(time) for time in VARIABLE.times], abs=0.0011)
     if form != "mpegts":  # which does not say how long the last picture lasts
-        assert made.artifact.duration_seconds == pytest.approx(1.7, abs=0.002)
+        assert converted.artifact.duration_seconds == pytest.approx(1.7, abs=0.002)
 
 
 def test_a_frame_rate_makes_a_variable_one_constant(convert: Converter) -> None:
     """At 20 pictures/s each moment shows the picture that was on screen then."""
-    made = convert(Clip("mp4", (VARIABLE,), ()), target("mp4", encoded(frame_rate=Fraction(20)), None)).path
-    assert spacing(made) == {50.0}
-    numbers = judge.numbers(made)
+    converted = convert(Clip("mp4", (VARIABLE,), ()), target("mp4", encoded(frame_rate=Fraction(20)), None)).path
+    assert spacing(converted) == {50.0}
+    numbers = judge.numbers(converted)
     assert len(numbers) == 34
     assert numbers == sorted(numbers)
     assert (numbers[0], numbers[8], numbers[15], numbers[25], numbers[-1]) == (0, 4, 4, 7, 9)
@@ -83,15 +83,15 @@ def test_a_frame_rate_makes_a_variable_one_constant(convert: Converter) -> None:
 def test_a_copy_keeps_a_variable_rate_and_its_last_picture(convert: Converter) -> None:
     """Matroska does not say how long the last picture lasts: a copy still has it."""
     for form in ("mp4", "matroska"):
-        made = convert(Clip(form, (VARIABLE,), ()), target("mp4")).path
-        assert judge.numbers(made) == list(range(10)), form
+        converted = convert(Clip(form, (VARIABLE,), ()), target("mp4")).path
+        assert judge.numbers(converted) == list(range(10)), form
 
 
 @pytest.mark.parametrize("codec", ["h264", "h265", "vp9", "av1"])
 def test_key_frames_are_as_far_apart_as_the_gop_size(convert: Converter, codec: str) -> None:
     """GOPSize is the longest distance, and without scene changes each one."""
-    made = convert(CODE, target("mp4", encoded(codec, gop_size=10), None)).path
-    keys = [packet for packet in judge.packets(made, "v:0") if packet.key]
+    converted = convert(CODE, target("mp4", encoded(codec, gop_size=10), None)).path
+    keys = [packet for packet in judge.packets(converted, "v:0") if packet.key]
     assert [round(float(key.pts) * 25) for key in keys] == [0, 10, 20, 30, 40]
 
 
@@ -111,8 +111,8 @@ def test_b_frames_are_made_unless_there_are_to_be_none(convert: Converter, codec
 def test_reference_frames_are_as_asked(convert: Converter) -> None:
     """The number of references stands in the stream's own header, and the judge's decoder reads it."""
     for refs in (1, 4):
-        made = convert(CODE, target("mp4", encoded(refs=refs, b_frames=0, preset="fast"), None)).path
-        with av.open(str(made)) as container:
+        converted = convert(CODE, target("mp4", encoded(refs=refs, b_frames=0, preset="fast"), None)).path
+        with av.open(str(converted)) as container:
             container.decode(video=0).__next__()
             assert _sps_refs(bytes(container.streams.video[0].codec_context.extradata or b"")) == refs
 
@@ -185,8 +185,8 @@ def test_an_upper_bound_holds(convert: Converter, codec: str) -> None:
 def test_each_preset_opens(convert: Converter, codec: str, preset: str) -> None:
     """Presets that a codec does not have are mapped to its own."""
     clip = Clip("mp4", (Video(seconds=0.4),), ())
-    made = convert(clip, target("mp4", encoded(codec, preset=preset), None)).path
-    assert judge.numbers(made) == list(range(10))
+    converted = convert(clip, target("mp4", encoded(codec, preset=preset), None)).path
+    assert judge.numbers(converted) == list(range(10))
 
 
 FEW = [("h264", "mp4"), ("h265", "mkv"), ("h265", "mov"), ("h265", "ts"), ("av1", "mp4"), ("vp9", "webm")]

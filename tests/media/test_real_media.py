@@ -21,11 +21,11 @@ pytestmark = [pytest.mark.real_media, pytest.mark.skipif(not FILES, reason="REEL
 @pytest.mark.parametrize("path", FILES or [Path("none")], ids=lambda path: path.stem)
 def test_a_copy_keeps_every_packet(convert: Converter, path: Path) -> None:
     """Into Matroska: as many packets per stream, clean to decode, in sync."""
-    made = convert(path, target("mkv"))
-    judge.check(made.path)
+    converted = convert(path, target("mkv"))
+    judge.check(converted.path)
     for kind in ("v:0", "a:0"):
         if judge.describe(path).of("Video" if kind == "v:0" else "Audio"):
-            before, after = judge.packets(path, kind), judge.packets(made.path, kind)
+            before, after = judge.packets(path, kind), judge.packets(converted.path, kind)
             assert [packet.size for packet in after] == [packet.size for packet in before]
 
 
@@ -36,13 +36,13 @@ def test_two_seconds_are_encoded_exactly(convert: Converter, path: Path) -> None
     video = encoded(width=160, height=120, scale_type=ScaleType.FIT) if info.pictures else None
     audio = AudioSpec("flac") if info.audio else None
     start, length = min(1.0, info.duration_seconds / 4), min(2.0, info.duration_seconds / 2)
-    made = convert(path, target("mkv", video, audio), start=start, duration=length)
-    judge.check(made.path)
+    converted = convert(path, target("mkv", video, audio), start=start, duration=length)
+    judge.check(converted.path)
     if video:
         expected = [time for time in judge.times(path) if start - 1e-5 <= time < start + length - 1e-5]
-        assert [float(time) for time in judge.times(made.path)] == pytest.approx(
+        assert [float(time) for time in judge.times(converted.path)] == pytest.approx(
             [float(time) - start for time in expected], abs=0.001
         )
     if audio:
-        heard = judge.sound(made.path).shape[0] / judge.sample_rate(made.path)
+        heard = judge.sound(converted.path).shape[0] / judge.sample_rate(converted.path)
         assert heard == pytest.approx(length, abs=0.002)

@@ -44,21 +44,21 @@ def test_fields_become_whole_pictures(convert: Converter, name: str) -> None:
     clip = INTERLACED[name]
     path = convert.shelf.get(clip)
     assert probe_file(str(path), Limits()).video[0].field_order == name[-2:]
-    made = convert(clip, target("mp4", encoded(crf=10), None))
+    converted = convert(clip, target("mp4", encoded(crf=10), None))
     assert combing(path) > 3
-    assert combing(made.path) < combing(path) / 4
+    assert combing(converted.path) < combing(path) / 4
     times = judge.times(path)
-    assert [float(time) for time in judge.times(made.path)] == pytest.approx(
+    assert [float(time) for time in judge.times(converted.path)] == pytest.approx(
         [float(time - times[0]) for time in times], abs=1e-4
     )
-    assert "progressive" in judge.describe(made.path).of("Video")[0].rest
+    assert "progressive" in judge.describe(converted.path).of("Video")[0].rest
 
 
 def test_the_first_field_gives_the_picture(convert: Converter) -> None:
     """Which field is shown first is followed: the bar stands where the first moment had it."""
     for name in ("h264-tt", "h264-bb"):
-        made = convert(INTERLACED[name], target("mp4", encoded(crf=10), None))
-        luma = judge.pictures(made.path)[5]
+        converted = convert(INTERLACED[name], target("mp4", encoded(crf=10), None))
+        luma = judge.pictures(converted.path)[5]
         left = int(np.flatnonzero(luma[32] > 125)[0])
         assert abs(left - 2 * 5 * 3) <= 1, name
 
@@ -66,19 +66,19 @@ def test_the_first_field_gives_the_picture(convert: Converter) -> None:
 def test_fields_are_joined_before_the_rate_changes(convert: Converter) -> None:
     """A lower rate and another size work on whole pictures."""
     clip = INTERLACED["h264-tt"]
-    made = convert(clip, target("mp4", encoded(crf=10, frame_rate=Fraction(5), width=96, height=32), None))
-    row = judge.pictures(made.path)[4, 16].astype(int)
+    converted = convert(clip, target("mp4", encoded(crf=10, frame_rate=Fraction(5), width=96, height=32), None))
+    row = judge.pictures(converted.path)[4, 16].astype(int)
     assert np.count_nonzero((row > 70) & (row < 180)) <= 3, row  # scaled fields would leave half a bar on either side
-    assert len(judge.times(made.path)) == 10
+    assert len(judge.times(converted.path)) == 10
 
 
 @pytest.mark.parametrize("options", [(), (("x264-params", "fake-interlaced=1"),)])
 def test_whole_pictures_stay_as_they_are(convert: Converter, options: tuple[tuple[str, str], ...]) -> None:
     """No filter touches a progressive source, however it was encoded."""
     clip = Clip("mp4", (Video(pattern="bar", seconds=0.4, options=options),), ())
-    made = convert(clip, target("mp4", encoded(), None))
+    converted = convert(clip, target("mp4", encoded(), None))
     assert probe_file(str(convert.shelf.get(clip)), Limits()).video[0].field_order == "progressive"
-    assert made.plan.targets[0].streams[0].parts[0].filters == ("format=yuv420p",)
+    assert converted.plan.targets[0].streams[0].parts[0].filters == ("format=yuv420p",)
 
 
 def test_progressive_pictures_that_claim_fields_stay_whole(convert: Converter) -> None:
@@ -86,10 +86,10 @@ def test_progressive_pictures_that_claim_fields_stay_whole(convert: Converter) -
     clip = Clip("mp4", (Video(pattern="bar", options=(*_X264, ("x264-params", "tff=1"))),), ())
     path = convert.shelf.get(clip)
     assert probe_file(str(path), Limits()).video[0].field_order == "tt"
-    made = convert(clip, target("mp4", encoded(crf=10), None))
-    before, after = judge.pictures(path), judge.pictures(made.path)
+    converted = convert(clip, target("mp4", encoded(crf=10), None))
+    before, after = judge.pictures(path), judge.pictures(converted.path)
     assert len(before) == len(after) == 50
-    assert judge.times(made.path) == judge.times(path)
+    assert judge.times(converted.path) == judge.times(path)
     assert judge.psnr(before[5:-5], after[5:-5]) > 28
 
 
@@ -98,8 +98,8 @@ def test_a_comb_that_nothing_announces_stays(convert: Converter) -> None:
     clip = Clip("mp4", (Video(pattern="bar", fields="tt", options=_X264),), ())
     path = convert.shelf.get(clip)
     assert probe_file(str(path), Limits()).video[0].field_order == "progressive"
-    made = convert(clip, target("mp4", encoded(crf=4), None))
-    assert combing(made.path) > combing(path) * 0.8 > 3
+    converted = convert(clip, target("mp4", encoded(crf=4), None))
+    assert combing(converted.path) > combing(path) * 0.8 > 3
 
 
 @pytest.fixture(params=["tt", "bb"])
@@ -114,10 +114,12 @@ def test_pictures_coded_by_field_become_whole(convert: Converter, field_pictures
     """One picture for two packets, at the time of its first field, without a comb."""
     order, path = field_pictures
     assert probe_file(str(path), Limits()).video[0].field_order == order
-    made = convert(path, target("mp4", encoded(crf=10), None))
-    assert combing(path) > 3 and combing(made.path) < 1
-    assert [float(time) for time in judge.times(made.path)] == pytest.approx([number / 25 for number in range(25)], abs=1e-4)
-    lefts = [int(np.flatnonzero(luma[32] > 125)[0]) for luma in judge.pictures(made.path)[:12]]
+    converted = convert(path, target("mp4", encoded(crf=10), None))
+    assert combing(path) > 3 and combing(converted.path) < 1
+    assert [float(time) for time in judge.times(converted.path)] == pytest.approx(
+        [number / 25 for number in range(25)], abs=1e-4
+    )
+    lefts = [int(np.flatnonzero(luma[32] > 125)[0]) for luma in judge.pictures(converted.path)[:12]]
     assert lefts == pytest.approx([2 * number * 3 for number in range(12)], abs=3)
 
 
@@ -126,10 +128,12 @@ def test_pictures_coded_by_field_become_whole(convert: Converter, field_pictures
 def test_pictures_coded_by_field_are_copied(convert: Converter, field_pictures: tuple[str, Path], container: str) -> None:
     """Every field, and the pictures that they make."""
     _, path = field_pictures
-    made = convert(path, target(container, audio=None))
-    assert made.artifact.streams[0].packet_count == 50
-    assert np.array_equal(judge.pictures(made.path), judge.pictures(path))
-    assert [float(time) for time in judge.times(made.path)] == pytest.approx([number / 25 for number in range(25)], abs=0.001)
+    converted = convert(path, target(container, audio=None))
+    assert converted.artifact.streams[0].packet_count == 50
+    assert np.array_equal(judge.pictures(converted.path), judge.pictures(path))
+    assert [float(time) for time in judge.times(converted.path)] == pytest.approx(
+        [number / 25 for number in range(25)], abs=0.001
+    )
 
 
 def hdr_clip(transfer: int, pattern: str = "ramp") -> Clip:
@@ -189,9 +193,9 @@ def expected_sdr(nits: NDArray[np.float64]) -> NDArray[np.float64]:
 def test_hdr_in_eight_bits_is_sdr(convert: Converter, transfer: int, pattern: str, greatest: float, mean: float) -> None:
     """Greys are within 3 of 255 of BT.2390's curve, colours within 3 on average; the tags say BT.709."""
     clip = hdr_clip(transfer, pattern)
-    made = convert(clip, target("mp4", encoded(pixel_format="yuv444p", crf=4), None))
-    assert "(tv, bt709, " in judge.describe(made.path).of("Video")[0].rest
-    got = judge.pictures(made.path, "rgb24")[0].astype(float)
+    converted = convert(clip, target("mp4", encoded(pixel_format="yuv444p", crf=4), None))
+    assert "(tv, bt709, " in judge.describe(converted.path).of("Video")[0].rest
+    got = judge.pictures(converted.path, "rgb24")[0].astype(float)
     error = np.abs(got - expected_sdr(light(convert.shelf.get(clip), transfer)[0]))
     if pattern == "quarters":  # away from the edges, where coding rings
         error = error[[16, 16, 48, 48], [24, 72, 24, 72]]
@@ -203,21 +207,21 @@ def test_hdr_in_eight_bits_is_sdr(convert: Converter, transfer: int, pattern: st
 def test_hdr_in_ten_bits_stays(convert: Converter, codec: str) -> None:
     """Tags, mastering display and light level come through, as this FFmpeg and the judge's read them."""
     clip = hdr_clip(PQ)
-    made = convert(clip, target("mp4", encoded(codec, pixel_format="yuv420p10le", crf=20), None))
-    assert "yuv420p10le(tv, bt2020nc/bt2020/smpte2084" in judge.describe(made.path).of("Video")[0].rest
-    found = probe_file(str(made.path), Limits()).video[0]
+    converted = convert(clip, target("mp4", encoded(codec, pixel_format="yuv420p10le", crf=20), None))
+    assert "yuv420p10le(tv, bt2020nc/bt2020/smpte2084" in judge.describe(converted.path).of("Video")[0].rest
+    info = probe_file(str(converted.path), Limits()).video[0]
     white = MasteringDisplay((34000, 16000), (13250, 34500), (7500, 3000), (15635, 16450), 50, 10_000_000)
-    assert found.content_light == ContentLight(1000, 400)
-    assert found.mastering_display is not None
-    numbers = np.array([*found.mastering_display.red, *found.mastering_display.white, found.mastering_display.max_luminance])
+    assert info.content_light == ContentLight(1000, 400)
+    assert info.mastering_display is not None
+    numbers = np.array([*info.mastering_display.red, *info.mastering_display.white, info.mastering_display.max_luminance])
     assert np.abs(numbers - np.array([*white.red, *white.white, white.max_luminance])).max() <= 1
-    shown = judge.first_picture_side_data(made.path)
+    shown = judge.first_picture_side_data(converted.path)
     assert re.search(r"mastering display", shown, re.IGNORECASE) and "MaxCLL=1000, MaxFALL=400" in shown
 
 
 def test_hdr_tags_stay_in_vp9_where_it_has_ten_bits_else_it_is_sdr(convert: Converter) -> None:
     """Where libvpx takes eight bits only, its output is tone mapped."""
-    made = convert(hdr_clip(PQ), target("webm", encoded("vp9"), None))
-    rest = judge.describe(made.path).of("Video")[0].rest
+    converted = convert(hdr_clip(PQ), target("webm", encoded("vp9"), None))
+    rest = judge.describe(converted.path).of("Video")[0].rest
     assert ("smpte2084" in rest) if "10le" in rest else ("bt709" in rest)
-    assert any("becomes SDR" in text for text in made.warnings) == ("10le" not in rest)
+    assert any("becomes SDR" in text for text in converted.warnings) == ("10le" not in rest)

@@ -76,8 +76,8 @@ def test_recordings_behind_each_other_follow_each_other(
 def test_a_jump_of_a_day_makes_no_recording_too_long(shelf: Shelf, convert: Converter) -> None:
     """Its length is what was recorded, which is measured, not the distance of its clock's first and last time."""
     source = joined(shelf, "day.ts", recording(), recording(offset=90_000))
-    made = convert(source, COPIED)
-    assert judge.numbers(made.path) == [*range(50), *range(50)]
+    converted = convert(source, COPIED)
+    assert judge.numbers(converted.path) == [*range(50), *range(50)]
     with pytest.raises(MediaLimitExceeded, match="4 s are longer than the limit of 3 s"):
         probe_file(str(source), replace(Limits(), max_duration_seconds=3))
 

@@ -64,9 +64,9 @@ def test_equal_audio_is_encoded_once(
 
 def test_silence_that_fills_gaps_is_shared_too(convert: Converter, encoders: dict[AudioTrack, int]) -> None:
     """As much of it as one output needs."""
-    made = convert(PAUSED, *RUNGS[:2])
+    converted = convert(PAUSED, *RUNGS[:2])
     assert len(encoders) == 1
-    first, second = map(judge.sound, made.paths)
+    first, second = map(judge.sound, converted.paths)
     assert len(first) and (first == second).all()
 
 

@@ -28,14 +28,14 @@ def sprites(form: str = "png", uri: str = "file:///out/sheet", sheet: SheetSpec 
 
 def tiles(converted: Converted, sheet: SheetSpec, size: tuple[int, int] = SIDE) -> list[int]:
     """The numbers of the small pictures on all sheets, by the locations where the contract says they are."""
-    found = []
+    results = []
     for artifact, path in zip(converted.artifacts, made(converted, ArtifactKind.SPRITE), strict=False):
         luma = judge.pictures(path)[0]
         for place in range(len(artifact.frame_times)):
             row, column = divmod(place, sheet.columns)
             x, y = sheet.margin + column * (size[0] + sheet.pad), sheet.margin + row * (size[1] + sheet.pad)
-            found.append(judge.number_of(luma[y : y + size[1], x : x + size[0]]))
-    return found
+            results.append(judge.number_of(luma[y : y + size[1], x : x + size[0]]))
+    return results
 
 
 @pytest.mark.sample(every=2)

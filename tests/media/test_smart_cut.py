@@ -84,31 +84,31 @@ def shown(path: Path, start: float, duration: float) -> list[int]:
     ]
 
 
-def alike(made: Path, source: Path) -> int:
+def alike(result: Path, source: Path) -> int:
     """How many packets of video are the source's, to the byte."""
-    counts = [Counter(packet.checksum for packet in judge.packets(path, "v:0")) for path in (made, source)]
+    counts = [Counter(packet.checksum for packet in judge.packets(path, "v:0")) for path in (result, source)]
     return (counts[0] & counts[1]).total()
 
 
-def check(made: Converted, source: Path, start: float, duration: float) -> None:
+def check(converted: Converted, source: Path, start: float, duration: float) -> None:
     """A cut shows the frames asked for at their times; those that are copied are the source's, the others like them."""
-    (stream,) = [stream for stream in made.plan.targets[0].streams if stream.encoder == COPY and stream.smart_cut]
+    (stream,) = [stream for stream in converted.plan.targets[0].streams if stream.encoder == COPY and stream.smart_cut]
     assert stream.smart_cut
     edges, places = stream.smart_cut.edges, shown(source, start, duration)
-    assert judge.numbers(made.path) == [judge.numbers(source)[place] for place in places]
-    times, wanted = judge.times(made.path), [judge.times(source)[place] for place in places]
+    assert judge.numbers(converted.path) == [judge.numbers(source)[place] for place in places]
+    times, wanted = judge.times(converted.path), [judge.times(source)[place] for place in places]
     apart = [time - times[0] - (asked - wanted[0]) for time, asked in zip(times, wanted, strict=True)]
     assert max(map(abs, apart)) <= Fraction(1, 900)  # Matroska counts milliseconds
-    got, had = judge.frames(made.path), judge.frames(source)
+    got, had = judge.frames(converted.path), judge.frames(source)
     copied = slice(edges.start_frames, len(places) - edges.end_frames)
     assert [frame.checksum for frame in got][copied] == [had[place].checksum for place in places[copied]]
-    pictures, originals = judge.pictures(made.path), judge.pictures(source)
+    pictures, originals = judge.pictures(converted.path), judge.pictures(source)
     for number in (*range(edges.start_frames), *range(len(places) - edges.end_frames, len(places))):
         assert judge.psnr(pictures[number], originals[places[number]]) > 34, number
-    if (made.path.suffix == ".ts") == (source.suffix == ".ts"):  # else packets are framed otherwise
+    if (converted.path.suffix == ".ts") == (source.suffix == ".ts"):  # else packets are framed otherwise
         changed = len(places) // 25 if edges.continues and source.suffix == ".ts" else 0  # parameter sets in keyframes
-        assert alike(made.path, source) >= len(places) - edges.encoded_frames - 1 - changed
-    assert made.artifact.streams[0].packet_count == len(places)
+        assert alike(converted.path, source) >= len(places) - edges.encoded_frames - 1 - changed
+    assert converted.artifact.streams[0].packet_count == len(places)
 
 
 @pytest.mark.sample(every=93)
@@ -117,8 +117,8 @@ def check(made: Converted, source: Path, start: float, duration: float) -> None:
 def test_a_cut_shows_the_frames_asked_for(convert: Converter, name: str, cut: tuple[float, float]) -> None:
     """To the frame, at both ends, and what lies between the edges is the source's."""
     clip = SOURCES[name]
-    made = convert(clip, target(CONTAINERS.get(clip.format, clip.format), REQUIRED), start=cut[0], duration=cut[1])
-    check(made, convert.shelf.get(clip), *cut)
+    converted = convert(clip, target(CONTAINERS.get(clip.format, clip.format), REQUIRED), start=cut[0], duration=cut[1])
+    check(converted, convert.shelf.get(clip), *cut)
 
 
 @pytest.mark.sample(every=5)
@@ -143,23 +143,23 @@ def test_a_cut_shows_the_frames_asked_for(convert: Converter, name: str, cut: tu
 )
 def test_a_cut_goes_into_another_container(convert: Converter, source: str, container: str) -> None:
     """Parameter sets of both are where the container describes the stream."""
-    made = convert(SOURCES[source], target(container, REQUIRED), start=0.513, duration=2.8)
-    check(made, convert.shelf.get(SOURCES[source]), 0.513, 2.8)
+    converted = convert(SOURCES[source], target(container, REQUIRED), start=0.513, duration=2.8)
+    check(converted, convert.shelf.get(SOURCES[source]), 0.513, 2.8)
 
 
 @pytest.mark.parametrize("name", ["mpeg2", "mpeg2 of fields"])
 def test_edges_of_mpeg2_are_of_its_sequence(convert: Converter, name: str) -> None:
     """What is encoded has the sequence header of what is copied, and frames whose fields are of two moments stay such."""
     source = convert.shelf.get(SOURCES[name])
-    made = convert(SOURCES[name], target("ts", REQUIRED), start=0.513, duration=2.8)
-    check(made, source, 0.513, 2.8)
+    converted = convert(SOURCES[name], target("ts", REQUIRED), start=0.513, duration=2.8)
+    check(converted, source, 0.513, 2.8)
     sequences: set[bytes] = set()
-    with av.open(made.path) as file:
+    with av.open(converted.path) as file:
         for packet in file.demux(video=0):
             assert not packet.is_keyframe or Headers.of(bytes(packet)).sequence
             sequences.add(Headers.of(bytes(packet)).sequence)
     assert len(sequences - {b""}) == 1
-    with av.open(made.path) as file:
+    with av.open(converted.path) as file:
         assert {bool(frame.interlaced_frame) for frame in file.decode(video=0)} == {name == "mpeg2 of fields"}
 
 
@@ -167,9 +167,9 @@ def test_repeated_fields_of_mpeg2_stay_so(convert: Converter, tmp_path: Path) ->
     """As in films that televisions of 30 frames a second show (soft telecine): the flags of each frame are those it had."""
     film = tmp_path / "film.mkv"
     cycle = (0x80, 0x82, 0x00, 0x02)  # which field is shown first, and whether again
-    with av.open(convert.shelf.get(SOURCES["mpeg2"])) as source, av.open(film, "w") as made:
+    with av.open(convert.shelf.get(SOURCES["mpeg2"])) as source, av.open(film, "w") as result:
         origin = source.streams.video[0]
-        stream, known = made.add_stream_from_template(origin), Headers()
+        stream, known = result.add_stream_from_template(origin), Headers()
         for packet in source.demux(origin):
             if packet.pts is None:
                 continue
@@ -180,7 +180,7 @@ def test_repeated_fields_of_mpeg2_stay_so(convert: Converter, tmp_path: Path) ->
             told = av.Packet(as_sequence(data, known.sequence, cycle[packet.pts // 512 % 4]))
             told.pts, told.dts, told.time_base, told.is_keyframe = packet.pts, packet.dts, packet.time_base, packet.is_keyframe
             told.stream = stream
-            made.mux(told)
+            result.mux(told)
     made_cut = convert(film, replace(target("mkv", REQUIRED), audio=None), start=0.52, duration=2.8)
     check(made_cut, film, 0.52, 2.8)
     with av.open(made_cut.path) as file:
@@ -192,29 +192,29 @@ def test_repeated_fields_of_mpeg2_stay_so(convert: Converter, tmp_path: Path) ->
 def test_audio_stays_beside_the_video(convert: Converter) -> None:
     """Copied audio begins with the first packet in the cut, where it was against the frames."""
     clip = SOURCES["h264"]
-    made, source = convert(clip, target("mp4", REQUIRED), start=0.513, duration=2.8), convert.shelf.get(clip)
-    first = judge.packets(made.path, "a:0")[0]
+    result, source = convert(clip, target("mp4", REQUIRED), start=0.513, duration=2.8), convert.shelf.get(clip)
+    first = judge.packets(result.path, "a:0")[0]
     same = next(packet for packet in judge.packets(source, "a:0") if packet.checksum == first.checksum)
     place = shown(source, 0.513, 2.8)[0]
-    assert abs((first.pts - judge.times(made.path)[0]) - (same.pts - judge.times(source)[place])) <= Fraction(1, 1000)
+    assert abs((first.pts - judge.times(result.path)[0]) - (same.pts - judge.times(source)[place])) <= Fraction(1, 1000)
 
 
 def test_nothing_is_encoded_where_the_edges_are_keyframes(convert: Converter) -> None:
     """From one keyframe to another, all packets are the source's."""
-    made = convert(SOURCES["h264"], target("mp4", REQUIRED), start=1.0, duration=3.0)
-    (video, _) = made.plan.targets[0].streams
+    converted = convert(SOURCES["h264"], target("mp4", REQUIRED), start=1.0, duration=3.0)
+    (video, _) = converted.plan.targets[0].streams
     assert video.smart_cut and not video.smart_cut.edges.encoded_frames
-    assert alike(made.path, convert.shelf.get(SOURCES["h264"])) == 75 == made.artifact.streams[0].packet_count
+    assert alike(converted.path, convert.shelf.get(SOURCES["h264"])) == 75 == converted.artifact.streams[0].packet_count
 
 
 def test_what_is_encoded_is_told(convert: Converter) -> None:
     """By the plan, and by the artifact."""
-    made = convert(SOURCES["h264"], target("mp4", REQUIRED), start=0.52, duration=2.8)
-    assert made.plan.targets[0].streams[0].reason.endswith("encoded by libx264")
-    booked = {(one.unit, one.added): one.count for one in made.artifact.streams[0].adjustments}
-    edges = made.plan.targets[0].streams[0].smart_cut
+    converted = convert(SOURCES["h264"], target("mp4", REQUIRED), start=0.52, duration=2.8)
+    assert converted.plan.targets[0].streams[0].reason.endswith("encoded by libx264")
+    booked = {(one.unit, one.added): one.count for one in converted.artifact.streams[0].adjustments}
+    edges = converted.plan.targets[0].streams[0].smart_cut
     assert edges and booked == {("packets", False): edges.edges.encoded_frames, ("frames", True): edges.edges.encoded_frames}
-    assert not made.warnings
+    assert not converted.warnings
 
 
 @pytest.mark.parametrize("form", SegmentFormat)
@@ -224,11 +224,11 @@ def test_a_cut_goes_into_segments(convert: Converter, source: str, form: Segment
     clip, path = SOURCES[source], convert.shelf.get(SOURCES[source])
     for container in ("mp4", "ts") if form is SegmentFormat.HLS and source != "vp9" else ("mp4",):
         spec = replace(target(container, REQUIRED), segment=SegmentSpec(form, 1_000_000))
-        made = convert(clip, spec, start=0.513, duration=2.8)
-        (uri,) = [one.uri for one in made.artifacts if one.kind in (ArtifactKind.PLAYLIST, ArtifactKind.MANIFEST)]
-        listed, places = made.published / uri.removeprefix("file:///out/"), shown(path, 0.513, 2.8)
+        converted = convert(clip, spec, start=0.513, duration=2.8)
+        (uri,) = [one.uri for one in converted.artifacts if one.kind in (ArtifactKind.PLAYLIST, ArtifactKind.MANIFEST)]
+        listed, places = converted.published / uri.removeprefix("file:///out/"), shown(path, 0.513, 2.8)
         assert judge.numbers(listed) == [judge.numbers(path)[place] for place in places]
-        (edges,) = [stream.smart_cut.edges for stream in made.plan.targets[0].streams if stream.smart_cut]
+        (edges,) = [stream.smart_cut.edges for stream in converted.plan.targets[0].streams if stream.smart_cut]
         copied = slice(edges.start_frames, len(places) - edges.end_frames)
         had = judge.frames(path)
         assert [frame.checksum for frame in judge.frames(listed)][copied] == [had[place].checksum for place in places[copied]]
@@ -253,15 +253,15 @@ def test_alike_sources_are_cut_and_joined(convert: Converter, name: str) -> None
     """Each at the frame, one behind the other; what is copied of any is its source's."""
     clip = SOURCES[name]
     source, spec = convert.shelf.get(clip), target(CONTAINERS.get(clip.format, clip.format), REQUIRED)
-    made = convert.concat([(clip, _of(*cut)) for cut in JOINED[name]], spec)
-    (cut,) = [stream.smart_cut for stream in made.plan.targets[0].streams if stream.smart_cut]
+    converted = convert.concat([(clip, _of(*cut)) for cut in JOINED[name]], spec)
+    (cut,) = [stream.smart_cut for stream in converted.plan.targets[0].streams if stream.smart_cut]
     places = [shown(source, *cut) for cut in JOINED[name]]
-    assert judge.numbers(made.path) == [judge.numbers(source)[place] for part in places for place in part]
-    got, had = iter(judge.frames(made.path)), judge.frames(source)
+    assert judge.numbers(converted.path) == [judge.numbers(source)[place] for part in places for place in part]
+    got, had = iter(judge.frames(converted.path)), judge.frames(source)
     for part, edges in zip(places, cut.parts, strict=True):
         same = [next(got).checksum == had[place].checksum for place in part]
         assert all(same[edges.start_frames : len(part) - edges.end_frames])
-    assert not made.warnings
+    assert not converted.warnings
 
 
 def test_joined_cuts_keep_their_times_in_segments(convert: Converter) -> None:
@@ -287,8 +287,8 @@ def test_unlike_sources_are_not_joined_so(convert: Converter) -> None:
     sources = [(SOURCES["h264"], _of(0.5, 2.0)), (SOURCES["h264 pyramid"], _of(0.5, 2.0))]
     with pytest.raises(ConditionNotMet, match=r"sources\[1\]: its decoder settings differ"):
         convert.concat(sources, target("mp4", REQUIRED))
-    made = convert.concat(sources, target("mp4", PREFERRED))
-    assert made.plan.targets[0].streams[0].encoder != COPY and "sources[1]" in made.warnings[0]
+    converted = convert.concat(sources, target("mp4", PREFERRED))
+    assert converted.plan.targets[0].streams[0].encoder != COPY and "sources[1]" in converted.warnings[0]
 
 
 REFUSED = {
@@ -312,15 +312,15 @@ def test_what_cannot_be_cut_is_encoded_or_refused(convert: Converter, reason: st
     clip, spec = REFUSED[reason]
     with pytest.raises(ConditionNotMet, match=reason):
         convert(clip, replace(spec, video=REQUIRED), start=2.52, duration=2.2)
-    made = convert(clip, replace(spec, video=PREFERRED), start=2.52, duration=2.2)
-    assert made.plan.targets[0].streams[0].encoder != COPY
-    assert any(reason in text for text in made.warnings)
+    converted = convert(clip, replace(spec, video=PREFERRED), start=2.52, duration=2.2)
+    assert converted.plan.targets[0].streams[0].encoder != COPY
+    assert any(reason in text for text in converted.warnings)
 
 
 def test_without_a_cut_it_is_a_copy(convert: Converter) -> None:
     """All of a source is copied as ever."""
-    made = convert(SOURCES["h264"], target("mp4", REQUIRED))
-    assert judge.packets(made.path, "v:0") == judge.packets(convert.shelf.get(SOURCES["h264"]), "v:0")
+    converted = convert(SOURCES["h264"], target("mp4", REQUIRED))
+    assert judge.packets(converted.path, "v:0") == judge.packets(convert.shelf.get(SOURCES["h264"]), "v:0")
 
 
 def test_the_gate_misses_a_lost_frame(convert: Converter, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -159,8 +159,8 @@ def break_off(monkeypatch: pytest.MonkeyPatch, time: float) -> None:
             yield packet
 
     def packets_from(*given: Any) -> seek.SeekResult:
-        found = whole(*given)
-        return replace(found, packets=breaking(found.packets))
+        result = whole(*given)
+        return replace(result, packets=breaking(result.packets))
 
     whole = seek.packets_from
     monkeypatch.setattr(reader, "packets_from", packets_from)
@@ -461,12 +461,14 @@ def test_audio_that_goes_on_has_no_frames(convert: Converter, form: str, beside:
     )
     for frames in (FramesSpec(mode=FrameMode.AVERAGE, number=4), FramesSpec(mode=FrameMode.INTERVAL, interval_us=520_000)):
         entry = ImageSpec(ImageKind.SNAPSHOT, 0, "file:///out/pic", "png", frames)
-        made = convert(clip, replace(spec, images=(entry,)))
-        files = [made.published / one.uri.removeprefix("file:///out/") for one in made.artifacts if one.uri.endswith("png")]
+        converted = convert(clip, replace(spec, images=(entry,)))
+        files = [
+            converted.published / one.uri.removeprefix("file:///out/") for one in converted.artifacts if one.uri.endswith("png")
+        ]
         even = frames.mode is FrameMode.AVERAGE
         expected = [6, 18, 31, 43] if even else [0, 13, 26, 39]
         assert [judge.numbers(path)[0] for path in files] == pytest.approx(expected, abs=1)
-        assert made.warnings == ()
+        assert converted.warnings == ()
 
 
 def test_one_frame_beside_longer_audio_is_found(convert: Converter) -> None:

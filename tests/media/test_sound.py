@@ -34,12 +34,12 @@ def test_a_sample_rate_is_met_or_refused(convert: Converter, codec: str, rate: i
         with pytest.raises(InvalidArgument, match="Hz"):
             convert(TONE, asked)
         return
-    made = convert(TONE, asked).path
+    converted = convert(TONE, asked).path
     # Opus always decodes to 48 kHz.
-    assert judge.sample_rate(made) == (48000 if codec == "opus" else rate)
-    sound = judge.sound(made)[:, 0]
-    assert judge.pitch(sound[len(sound) // 4 : -len(sound) // 4], judge.sample_rate(made)) == pytest.approx(440, abs=3)
-    assert len(sound) / judge.sample_rate(made) == pytest.approx(2, abs=0.2 if rate < 16000 else 0.08)
+    assert judge.sample_rate(converted) == (48000 if codec == "opus" else rate)
+    sound = judge.sound(converted)[:, 0]
+    assert judge.pitch(sound[len(sound) // 4 : -len(sound) // 4], judge.sample_rate(converted)) == pytest.approx(440, abs=3)
+    assert len(sound) / judge.sample_rate(converted) == pytest.approx(2, abs=0.2 if rate < 16000 else 0.08)
 
 
 @pytest.mark.parametrize(
@@ -51,9 +51,9 @@ def test_without_a_sample_rate_the_next_that_the_codec_has_is_taken(
 ) -> None:
     """As the source, else the next higher, else the highest."""
     clip = Clip("matroska", (), (Audio("flac", rate=rate),))
-    made = convert(clip, target("mkv", None, AudioSpec(codec)))
-    assert judge.sample_rate(made.path) == expected
-    assert made.artifact.streams[0].sample_rate == expected
+    converted = convert(clip, target("mkv", None, AudioSpec(codec)))
+    assert judge.sample_rate(converted.path) == expected
+    assert converted.artifact.streams[0].sample_rate == expected
 
 
 @pytest.mark.sample(every=5)
@@ -66,16 +66,16 @@ def test_each_number_of_channels_is_made_or_refused(convert: Converter, codec: s
         with pytest.raises(InvalidArgument, match="channels"):
             convert(TONE, asked)
         return
-    made = convert(TONE, asked)
-    judge.check(made.path)
-    assert judge.channels(made.path) == channels
-    assert made.artifact.streams[0].channels == channels
+    converted = convert(TONE, asked)
+    judge.check(converted.path)
+    assert judge.channels(converted.path) == channels
+    assert converted.artifact.streams[0].channels == channels
 
 
 def test_surround_is_mixed_down_with_every_voice(convert: Converter) -> None:
     """5.1 to stereo: left has left, centre and back left; right the others; nothing clips."""
-    made = convert(SURROUND, target("mkv", None, AudioSpec("flac", channels=2))).path
-    sound = judge.sound(made)[4800:-4800]
+    converted = convert(SURROUND, target("mkv", None, AudioSpec("flac", channels=2))).path
+    sound = judge.sound(converted)[4800:-4800]
     left, right = ([strength(sound[:, side], 48000, hz) for hz in SURROUND_HZ] for side in (0, 1))
     assert left[0] > 0.3
     assert right[1] > 0.3
@@ -91,9 +91,9 @@ def test_surround_is_mixed_down_with_every_voice(convert: Converter) -> None:
 @pytest.mark.parametrize("codec", ["aac", "opus", "flac"])
 def test_surround_stays_in_its_channels(convert: Converter, codec: str) -> None:
     """5.1 stays 5.1, with every tone where it was."""
-    made = convert(SURROUND, target("mkv", None, AudioSpec(codec, bitrate=None if codec == "flac" else 500_000))).path
-    sound = judge.sound(made)[4800:-4800]
-    assert judge.channels(made) == 6
+    converted = convert(SURROUND, target("mkv", None, AudioSpec(codec, bitrate=None if codec == "flac" else 500_000))).path
+    sound = judge.sound(converted)[4800:-4800]
+    assert judge.channels(converted) == 6
     for channel, hz in enumerate(SURROUND_HZ):
         levels = [strength(sound[:, other], 48000, hz) for other in range(6)]
         assert int(np.argmax(levels)) == channel
@@ -112,8 +112,8 @@ def test_a_bitrate_is_met(convert: Converter, codec: str, bitrate: int) -> None:
     """The mean of the packets is near what was asked for."""
     noise = tuple(300.0 + 37 * index for index in range(2))
     clip = Clip("matroska", (), (Audio("flac", channels_hz=noise, seconds=3),))
-    made = convert(clip, target("mkv", None, AudioSpec(codec, bitrate=bitrate))).path
-    assert sum(packet.size for packet in judge.packets(made, "a:0")) * 8 / 3 == pytest.approx(
+    converted = convert(clip, target("mkv", None, AudioSpec(codec, bitrate=bitrate))).path
+    assert sum(packet.size for packet in judge.packets(converted, "a:0")) * 8 / 3 == pytest.approx(
         bitrate, rel=0.4 if codec == "opus" else 0.1
     )
 
@@ -122,9 +122,9 @@ def test_a_bitrate_is_met(convert: Converter, codec: str, bitrate: int) -> None:
 def test_lossless_stays_lossless(convert: Converter, sample_format: str, bits: str) -> None:
     """FLAC of 16 and of 24 bits comes out sample for sample."""
     clip = Clip("matroska", (), (Audio("flac", sample_format=sample_format),))
-    made = convert(clip, target("flac", None, AudioSpec("flac"))).path
-    assert bits in judge.describe(made).of("Audio")[0].rest
-    assert np.array_equal(judge.sound(made), judge.sound(convert.shelf.get(clip)))
+    converted = convert(clip, target("flac", None, AudioSpec("flac"))).path
+    assert bits in judge.describe(converted).of("Audio")[0].rest
+    assert np.array_equal(judge.sound(converted), judge.sound(convert.shelf.get(clip)))
 
 
 LATE = Clip("mp4", (Video(),), (Audio(start=0.5, seconds=1.5, clicks=(0.7, 1.2, 1.7)),))
@@ -136,25 +136,25 @@ LATE = Clip("mp4", (Video(),), (Audio(start=0.5, seconds=1.5, clicks=(0.7, 1.2, 
 )
 def test_sound_that_begins_late_stays_late(convert: Converter, container: str, codec: str) -> None:
     """Clicks are where they were against the picture."""
-    made = convert(LATE, target(container, encoded(), AudioSpec(codec))).path
-    begin = float(judge.times(made)[0])
-    assert [click - begin for click in judge.clicks(made)] == pytest.approx([0.7, 1.2, 1.7], abs=0.003)
+    converted = convert(LATE, target(container, encoded(), AudioSpec(codec))).path
+    begin = float(judge.times(converted)[0])
+    assert [click - begin for click in judge.clicks(converted)] == pytest.approx([0.7, 1.2, 1.7], abs=0.003)
 
 
 def test_late_sound_of_a_cut_stays_in_sync(convert: Converter) -> None:
     """A cut that begins before the sound does."""
-    made = convert(LATE, target("mkv", encoded(), AudioSpec("flac")), start=0.2, duration=1.2).path
-    assert judge.clicks(made) == pytest.approx([0.5, 1.0], abs=0.003)
-    assert judge.numbers(made) == list(range(5, 35))
+    converted = convert(LATE, target("mkv", encoded(), AudioSpec("flac")), start=0.2, duration=1.2).path
+    assert judge.clicks(converted) == pytest.approx([0.5, 1.0], abs=0.003)
+    assert judge.numbers(converted) == list(range(5, 35))
 
 
 @pytest.mark.parametrize("gap", [(0.8, 1.1), (0.8, 0.86)])
 def test_a_gap_in_the_sound_is_silence(convert: Converter, gap: tuple[float, float]) -> None:
     """Lost packets do not pull what follows forward."""
     clip = Clip("matroska", (Video(),), (Audio("flac", clicks=(0.5, 1.2, 1.7), gaps=(gap,)),))
-    made = convert(clip, target("mkv", encoded(), AudioSpec("flac"))).path
-    assert judge.clicks(made) == pytest.approx([0.5, 1.2, 1.7], abs=0.003)
-    assert judge.sound(made).shape[0] == 96000
+    converted = convert(clip, target("mkv", encoded(), AudioSpec("flac"))).path
+    assert judge.clicks(converted) == pytest.approx([0.5, 1.2, 1.7], abs=0.003)
+    assert judge.sound(converted).shape[0] == 96000
 
 
 def test_a_change_of_channels_midway_is_followed(convert: Converter) -> None:
@@ -162,8 +162,8 @@ def test_a_change_of_channels_midway_is_followed(convert: Converter) -> None:
     mono = convert.shelf.get(Clip("mpegts", (), (Audio("aac", layout="mono", seconds=1, clicks=(0.5,)),)))
     stereo = convert.shelf.get(Clip("mpegts", (), (Audio("aac", seconds=1, start=1.1, clicks=(1.6,)),)))
     joined = convert.shelf.join("layouts.ts", mono, stereo)
-    made = convert(joined, target("mkv", None, AudioSpec("flac"))).path
-    clicks = judge.clicks(made, threshold=0.2)
+    converted = convert(joined, target("mkv", None, AudioSpec("flac"))).path
+    clicks = judge.clicks(converted, threshold=0.2)
     assert len(clicks) == 2
     assert clicks[1] - clicks[0] == pytest.approx(1.1, abs=0.03)
 
@@ -186,9 +186,9 @@ def test_more_quality_gives_more_bits(convert: Converter, codec: str) -> None:
     """From 0 to 100 it never gets less, and at the end several times as much; the rate is that of the documents."""
     sizes = []
     for quality in (0, 25, 50, 75, 100):
-        made = convert(MUSIC, target("mov" if codec == "amr" else "mkv", None, AudioSpec(codec, quality=quality))).path
-        judge.check(made)
-        sizes.append(sum(packet.size for packet in judge.packets(made, "a:0")))
+        converted = convert(MUSIC, target("mov" if codec == "amr" else "mkv", None, AudioSpec(codec, quality=quality))).path
+        judge.check(converted)
+        sizes.append(sum(packet.size for packet in judge.packets(converted, "a:0")))
     assert sizes == sorted(sizes)
     assert len(set(sizes)) == 5
     assert sizes[-1] > 2 * sizes[0]
@@ -228,10 +228,10 @@ def test_vorbis_is_stereo_where_libav_has_only_its_own(convert: Converter) -> No
 @pytest.mark.parametrize(("codec", "asked", "given"), [("ac3", 200_000, 192_000), ("amr", 8_000, 7_950)])
 def test_a_bitrate_between_steps_is_the_lower_step(convert: Converter, codec: str, asked: int, given: int) -> None:
     """As the codec has no other."""
-    made = convert(MUSIC, target("mov" if codec == "amr" else "mkv", None, AudioSpec(codec, bitrate=asked)))
-    assert made.plan.targets[0].streams[0].options["b"] == str(given)
+    converted = convert(MUSIC, target("mov" if codec == "amr" else "mkv", None, AudioSpec(codec, bitrate=asked)))
+    assert converted.plan.targets[0].streams[0].options["b"] == str(given)
     # AMR chunk_files its modes into whole bytes.
-    size = sum(packet.size for packet in judge.packets(made.path, "a:0"))
+    size = sum(packet.size for packet in judge.packets(converted.path, "a:0"))
     assert size * 8 / 3 == pytest.approx(given, rel=0.08)
 
 
@@ -239,9 +239,9 @@ def test_a_bitrate_between_steps_is_the_lower_step(convert: Converter, codec: st
 def test_flac_has_the_bits_that_are_asked_for(convert: Converter, source: str, bits: int, said: str) -> None:
     """16 from a deep source, 24 from a shallow one; what is heard is the same."""
     clip = Clip("matroska", (), (Audio("flac", sample_format=source),))
-    made = convert(clip, target("flac", None, AudioSpec("flac", bits_per_sample=bits))).path
-    assert said in judge.describe(made).of("Audio")[0].rest
-    assert np.abs(judge.sound(made) - judge.sound(convert.shelf.get(clip))).max() < 2**-15
+    converted = convert(clip, target("flac", None, AudioSpec("flac", bits_per_sample=bits))).path
+    assert said in judge.describe(converted).of("Audio")[0].rest
+    assert np.abs(judge.sound(converted) - judge.sound(convert.shelf.get(clip))).max() < 2**-15
 
 
 @pytest.mark.parametrize("codec", ["aac", "mp3", "flac"])

@@ -77,8 +77,8 @@ def test_a_still_may_be_shown_for_less_than_it_claims(convert: Converter, tmp_pa
         stream.width, stream.height, stream.pix_fmt = 64, 64, "yuv420p"
         file.mux(stream.encode(av.VideoFrame(64, 64, "yuv420p")))
         file.mux(stream.encode(None))
-    made = convert(path, target("mp4", encoded(), None), duration=0.32)
-    assert len(judge.times(made.path)) == 8
+    converted = convert(path, target("mp4", encoded(), None), duration=0.32)
+    assert len(judge.times(converted.path)) == 8
 
 
 @pytest.mark.parametrize("container", ["mkv", "mov", "ts", "webm"])
@@ -112,9 +112,9 @@ def test_a_photo_is_shown_as_its_exif_says(convert: Converter, tmp_path: Path, f
     exif[0x112] = orientation
     photo = Image.linear_gradient("L").resize((96, 64)).rotate(30, fillcolor=255)
     photo.convert("RGB").save(path, exif=exif, quality=95)
-    made = convert(path, target("mp4", encoded(crf=4), None))
+    converted = convert(path, target("mp4", encoded(crf=4), None))
     right = np.asarray(ImageOps.exif_transpose(Image.open(path)).convert("L"))
-    assert judge.psnr(judge.pictures(made.path)[0], right) > 30
+    assert judge.psnr(judge.pictures(converted.path)[0], right) > 30
 
 
 def test_a_webp_may_have_the_exif_of_a_jpeg(convert: Converter, tmp_path: Path) -> None:
@@ -138,8 +138,8 @@ def test_a_tiff_of_any_kind(convert: Converter, tmp_path: Path, mode: str, compr
     deep = Image.fromarray(np.asarray(photo).astype(np.uint16) * 257) if mode == "I;16" else None
     lab = Image.merge("LAB", (photo.convert("L"), *[Image.new("L", photo.size, 128)] * 2)) if mode == "LAB" else None
     (deep or lab or photo.convert(mode)).save(path, compression=compression)
-    made = convert(path, target("mp4", encoded(crf=4), None))
-    assert judge.numbers(made.path) == [700]
+    converted = convert(path, target("mp4", encoded(crf=4), None))
+    assert judge.numbers(converted.path) == [700]
 
 
 @pytest.mark.parametrize(("form", "more"), [("jpeg", {}), ("jpeg", {"progressive": True}), ("gif", {})])

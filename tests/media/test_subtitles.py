@@ -69,14 +69,14 @@ def test_every_text_goes_into_every_container_that_takes_text(convert: Converter
     """The judge reads the same text at the same milliseconds, in the codec that the container is said to take."""
     source = clip(codec, container="mp4" if codec == "mov_text" else "matroska")
     video, audio = (encoded("vp9"), None) if container == "webm" else (target().video, target().audio)
-    made = convert(source, replace(target(container, video, audio), subtitle="all"))
+    converted = convert(source, replace(target(container, video, audio), subtitle="all"))
     kept = {"srt": "subrip"}.get(codec, codec)
     expected = {"mp4": "mov_text", "mov": "mov_text", "webm": "webvtt"}.get(
         container, "subrip" if codec == "mov_text" else kept
     )
-    (stream,) = judge.describe(made.path).of("Subtitle")
+    (stream,) = judge.describe(converted.path).of("Subtitle")
     assert (stream.codec, stream.language) == (expected, "fra")
-    assert judge.lines(made.path) == near(LINES, 0.0051 if codec == "ass" else 0.0011)
+    assert judge.lines(converted.path) == near(LINES, 0.0051 if codec == "ass" else 0.0011)
 
 
 def test_streams_are_selected_by_number(convert: Converter) -> None:
@@ -85,19 +85,19 @@ def test_streams_are_selected_by_number(convert: Converter) -> None:
     source = Clip("matroska", (SHORT,), (Audio(),), subtitles=streams)
     asked = replace(target("mp4"), subtitle="all")
     for numbers, expected in (((), "ita spa fra"), ((2, 0, 50), "ita fra"), ((1, 101), "ita spa fra"), ((7,), "")):
-        made = convert(source, replace(asked, subtitle_streams=numbers))
-        assert [stream.language for stream in judge.describe(made.path).of("Subtitle")] == expected.split()
+        converted = convert(source, replace(asked, subtitle_streams=numbers))
+        assert [stream.language for stream in judge.describe(converted.path).of("Subtitle")] == expected.split()
 
 
 def test_styles_survive_from_ass_to_ass(convert: Converter) -> None:
     """Positions and styles go along, in mkv and as a file."""
     source = clip("ass", ((0.2, 0.8, r"{\i1}slanted{\i0} and {\pos(10,20)}there"),))
-    made = convert(
+    converted = convert(
         source, replace(target("mkv"), subtitle="all"), replace(EXTRACT, extract=ExtractSpec("ass", "file:///out/a"))
     )
-    text = made.paths[1].read_text()
+    text = converted.paths[1].read_text()
     assert r"{\i1}slanted{\i0} and {\pos(10,20)}there" in text and "[V4+ Styles]" in text and "Style: Default,Arial" in text
-    assert judge.describe(made.paths[0]).of("Subtitle")[0].codec == "ass"
+    assert judge.describe(converted.paths[0]).of("Subtitle")[0].codec == "ass"
 
 
 @pytest.mark.parametrize("container", ["mkv", "mp4"])
@@ -111,18 +111,18 @@ def test_a_cut_keeps_what_reaches_into_it(convert: Converter, container: str) ->
         (3.2, 3.5, "after"),
     )
     source = clip("srt", lines, video=Video(seconds=4, gop=100))
-    made = convert(source, replace(target(container, encoded(), None), subtitle="all"), start=1.0, duration=1.5)
-    assert judge.lines(made.path) == near([(0.0, 0.3, "over the front"), (0.4, 0.8, "inside"), (0.9, 1.5, "over the end")])
+    converted = convert(source, replace(target(container, encoded(), None), subtitle="all"), start=1.0, duration=1.5)
+    assert judge.lines(converted.path) == near([(0.0, 0.3, "over the front"), (0.4, 0.8, "inside"), (0.9, 1.5, "over the end")])
 
 
 def test_a_copied_cut_takes_subtitles_from_where_its_video_begins(convert: Converter) -> None:
     """The video begins at its key frame, and lines stay beside the pictures that they belong to, in the file beside it too."""
     source = clip("srt", ((0.5, 0.7, "early"), (1.1, 1.5, "line")), video=Video(seconds=2, gop=25))
     asked = replace(target("mkv"), subtitle="all", extract=ExtractSpec("srt", "file:///out/a"))
-    made = convert(source, asked, start=1.3)
-    begin = float(judge.times(made.paths[0])[0])
+    converted = convert(source, asked, start=1.3)
+    begin = float(judge.times(converted.paths[0])[0])
     assert begin == pytest.approx(0, abs=0.05)
-    for path in made.paths:
+    for path in converted.paths:
         assert judge.lines(path) == near([(0.1, 0.5, "line")])
 
 
@@ -141,8 +141,8 @@ def test_outputs_are_given_packets_of_their_own(shelf: Shelf) -> None:
 def test_lines_that_overlap_are_shown_together_in_mp4(convert: Converter) -> None:
     """MP4 has one sample at a time."""
     source = clip("srt", ((0.2, 1.0, "a"), (0.6, 1.4, "b"), (1.5, 1.8, "c"), (1.5, 1.8, "d")))
-    made = convert(source, replace(target("mp4"), subtitle="all"))
-    assert judge.lines(made.path) == near([(0.2, 0.6, "a"), (0.6, 1.0, "a\nb"), (1.0, 1.4, "b"), (1.5, 1.8, "c\nd")])
+    converted = convert(source, replace(target("mp4"), subtitle="all"))
+    assert judge.lines(converted.path) == near([(0.2, 0.6, "a"), (0.6, 1.0, "a\nb"), (1.0, 1.4, "b"), (1.5, 1.8, "c\nd")])
 
 
 TEXTS = {
@@ -163,19 +163,19 @@ def test_the_charset_of_a_file_is_told(convert: Converter, tmp_path: Path, chars
     path = tmp_path / "lines"
     lines = ((0.1, 0.5, TEXTS[charset]), (0.6, 1.2, "plain"))
     path.write_bytes(srt(lines).encode(charset))
-    made = convert(BARE, replace(target("mkv"), subtitle="all"), source=beside(path, language="deu"))
-    assert judge.lines(made.path) == near(lines)
-    assert [stream.language for stream in judge.describe(made.path).of("Subtitle")] == ["deu"]
-    assert any("which is a guess" in warning for warning in made.warnings) != charset.startswith("utf")
+    converted = convert(BARE, replace(target("mkv"), subtitle="all"), source=beside(path, language="deu"))
+    assert judge.lines(converted.path) == near(lines)
+    assert [stream.language for stream in judge.describe(converted.path).of("Subtitle")] == ["deu"]
+    assert any("which is a guess" in warning for warning in converted.warnings) != charset.startswith("utf")
 
 
 def test_a_bad_byte_costs_one_character_and_is_told(convert: Converter, tmp_path: Path) -> None:
     """The rest of the text is UTF-8 as before."""
     path = tmp_path / "lines"
     path.write_bytes(srt(((0.1, 0.5, "Größe 日本"), (0.6, 1.2, "caf?"))).encode().replace(b"?", b"\xe9"))
-    made = convert(BARE, replace(target("mkv"), subtitle="all"), source=beside(path, language="tur"))
-    assert judge.lines(made.path) == near([(0.1, 0.5, "Größe 日本"), (0.6, 1.2, "caf\ufffd")])
-    assert "sources[0].subtitles[0]: 1 character is broken in utf-8: replaced by U+FFFD" in made.warnings
+    converted = convert(BARE, replace(target("mkv"), subtitle="all"), source=beside(path, language="tur"))
+    assert judge.lines(converted.path) == near([(0.1, 0.5, "Größe 日本"), (0.6, 1.2, "caf\ufffd")])
+    assert "sources[0].subtitles[0]: 1 character is broken in utf-8: replaced by U+FFFD" in converted.warnings
 
 
 @pytest.mark.parametrize("form", ["srt", "vtt"])
@@ -187,9 +187,9 @@ def test_a_source_that_is_a_subtitle_file_is_read_in_its_charset(
     path = tmp_path / "lines"
     lines = ((0.1, 0.5, TEXTS.get(charset, "Größe — 日本 ✓")), (0.6, 1.2, "plain"))
     path.write_bytes(srt(lines).encode(charset))
-    made = convert(path, replace(EXTRACT, extract=ExtractSpec(form, "file:///out/a")))
-    assert judge.lines_of(made.path.read_text()) == near(lines)
-    assert any("sources[0]: the text is not UTF-8" in warning for warning in made.warnings) != charset.startswith("utf")
+    converted = convert(path, replace(EXTRACT, extract=ExtractSpec(form, "file:///out/a")))
+    assert judge.lines_of(converted.path.read_text()) == near(lines)
+    assert any("sources[0]: the text is not UTF-8" in warning for warning in converted.warnings) != charset.startswith("utf")
 
 
 def test_a_source_of_subtitles_says_what_it_loses(convert: Converter, tmp_path: Path) -> None:
@@ -198,9 +198,9 @@ def test_a_source_of_subtitles_says_what_it_loses(convert: Converter, tmp_path: 
     path.write_bytes(
         b"WEBVTT\n\nSTYLE\n::cue { color: red }\n\n00:00.100 --> 00:00.500\n" + "Größe 日本 caf".encode() + b"\xe9\n"
     )
-    made = convert(path, replace(EXTRACT, extract=ExtractSpec("vtt", "file:///out/a")))
-    assert judge.lines_of(made.path.read_text()) == near([(0.1, 0.5, "Größe 日本 caf\ufffd")])
-    assert made.warnings == (
+    converted = convert(path, replace(EXTRACT, extract=ExtractSpec("vtt", "file:///out/a")))
+    assert judge.lines_of(converted.path.read_text()) == near([(0.1, 0.5, "Größe 日本 caf\ufffd")])
+    assert converted.warnings == (
         "sources[0]: 1 character is broken in utf-8: replaced by U+FFFD",
         "sources[0]: styles and regions of WebVTT: left out",
     )
@@ -213,10 +213,10 @@ def test_files_come_behind_the_sources_own_streams_and_are_moved(convert: Conver
         "WEBVTT\n\n00:00.100 --> 00:00.400\ngone\n\n00:00.400 --> 00:01.000\nfront\n\n00:01.200 --> 00:01.600\nlater\n"
     )
     both = replace(target("mkv"), subtitle="all")
-    made = convert(clip("srt"), both, source=beside(path, -0.5, "ita"))
-    assert [stream.language for stream in judge.describe(made.path).of("Subtitle")] == ["fra", "ita"]
-    assert judge.lines(made.path, 0) == near(LINES)
-    assert judge.lines(made.path, 1) == near([(0.0, 0.5, "front"), (0.7, 1.1, "later")])
+    converted = convert(clip("srt"), both, source=beside(path, -0.5, "ita"))
+    assert [stream.language for stream in judge.describe(converted.path).of("Subtitle")] == ["fra", "ita"]
+    assert judge.lines(converted.path, 0) == near(LINES)
+    assert judge.lines(converted.path, 1) == near([(0.0, 0.5, "front"), (0.7, 1.1, "later")])
     second = replace(both, subtitle_streams=(1,))
     moved = convert(clip("srt"), second, source=beside(path, 0.25))
     assert judge.lines(moved.path) == near([(0.35, 0.65, "gone"), (0.65, 1.25, "front"), (1.45, 1.85, "later")])
@@ -230,11 +230,11 @@ def test_a_file_that_is_longer_than_its_source_is_cut_to_it(convert: Converter, 
     lines = ((1.5, 9.0, "over the end"), (3000.0, 3001.0, "later"))
     path.write_text(srt(lines))
     asked = replace(target("mp4"), subtitle="all", extract=ExtractSpec("srt", "file:///out/a"))
-    made = convert(BARE, asked, source=beside(path))
-    for made_file in made.paths:
+    converted = convert(BARE, asked, source=beside(path))
+    for made_file in converted.paths:
         assert judge.lines(made_file) == near([(1.5, 2.0, "over the end")])
-    assert judge.describe(made.paths[0]).duration == pytest.approx(2, abs=0.01)
-    assert "targets[0]: 1 subtitles begin after the end of the source: left out" in made.warnings
+    assert judge.describe(converted.paths[0]).duration == pytest.approx(2, abs=0.01)
+    assert "targets[0]: 1 subtitles begin after the end of the source: left out" in converted.warnings
     cut = convert(BARE, asked, source=beside(path), duration=1.7)
     assert not any("after the end" in warning for warning in cut.warnings)
 
@@ -274,8 +274,8 @@ def test_a_source_that_begins_late_has_its_files_from_its_beginning(convert: Con
     path = tmp_path / "x.srt"
     path.write_text(srt(LINES))
     late = Clip("mpegts", (SHORT,), (), offset=10.0)
-    made = convert(late, replace(target("mkv"), subtitle="all"), source=beside(path))
-    assert judge.lines(made.path) == near(LINES)
+    converted = convert(late, replace(target("mkv"), subtitle="all"), source=beside(path))
+    assert judge.lines(converted.path) == near(LINES)
 
 
 def test_files_of_other_kinds(convert: Converter, tmp_path: Path) -> None:
@@ -286,9 +286,9 @@ def test_files_of_other_kinds(convert: Converter, tmp_path: Path) -> None:
         "Format: Layer, Start, End, Style, Name, MarginL, MarginR, MarginV, Effect, Text\n"
         "Dialogue: 0,0:00:00.50,0:00:01.20,Big,,0,0,0,,hello\n"
     )
-    made = convert(BARE, replace(target("mkv"), subtitle="all"), source=beside(ass))
-    assert judge.describe(made.path).of("Subtitle")[0].codec == "ass"
-    assert judge.lines(made.path) == near([(0.5, 1.2, "hello")])
+    converted = convert(BARE, replace(target("mkv"), subtitle="all"), source=beside(ass))
+    assert judge.describe(converted.path).of("Subtitle")[0].codec == "ass"
+    assert judge.lines(converted.path) == near([(0.5, 1.2, "hello")])
     text = convert.shelf.get(Clip("mp4", (), (), subtitles=(Subtitle("mov_text", tuple(LINES)),)))
     for container in ("mp4", "mkv"):
         assert judge.lines(convert(BARE, replace(target(container), subtitle="all"), source=beside(text)).path) == near(LINES)
@@ -324,10 +324,10 @@ def test_speed_moves_lines(convert: Converter, speed: Fraction, tmp_path: Path) 
     path = tmp_path / "x.srt"
     path.write_text(srt(LINES))
     asked = replace(target("mkv", encoded(), None), subtitle="all", speed=speed)
-    made = convert(clip("srt"), asked, source=beside(path))
+    converted = convert(clip("srt"), asked, source=beside(path))
     scale = float(1 / speed)
     for number in range(2):
-        assert judge.lines(made.path, number) == near([(begin * scale, end * scale, text) for begin, end, text in LINES])
+        assert judge.lines(converted.path, number) == near([(begin * scale, end * scale, text) for begin, end, text in LINES])
 
 
 @pytest.mark.parametrize("form", ["srt", "vtt", "ass"])
@@ -341,26 +341,26 @@ def test_extracted_files_hold_the_lines(convert: Converter, form: str) -> None:
         subtitles=(Subtitle("srt", tuple(LINES)), Subtitle("ass", ()), Subtitle("webvtt", other)),
     )
     asked = replace(EXTRACT, extract=ExtractSpec(form, "file:///out/{barename}.srt"), subtitle_streams=(0, 2))
-    made = convert(source, asked)
-    assert [plan.uri for plan in made.plan.targets] == [f"file:///out/clip_{number}.{form}" for number in (0, 2)]
-    assert judge.lines(made.paths[0]) == near(LINES, 0.0051 if form == "ass" else 0.0011)
-    assert judge.lines(made.paths[1]) == near([(0.5, 0.75, "hé")], 0.0051)
-    assert [artifact.streams[0].packet_count for artifact in made.artifacts] == [3, 1]
+    converted = convert(source, asked)
+    assert [plan.uri for plan in converted.plan.targets] == [f"file:///out/clip_{number}.{form}" for number in (0, 2)]
+    assert judge.lines(converted.paths[0]) == near(LINES, 0.0051 if form == "ass" else 0.0011)
+    assert judge.lines(converted.paths[1]) == near([(0.5, 0.75, "hé")], 0.0051)
+    assert [artifact.streams[0].packet_count for artifact in converted.artifacts] == [3, 1]
     if form != "ass":
-        assert judge.lines_of(made.paths[0].read_text()) == near(LINES)
+        assert judge.lines_of(converted.paths[0].read_text()) == near(LINES)
 
 
 def test_what_means_something_in_webvtt_is_text_there(convert: Converter) -> None:
     """Signs are escaped, but not inside of styles; an empty line would end a cue."""
     lines = ((0.1, 0.5, r"a\N \N{\c&HFF00FF&}b & <c> --> d\N"), (0.6, 0.9, r"{\i1}00:01.000 --> 00:02.000{\i0}\Nx"))
-    made = convert(clip("ass", lines), replace(EXTRACT, extract=ExtractSpec("vtt", "file:///out/a")))
-    blocks = made.path.read_text().strip().split("\n\n")
+    converted = convert(clip("ass", lines), replace(EXTRACT, extract=ExtractSpec("vtt", "file:///out/a")))
+    blocks = converted.path.read_text().strip().split("\n\n")
     assert [block.partition("\n")[2] for block in blocks] == [
         "",
         "a\nb &amp; &lt;c> --&gt; d",
         "<i>00:01.000 --&gt; 00:02.000</i>\nx",
     ]
-    command = [imageio_ffmpeg.get_ffmpeg_exe(), "-v", "error", "-i", made.path, "-f", "ass", "-"]
+    command = [imageio_ffmpeg.get_ffmpeg_exe(), "-v", "error", "-i", converted.path, "-f", "ass", "-"]
     events = subprocess.run(command, capture_output=True, check=True, text=True).stdout
     assert [re.sub(r"\{[^}]*\}", "", text) for text in re.findall(r"Default,,0,0,0,,(.*)", events)] == [
         r"a\Nb & <c> --> d",
@@ -371,8 +371,8 @@ def test_what_means_something_in_webvtt_is_text_there(convert: Converter) -> Non
 @pytest.mark.parametrize("form", ["srt", "vtt", "ass"])
 def test_a_stream_without_lines_in_the_span_is_a_file_without_lines(convert: Converter, form: str) -> None:
     """Not an error: the next span may have some."""
-    made = convert(clip("srt"), replace(EXTRACT, extract=ExtractSpec(form, "file:///out/a")), duration=0.1)
-    assert made.artifact.streams[0].packet_count == 0 and LINES[1][2] not in made.path.read_text()
+    converted = convert(clip("srt"), replace(EXTRACT, extract=ExtractSpec(form, "file:///out/a")), duration=0.1)
+    assert converted.artifact.streams[0].packet_count == 0 and LINES[1][2] not in converted.path.read_text()
 
 
 def pgs(shown: Sequence[tuple[float, float]]) -> bytes:
@@ -386,7 +386,7 @@ def pgs(shown: Sequence[tuple[float, float]]) -> bytes:
 
     line = b"\x00\x88\x01\x00\x00"
     picture = struct.pack(">HH", 8, 8) + line * 8
-    made = b""
+    result = b""
     window = struct.pack(">BBHHHH", 1, 0, 4, 4, 8, 8)
     for number, (begin, end) in enumerate(shown):
         parts = (
@@ -399,21 +399,21 @@ def pgs(shown: Sequence[tuple[float, float]]) -> bytes:
             ),
             (0x80, b""),
         )
-        made += b"".join(segment(begin, kind, body) for kind, body in parts)
-        made += segment(end, 0x16, composition(2 * number + 1, b"")) + segment(end, 0x17, window) + segment(end, 0x80, b"")
-    return made
+        result += b"".join(segment(begin, kind, body) for kind, body in parts)
+        result += segment(end, 0x16, composition(2 * number + 1, b"")) + segment(end, 0x17, window) + segment(end, 0x80, b"")
+    return result
 
 
 def test_pictures_are_copied_where_they_fit_and_refused_elsewhere(convert: Converter, tmp_path: Path) -> None:
     """A .sup file goes into mkv; mp4, webm, and a file of text, cannot have it, and say so before work starts."""
     path = tmp_path / "x.sup"
     path.write_bytes(pgs([(0.2, 0.6), (1.0, 1.5)]))
-    made = convert(BARE, replace(target("mkv"), subtitle="all"), source=beside(path, 0.1, "jpn"))
-    (stream,) = judge.describe(made.path).of("Subtitle")
+    converted = convert(BARE, replace(target("mkv"), subtitle="all"), source=beside(path, 0.1, "jpn"))
+    (stream,) = judge.describe(converted.path).of("Subtitle")
     assert stream.codec.startswith("hdmv_pgs") and stream.language == "jpn"
-    starts = [round(float(packet.pts), 3) for packet in judge.packets(made.path, "s:0")]
+    starts = [round(float(packet.pts), 3) for packet in judge.packets(converted.path, "s:0")]
     assert starts == [0.3, 0.7, 1.1, 1.6]
-    cut = convert(made.path, replace(target("mkv", encoded(), None), subtitle="all"), start=0.5, duration=1.0)
+    cut = convert(converted.path, replace(target("mkv", encoded(), None), subtitle="all"), start=0.5, duration=1.0)
     starts = [round(float(packet.pts), 3) for packet in judge.packets(cut.path, "s:0")]
     assert starts == [0.0, 0.2, 0.6]  # what is shown when the cut begins is shown there
     for container in ("mp4", "webm"):
@@ -447,9 +447,9 @@ def test_dvd_subtitles_are_read_from_one_file(convert: Converter, tmp_path: Path
     body = b"\0\0\0\0" + after + shown + b"\x00\x32" + after + b"\x02\xff"
     picture = struct.pack(">HH", 4 + len(body), 6) + body
     path = write_packets(tmp_path / "x.sub", form, "dvd_subtitle", ((0.5, picture), (1.2, picture)))
-    made = convert(BARE, replace(target("mkv"), subtitle="all"), source=beside(path, 0.1))
-    assert judge.describe(made.path).of("Subtitle")[0].codec == "dvd_subtitle"
-    assert [float(packet.pts) for packet in judge.packets(made.path, "s:0")] == pytest.approx([0.6, 1.3], abs=0.002)
+    converted = convert(BARE, replace(target("mkv"), subtitle="all"), source=beside(path, 0.1))
+    assert judge.describe(converted.path).of("Subtitle")[0].codec == "dvd_subtitle"
+    assert [float(packet.pts) for packet in judge.packets(converted.path, "s:0")] == pytest.approx([0.6, 1.3], abs=0.002)
     with pytest.raises(UnsupportedFormat, match="mp4 does not hold dvd_subtitle"):
         convert(BARE, replace(target("mp4"), subtitle="all"), source=beside(path))
 
@@ -459,9 +459,9 @@ def test_lines_that_are_no_utf8_are_counted(convert: Converter, tmp_path: Path) 
     good, bad = (0.05, b"fine"), (0.9, "schön".encode("latin1"))
     few = write_packets(tmp_path / "few.mkv", "matroska", "subrip", [*((n * good[0], good[1]) for n in range(15)), bad])
     many = write_packets(tmp_path / "many.mkv", "matroska", "subrip", [(0.1, good[1]), bad])
-    made = convert(BARE, replace(target("mp4"), subtitle="all"), source=beside(few))
-    assert "targets[0]: 1 of 16 subtitles have bytes that are not UTF-8: replaced by U+FFFD" in made.warnings
-    assert judge.lines(made.path)[-1][2] == "sch\ufffdn"
+    converted = convert(BARE, replace(target("mp4"), subtitle="all"), source=beside(few))
+    assert "targets[0]: 1 of 16 subtitles have bytes that are not UTF-8: replaced by U+FFFD" in converted.warnings
+    assert judge.lines(converted.path)[-1][2] == "sch\ufffdn"
     with pytest.raises(InvalidMedia, match="1 of 2 subtitles are not text in UTF-8"):
         convert(BARE, replace(target("mp4"), subtitle="all"), source=beside(many))
     kept = convert(BARE, replace(target("mkv"), subtitle="all"), source=beside(many))
@@ -519,13 +519,15 @@ def test_typesetting_becomes_its_text_in_its_place(
 ) -> None:
     """Drawings and notes are no text, sizes are for another canvas; what is lost is told."""
     (tmp_path / "a.ass").write_text(TYPESET)
-    made = convert(BARE, replace(EXTRACT, extract=ExtractSpec(form, "file:///out/a")), source=beside(tmp_path / "a.ass"))
-    found = re.findall(r"--> \S+(.*)\n((?:.+\n)+)", made.path.read_text())
-    assert [text.rstrip("\n") for _, text in found] == lines
-    assert places is None or [settings.strip() for settings, _ in found] == places
+    converted = convert(BARE, replace(EXTRACT, extract=ExtractSpec(form, "file:///out/a")), source=beside(tmp_path / "a.ass"))
+    match = re.findall(r"--> \S+(.*)\n((?:.+\n)+)", converted.path.read_text())
+    assert [text.rstrip("\n") for _, text in match] == lines
+    assert places is None or [settings.strip() for settings, _ in match] == places
     codec = {"srt": "subrip", "vtt": "webvtt"}[form]
-    assert f"targets[0]: 2 subtitles have drawings, which {codec} cannot hold: left out" in made.warnings
-    assert any(f"2 of 5 subtitles have fonts, colors, effects or places that {codec} cannot" in text for text in made.warnings)
+    assert f"targets[0]: 2 subtitles have drawings, which {codec} cannot hold: left out" in converted.warnings
+    assert any(
+        f"2 of 5 subtitles have fonts, colors, effects or places that {codec} cannot" in text for text in converted.warnings
+    )
 
 
 @pytest.mark.parametrize(
@@ -542,11 +544,11 @@ def test_braces_of_subrip_are_text(convert: Converter, tmp_path: Path, form: str
     (tmp_path / "a.srt").write_text(
         "".join(f"{n}\n00:00:00,{n}00 --> 00:00:00,{n}90\n{cue}\n\n" for n, cue in enumerate(cues, 1))
     )
-    made = convert(BARE, replace(EXTRACT, extract=ExtractSpec(form, "file:///out/a")), source=beside(tmp_path / "a.srt"))
-    found = re.findall(
-        r"^Dialogue:(?:[^,]*,){9}(.*)$" if form == "ass" else r"--> .*\n(.+)\n", made.path.read_text(), re.MULTILINE
+    converted = convert(BARE, replace(EXTRACT, extract=ExtractSpec(form, "file:///out/a")), source=beside(tmp_path / "a.srt"))
+    match = re.findall(
+        r"^Dialogue:(?:[^,]*,){9}(.*)$" if form == "ass" else r"--> .*\n(.+)\n", converted.path.read_text(), re.MULTILINE
     )
-    assert found == expected
+    assert match == expected
 
 
 @pytest.mark.parametrize(
@@ -562,21 +564,23 @@ def test_what_webvtt_says_besides_text_is_kept_or_told(
 ) -> None:
     """Places as alignments; classes, voices and styles in a warning."""
     (tmp_path / "a.vtt").write_text(RICH)
-    made = convert(BARE, replace(EXTRACT, extract=ExtractSpec(form, "file:///out/a")), source=beside(tmp_path / "a.vtt"))
-    text = made.path.read_text()
-    found = re.findall(r"^Dialogue:(?:[^,]*,){9}(.*)$" if form == "ass" else r"--> .*\n(.+)\n", text, re.MULTILINE)
-    assert found == expected
-    assert "sources[0].subtitles[0]: styles and regions of WebVTT: left out" in made.warnings
-    assert any("2 of 3 subtitles have fonts" in warning for warning in made.warnings) == (form != "vtt")
+    converted = convert(BARE, replace(EXTRACT, extract=ExtractSpec(form, "file:///out/a")), source=beside(tmp_path / "a.vtt"))
+    text = converted.path.read_text()
+    match = re.findall(r"^Dialogue:(?:[^,]*,){9}(.*)$" if form == "ass" else r"--> .*\n(.+)\n", text, re.MULTILINE)
+    assert match == expected
+    assert "sources[0].subtitles[0]: styles and regions of WebVTT: left out" in converted.warnings
+    assert any("2 of 3 subtitles have fonts" in warning for warning in converted.warnings) == (form != "vtt")
     assert form != "vtt" or "line:0 position:20% align:start" in text
 
 
 def test_a_container_without_places_says_so(convert: Converter, tmp_path: Path) -> None:
     """MP4's text has no alignment here."""
     (tmp_path / "a.vtt").write_text(RICH)
-    made = convert(BARE, replace(target("mp4"), subtitle="all"), source=beside(tmp_path / "a.vtt"))
-    assert [re.sub("</?i>", "", text) for _, _, text in judge.lines(made.path)][1:] == ["a b", "plain"]
-    assert any("2 of 3 subtitles have fonts, colors, effects or places that mov_text cannot" in text for text in made.warnings)
+    converted = convert(BARE, replace(target("mp4"), subtitle="all"), source=beside(tmp_path / "a.vtt"))
+    assert [re.sub("</?i>", "", text) for _, _, text in judge.lines(converted.path)][1:] == ["a b", "plain"]
+    assert any(
+        "2 of 3 subtitles have fonts, colors, effects or places that mov_text cannot" in text for text in converted.warnings
+    )
 
 
 @pytest.mark.parametrize(("container", "codec"), [("matroska", "srt"), ("mp4", "mov_text"), ("matroska", "ass")])
@@ -587,9 +591,9 @@ def test_subtitles_that_outlast_the_film_do_not_make_it_broken(
     """Whether they are taken or not, the output ends with what is seen."""
     source = clip(codec, ((0.2, 0.9, "one"), (30.0, 60.0, "long after")), container)
     for subtitle in ("none", "all"):
-        made = convert(source, replace(target("mkv", video), subtitle=subtitle))
-        assert judge.packets(made.path, "v:0")[-1].pts == pytest.approx(2, abs=0.1)
-        assert made.plan.targets[0].duration_us == pytest.approx(2_000_000, abs=100_000)
+        converted = convert(source, replace(target("mkv", video), subtitle=subtitle))
+        assert judge.packets(converted.path, "v:0")[-1].pts == pytest.approx(2, abs=0.1)
+        assert converted.plan.targets[0].duration_us == pytest.approx(2_000_000, abs=100_000)
 
 
 def test_text_is_refused_where_no_text_fits(convert: Converter) -> None:
@@ -597,8 +601,8 @@ def test_text_is_refused_where_no_text_fits(convert: Converter) -> None:
     with pytest.raises(UnsupportedFormat, match=r"ts does not hold subrip \(mp4, mov, mkv, webm would\)"):
         convert(clip("srt"), replace(target("ts"), subtitle="all"))
     asked = replace(target("ts"), subtitle="all", extract=ExtractSpec("vtt", "file:///out/a"))
-    made = convert(clip("srt"), asked)
-    assert judge.describe(made.paths[0]).of("Subtitle") == [] and judge.lines(made.paths[1]) == near(LINES)
+    converted = convert(clip("srt"), asked)
+    assert judge.describe(converted.paths[0]).of("Subtitle") == [] and judge.lines(converted.paths[1]) == near(LINES)
 
 
 def test_nothing_to_extract_is_an_error(convert: Converter) -> None:
@@ -609,7 +613,7 @@ def test_nothing_to_extract_is_an_error(convert: Converter) -> None:
 
 def test_verification_counts_lines(convert: Converter) -> None:
     """A file that lost a line is not published."""
-    made = convert(clip("srt"), replace(EXTRACT, extract=ExtractSpec("srt", "file:///out/a")))
+    converted = convert(clip("srt"), replace(EXTRACT, extract=ExtractSpec("srt", "file:///out/a")))
     written = StreamStats(packets=4)
     with pytest.raises(OutputInvalid, match="4 lines of subtitles went in, 3 came out"):
-        verify(MediaFile(str(made.path), made.plan.targets[0], (written,)))
+        verify(MediaFile(str(converted.path), converted.plan.targets[0], (written,)))

@@ -47,25 +47,25 @@ def test_several_targets_of_one_decode_equal_separate_runs(convert: Converter) -
 
 def test_equal_targets_are_made_twice(convert: Converter) -> None:
     """Duplicates are fine; two that go to one place are made, with a warning."""
-    made = convert(BOTH, TARGETS[0], TARGETS[0])
-    assert _content(made.paths[0]) == _content(made.paths[1])
-    assert made.warnings == ("several outputs go to file:///out/x.mp4: the last one stays",)
+    converted = convert(BOTH, TARGETS[0], TARGETS[0])
+    assert _content(converted.paths[0]) == _content(converted.paths[1])
+    assert converted.warnings == ("several outputs go to file:///out/x.mp4: the last one stays",)
 
 
 def test_a_source_without_sound_gives_video(convert: Converter) -> None:
     """What is not there is left out, with a warning when it was asked for by name."""
-    made = convert(SILENT, target("mp4", encoded(), AudioSpec("aac")))
-    assert [stream.kind for stream in judge.describe(made.path).streams] == ["Video"]
-    assert made.warnings == ("targets[0].audio: the source has no audio",)
+    converted = convert(SILENT, target("mp4", encoded(), AudioSpec("aac")))
+    assert [stream.kind for stream in judge.describe(converted.path).streams] == ["Video"]
+    assert converted.warnings == ("targets[0].audio: the source has no audio",)
     quiet = convert(SILENT, replace(target("mp4"), audio_asked=False))
     assert quiet.warnings == ()
 
 
 def test_a_source_without_video_gives_sound(convert: Converter) -> None:
     """Likewise."""
-    made = convert(SOUND, target("mp4", encoded(), AudioSpec("aac")))
-    assert [stream.kind for stream in judge.describe(made.path).streams] == ["Audio"]
-    assert made.warnings == ("targets[0].video: the source has no video",)
+    converted = convert(SOUND, target("mp4", encoded(), AudioSpec("aac")))
+    assert [stream.kind for stream in judge.describe(converted.path).streams] == ["Audio"]
+    assert converted.warnings == ("targets[0].video: the source has no video",)
 
 
 def test_nothing_to_take_is_an_error(convert: Converter) -> None:
@@ -78,10 +78,10 @@ def test_nothing_to_take_is_an_error(convert: Converter) -> None:
 
 def test_a_source_may_have_a_kind_disabled(convert: Converter) -> None:
     """DisableVideo and DisableAudio hide streams of the source from every target."""
-    made = convert(BOTH, source=SourceSpec("file:///in/clip.mp4", disable_video=True))
-    assert [stream.kind for stream in judge.describe(made.path).streams] == ["Audio"]
-    made = convert(BOTH, source=SourceSpec("file:///in/clip.mp4", disable_audio=True))
-    assert [stream.kind for stream in judge.describe(made.path).streams] == ["Video"]
+    converted = convert(BOTH, source=SourceSpec("file:///in/clip.mp4", disable_video=True))
+    assert [stream.kind for stream in judge.describe(converted.path).streams] == ["Audio"]
+    converted = convert(BOTH, source=SourceSpec("file:///in/clip.mp4", disable_audio=True))
+    assert [stream.kind for stream in judge.describe(converted.path).streams] == ["Video"]
 
 
 def test_the_first_video_and_audio_are_taken(convert: Converter) -> None:
@@ -91,9 +91,9 @@ def test_the_first_video_and_audio_are_taken(convert: Converter) -> None:
         (Video(size=(96, 64)), Video(size=(64, 48))),
         (Audio("flac", hz=500), Audio("flac", hz=900, default=False)),
     )
-    made = convert(clip, target("mkv", encoded(), AudioSpec("flac"))).path
-    assert judge.describe(made).of("Video")[0].size == (96, 64)
-    assert judge.pitch(judge.sound(made)[4800:52800, 0], 48000) == pytest.approx(500, abs=3)
+    converted = convert(clip, target("mkv", encoded(), AudioSpec("flac"))).path
+    assert judge.describe(converted).of("Video")[0].size == (96, 64)
+    assert judge.pitch(judge.sound(converted)[4800:52800, 0], 48000) == pytest.approx(500, abs=3)
 
 
 @pytest.mark.sample(every=2)
@@ -104,34 +104,34 @@ def test_one_stream_may_be_shorter_than_the_other(
 ) -> None:
     """A short stream, alone or beside the other, is no sign of a broken source."""
     clip = Clip(form, (Video(seconds=video_seconds),), (Audio("flac", seconds=audio_seconds),))
-    made = convert(
+    converted = convert(
         clip,
         target("mkv", encoded(), AudioSpec("flac")),
         target("mkv", encoded(), None),
         target("flac", None, AudioSpec("flac")),
         target("mkv", audio=None),
     )
-    assert len(judge.numbers(made.paths[0])) == len(judge.numbers(made.paths[1])) == round(video_seconds * 25)
-    assert judge.sound(made.paths[2]).shape[0] == pytest.approx(audio_seconds * 48000, abs=1200)
+    assert len(judge.numbers(converted.paths[0])) == len(judge.numbers(converted.paths[1])) == round(video_seconds * 25)
+    assert judge.sound(converted.paths[2]).shape[0] == pytest.approx(audio_seconds * 48000, abs=1200)
 
 
 def test_a_picture_alone_is_video(convert: Converter, shelf: object) -> None:
     """A PNG is a film of one picture."""
     clip = Clip("apng", (Video("apng", size=(96, 64), seconds=0.04, pixel_format="rgb24"),), ())
-    made = convert(clip, target("mp4", encoded(), None))
-    assert judge.numbers(made.path) == [0]
+    converted = convert(clip, target("mp4", encoded(), None))
+    assert judge.numbers(converted.path) == [0]
 
 
 def test_decoding_once_gives_all_targets_the_same_pictures(convert: Converter) -> None:
     """A filter of one target does not touch the pictures of another."""
-    made = convert(
+    converted = convert(
         BOTH,
         target("mkv", encoded(rotation=180, crf=10), None),
         target("mkv", encoded(crf=10), None),
     )
-    turned, straight = judge.pictures(made.paths[0]), judge.pictures(made.paths[1])
+    turned, straight = judge.pictures(converted.paths[0]), judge.pictures(converted.paths[1])
     assert np.abs(turned[:, ::-1, ::-1].astype(int) - straight).mean() < 4
-    assert judge.numbers(made.paths[1]) == list(range(50))
+    assert judge.numbers(converted.paths[1]) == list(range(50))
 
 
 TONES = (440.0, 880.0, 1320.0)
@@ -144,10 +144,10 @@ def test_each_sound_becomes_a_file_where_the_container_holds_one(convert: Conver
     """The file of a number has the sound of that number, to the end."""
     codec = "ac3" if container == "wav" else container
     asked = replace(target(container, None, AudioSpec(codec)), audio_streams=(0, 2), uri="file:///out/x")
-    made = convert(SOUNDS, asked)
-    assert [artifact.uri for artifact in made.artifacts] == [f"file:///out/x_{number}.{container}" for number in (0, 2)]
-    assert {artifact.target_index for artifact in made.artifacts} == {0} and made.warnings == ()
-    for path, hz in zip(made.paths, (TONES[0], TONES[2]), strict=True):
+    converted = convert(SOUNDS, asked)
+    assert [artifact.uri for artifact in converted.artifacts] == [f"file:///out/x_{number}.{container}" for number in (0, 2)]
+    assert {artifact.target_index for artifact in converted.artifacts} == {0} and converted.warnings == ()
+    for path, hz in zip(converted.paths, (TONES[0], TONES[2]), strict=True):
         judge.check(path)
         sound = judge.sound(path)
         assert judge.pitch(sound[:, 0], judge.sample_rate(path)) == pytest.approx(hz, abs=2)
@@ -168,8 +168,8 @@ def test_templates_number_the_files_of_sound_and_one_name_is_one_file(convert: C
 def test_several_sounds_stay_together_where_they_may_or_are_mixed(convert: Converter) -> None:
     """M4A and Ogg hold them all; mixed, there is one."""
     for container, codec in (("m4a", "aac"), ("oga", "vorbis"), ("opus", "opus")):
-        made = convert(SOUNDS, replace(target(container, None, AudioSpec(codec)), audio_streams=(101,))).path
-        assert len(judge.describe(made).of("Audio")) == 3, container
-        assert judge.describe(convert(made, target("mkv", None)).path).duration < 1.2  # libav's demuxer of Ogg says a day
+        converted = convert(SOUNDS, replace(target(container, None, AudioSpec(codec)), audio_streams=(101,))).path
+        assert len(judge.describe(converted).of("Audio")) == 3, container
+        assert judge.describe(convert(converted, target("mkv", None)).path).duration < 1.2  # libav's demuxer of Ogg says a day
     mixed = convert(SOUNDS, replace(target("mp3", None, AudioSpec("mp3", mixing=True)), audio_streams=(101,)))
     assert mixed.artifact.uri == "file:///out/x.mp3"

@@ -52,8 +52,8 @@ def clip(form: str, codec: str, offset: float = 0, video_late: float = 0, audio_
 )
 def test_priming_and_b_frames_delay_nothing(convert: Converter, form: str, codec: str, asked: TargetSpec) -> None:
     """What encoders put before the sound, and decoding times before 0, change nothing between sound and pictures."""
-    made = convert(clip(form, codec), asked)
-    assert heard(made.path) == pytest.approx([0, 0], abs=0.002)
+    converted = convert(clip(form, codec), asked)
+    assert heard(converted.path) == pytest.approx([0, 0], abs=0.002)
 
 
 @pytest.mark.sample(every=25)
@@ -69,18 +69,18 @@ def test_late_and_negative_starts_keep_their_distance(
     convert: Converter, form: str, late: tuple[float, float, float], asked: TargetSpec
 ) -> None:
     """A file that begins late, one stream that does (in MP4 by an empty edit), or a file that is moved to begin at 0."""
-    made = convert(clip(form, "aac", *late), asked)
+    converted = convert(clip(form, "aac", *late), asked)
     lag = late[2] - late[1]
-    assert heard(made.path, (0.5 + lag, 1.5 + lag)) == pytest.approx([0, 0], abs=0.003)
-    assert 0 <= judge.describe(made.path).start < 0.1
+    assert heard(converted.path, (0.5 + lag, 1.5 + lag)) == pytest.approx([0, 0], abs=0.003)
+    assert 0 <= judge.describe(converted.path).start < 0.1
 
 
 @pytest.mark.parametrize("asked", [ENCODE, REMUX, target("ts")], ids=["encode", "mp4", "ts"])
 def test_the_clock_of_a_transport_stream_wraps(convert: Converter, asked: TargetSpec) -> None:
     """33 bits at 90 kHz end after 26.5 hours: a recording over that moment goes on."""
-    made = convert(clip("mpegts", "aac", offset=95443.7177 - 2.4), asked)
-    assert heard(made.path) == pytest.approx([0, 0], abs=0.004)
-    assert judge.describe(made.path).duration < 2.2
+    converted = convert(clip("mpegts", "aac", offset=95443.7177 - 2.4), asked)
+    assert heard(converted.path) == pytest.approx([0, 0], abs=0.004)
+    assert judge.describe(converted.path).duration < 2.2
 
 
 TRIMMED = clip("mp4", "aac", offset=-0.6)
@@ -95,12 +95,12 @@ def test_what_an_edit_list_cuts_is_neither_shown_nor_heard(convert: Converter) -
 @pytest.mark.parametrize("container", ["mkv", "ts"])
 def test_pictures_that_cannot_be_hidden_are_told(convert: Converter, container: str) -> None:
     """They are needed by those after them; the sound before the first one stays away."""
-    made = convert(TRIMMED, target(container))
-    assert f"targets[0]: the source hides its first 3 frames, which {container} cannot: they are shown" in made.warnings
-    assert judge.numbers(made.path) == [*range(12, 50)]
-    shown = float(judge.times(made.path)[0])
-    assert judge.clicks(made.path)[-1] - shown == pytest.approx(1.5 - 12 * FRAME, abs=0.002)
-    assert judge.sound_start(made.path) - judge.times(made.path)[0] > -0.05
+    converted = convert(TRIMMED, target(container))
+    assert f"targets[0]: the source hides its first 3 frames, which {container} cannot: they are shown" in converted.warnings
+    assert judge.numbers(converted.path) == [*range(12, 50)]
+    shown = float(judge.times(converted.path)[0])
+    assert judge.clicks(converted.path)[-1] - shown == pytest.approx(1.5 - 12 * FRAME, abs=0.002)
+    assert judge.sound_start(converted.path) - judge.times(converted.path)[0] > -0.05
     mixed = convert(TRIMMED, target(container, encoded(), AudioSpec()))
     assert not mixed.warnings
     assert judge.clicks(mixed.path)[-1] - float(judge.times(mixed.path)[0]) == pytest.approx(1.5 - 15 * FRAME, abs=0.002)
@@ -110,33 +110,33 @@ def test_pictures_that_cannot_be_hidden_are_told(convert: Converter, container: 
 def test_copied_audio_is_heard_from_the_beginning_where_more_is_hidden_before(convert: Converter, asked: TargetSpec) -> None:
     """With FFmpeg 9, Matroska has players skip as much as the source's edit list does: that much has to be there."""
     loud = Audio("aac", hz=440)
-    made = convert(Clip("mp4", (Video(time_base=Fraction(1, 100)),), (loud,), offset=-0.46), asked)
-    begin = float(judge.times(made.path)[0])
-    rate, samples = judge.sample_rate(made.path), judge.sound(made.path)
-    first = float(judge.sound_start(made.path))
+    converted = convert(Clip("mp4", (Video(time_base=Fraction(1, 100)),), (loud,), offset=-0.46), asked)
+    begin = float(judge.times(converted.path)[0])
+    rate, samples = judge.sample_rate(converted.path), judge.sound(converted.path)
+    first = float(judge.sound_start(converted.path))
     early = samples[max(0, round((begin - first) * rate)) :][: rate // 10]
     assert first <= begin + 0.03
     assert float(abs(early).max()) > 0.05
-    assert not made.warnings
+    assert not converted.warnings
 
 
 @pytest.mark.parametrize("container", ["mp4", "mkv", "ts"])
 def test_frames_that_are_hidden_up_to_a_keyframe_are_left_out(convert: Converter, container: str) -> None:
     """None that is shown needs them; what is left out is booked."""
     source = Clip("mp4", (Video(time_base=Fraction(1, 100)),), (Audio("aac", clicks=CLICKS),), offset=-0.46)
-    made = convert(source, target(container))
-    assert heard(made.path, first=12) == pytest.approx([0, 0], abs=0.025)
-    assert len(judge.packets(made.path, "v:0")) == 38
-    assert not made.warnings
-    told = [one for stream in made.artifact.streams for one in stream.adjustments if "hidden" in one.reason]
+    converted = convert(source, target(container))
+    assert heard(converted.path, first=12) == pytest.approx([0, 0], abs=0.025)
+    assert len(judge.packets(converted.path, "v:0")) == 38
+    assert not converted.warnings
+    told = [one for stream in converted.artifact.streams for one in stream.adjustments if "hidden" in one.reason]
     assert [(one.count, one.added) for one in told] == [(12, False)]
 
 
 def test_a_copy_may_hide_most_of_its_frames(convert: Converter) -> None:
     """A long group of pictures whose end is shown: what decodes to nothing is no damage."""
     source = Clip("mp4", (Video(seconds=1.2, gop=250),), (Audio(seconds=1.2),), offset=-0.84)
-    made = convert(source, REMUX)
-    assert judge.numbers(made.path) == [*range(21, 30)]
+    converted = convert(source, REMUX)
+    assert judge.numbers(converted.path) == [*range(21, 30)]
 
 
 @pytest.mark.sample(every=2)
@@ -145,8 +145,8 @@ def test_a_copy_may_hide_most_of_its_frames(convert: Converter) -> None:
 def test_a_gap_of_any_length_is_silence(convert: Converter, gap: tuple[float, float], codec: str) -> None:
     """Lost packets leave a hole, and all sound after it where it was."""
     source = Clip("matroska", (Video(),), (Audio(clicks=CLICKS, gaps=(gap,)),))
-    made = convert(source, target("mkv", encoded(), AudioSpec(codec)))
-    assert heard(made.path) == pytest.approx([0, 0], abs=0.002)
+    converted = convert(source, target("mkv", encoded(), AudioSpec(codec)))
+    assert heard(converted.path) == pytest.approx([0, 0], abs=0.002)
 
 
 @pytest.fixture
@@ -162,15 +162,15 @@ def test_overlapping_sound_of_a_joined_recording_is_left_out(
     convert: Converter, recorded_twice: Path, asked: TargetSpec
 ) -> None:
     """Each click stays with its picture; a copy says that it left a packet out."""
-    made = convert(recorded_twice, asked)
-    times = judge.times(made.path)
-    assert judge.numbers(made.path) == [*range(25), *range(25)]
-    clicks = judge.clicks(made.path, threshold=0.3)
+    converted = convert(recorded_twice, asked)
+    times = judge.times(converted.path)
+    assert judge.numbers(converted.path) == [*range(25), *range(25)]
+    clicks = judge.clicks(converted.path, threshold=0.3)
     assert [click - float(times[place]) for click, place in zip(clicks, (0, 25), strict=True)] == pytest.approx(
         [0.5, 0.5], abs=0.004
     )
-    copied = made.plan.targets[0].streams[0].encoder == COPY
-    assert copied == any("packets of audio of the source go back in time: left out" in text for text in made.warnings)
+    copied = converted.plan.targets[0].streams[0].encoder == COPY
+    assert copied == any("packets of audio of the source go back in time: left out" in text for text in converted.warnings)
 
 
 @pytest.mark.parametrize(("rates", "layouts"), [((48000, 44100), ("stereo", "mono")), ((32000, 48000), ("mono", "5.1"))])
@@ -183,23 +183,23 @@ def test_a_change_of_the_sample_rate_loses_no_sound(
         for rate, layout, late in zip(rates, layouts, (0, 1), strict=True)
     ]
     joined = shelf.join(f"rates-{rates[0]}.ts", *(shelf.get(part) for part in parts))
-    made = convert(joined, target("flac", None, AudioSpec("flac")))
+    converted = convert(joined, target("flac", None, AudioSpec("flac")))
     begin = convert(shelf.get(parts[0]), target("flac", None, AudioSpec("flac")))
     first = judge.clicks(begin.path, threshold=0.2)[0]
-    clicks = judge.clicks(made.path, threshold=0.2)
+    clicks = judge.clicks(converted.path, threshold=0.2)
     assert clicks[0] == pytest.approx(first, abs=0.001)
     assert clicks[1] == pytest.approx(1.5, abs=0.01)
-    assert judge.sound(made.path).shape[0] == pytest.approx(2 * judge.sample_rate(made.path), abs=2200)
+    assert judge.sound(converted.path).shape[0] == pytest.approx(2 * judge.sample_rate(converted.path), abs=2200)
 
 
 def test_a_change_of_raw_aac_loses_no_sound(convert: Converter, shelf: Shelf) -> None:
     """libav gives all its frames the length of the first ones; a copy could tell one sample rate only."""
     parts = [Clip("adts", (), (Audio("aac", rate=rate, seconds=1, clicks=(0.5,)),)) for rate in (48000, 24000)]
     joined = shelf.join("rates.aac", *(shelf.get(part) for part in parts))
-    made = convert(joined, target("flac", None, AudioSpec("flac")))
+    converted = convert(joined, target("flac", None, AudioSpec("flac")))
     length = sum(judge.sound(shelf.get(part)).shape[0] / judge.sample_rate(shelf.get(part)) for part in parts)
-    assert judge.sound(made.path).shape[0] / judge.sample_rate(made.path) == pytest.approx(length, abs=0.002)
-    assert len(judge.clicks(made.path, threshold=0.2)) == 2
+    assert judge.sound(converted.path).shape[0] / judge.sample_rate(converted.path) == pytest.approx(length, abs=0.002)
+    assert len(judge.clicks(converted.path, threshold=0.2)) == 2
     with pytest.raises(UnsupportedFormat, match="changes its sample rate"):
         convert(joined, target("m4a", None))
     convert(joined, target("ts", None))
@@ -213,6 +213,6 @@ def test_a_change_of_raw_aac_loses_no_sound(convert: Converter, shelf: Shelf) ->
 def test_sound_alone_is_exact_to_the_sample(convert: Converter, container: str, codec: str) -> None:
     """From MP4 with AAC: neither the delay of the decoder nor that of the encoder is heard."""
     source = Clip("mp4", (), (Audio(clicks=CLICKS),))
-    made = convert(source, target(container, None, AudioSpec(codec)))
-    clicks = [click - float(judge.sound_start(made.path)) for click in judge.clicks(made.path, threshold=0.3)]
+    converted = convert(source, target(container, None, AudioSpec(codec)))
+    clicks = [click - float(judge.sound_start(converted.path)) for click in judge.clicks(converted.path, threshold=0.3)]
     assert clicks == pytest.approx([0.5, 1.5], abs=2 / 48000)

@@ -27,9 +27,9 @@ def clip(codec: str, fps: int = 30, b_frames: int = 2) -> Clip:
 @pytest.mark.parametrize("codec", ["libx264", "libx265", "mpeg4", "mpeg2video"])
 def test_pictures_follow_each_other(convert: Converter, codec: str, fps: int) -> None:
     """Each picture once, in order, at the stream's own rate."""
-    made = convert(clip(codec, fps), target("mp4", encoded(), None))
-    assert judge.numbers(made.path) == [*range(2 * fps)]
-    times = judge.times(made.path)
+    converted = convert(clip(codec, fps), target("mp4", encoded(), None))
+    assert judge.numbers(converted.path) == [*range(2 * fps)]
+    times = judge.times(converted.path)
     assert [float(time - times[0]) for time in times] == pytest.approx([number / fps for number in range(2 * fps)], abs=1e-4)
 
 
@@ -40,18 +40,18 @@ def test_a_stream_that_was_cut_between_keyframes_is_whole(
 ) -> None:
     """libav says that it begins with the first keyframe, and counts from times in the stream."""
     whole = convert.shelf.get(clip("mpeg4", 25, b_frames)).read_bytes()
-    frames = [found.start() for found in re.finditer(rb"\x00\x00\x01\xb6", whole)]  # MPEG-4 part 2: each begins so
+    frames = [result.start() for result in re.finditer(rb"\x00\x00\x01\xb6", whole)]  # MPEG-4 part 2: each begins so
     cut = tmp_path / "cut.m4v"
     cut.write_bytes(whole[frames[first] :])
-    made = convert(cut, target("mp4", encoded(frame_rate=Fraction(25)), None))
-    assert judge.times(made.path)[0] == 0 and abs(len(judge.times(made.path)) - len(frames[first:])) <= 1
+    converted = convert(cut, target("mp4", encoded(frame_rate=Fraction(25)), None))
+    assert judge.times(converted.path)[0] == 0 and abs(len(judge.times(converted.path)) - len(frames[first:])) <= 1
 
 
 @pytest.mark.parametrize("codec", ["libx264", "libx265", "mpeg4"])
 def test_a_cut_counts_pictures(convert: Converter, codec: str) -> None:
     """Nothing can be looked up: it is read from the front."""
-    made = convert(clip(codec), target("mp4", encoded(), None), start=0.4, duration=0.4)
-    assert judge.numbers(made.path) == [*range(12, 24)]
+    converted = convert(clip(codec), target("mp4", encoded(), None), start=0.4, duration=0.4)
+    assert judge.numbers(converted.path) == [*range(12, 24)]
 
 
 @pytest.mark.sample(every=2)
@@ -59,9 +59,9 @@ def test_a_cut_counts_pictures(convert: Converter, codec: str) -> None:
 @pytest.mark.parametrize("codec", ["libx264", "libx265"])
 def test_a_copy_is_given_times(convert: Converter, codec: str, container: str) -> None:
     """Where the order of decoding is that of showing."""
-    made = convert(clip(codec, b_frames=0), target(container, audio=None))
-    assert judge.numbers(made.path) == [*range(60)]
-    times = judge.times(made.path)
+    converted = convert(clip(codec, b_frames=0), target(container, audio=None))
+    assert judge.numbers(converted.path) == [*range(60)]
+    times = judge.times(converted.path)
     assert [float(time - times[0]) for time in times] == pytest.approx([number / 30 for number in range(60)], abs=0.001)
 
 
@@ -79,6 +79,6 @@ def test_a_copy_that_would_need_decoding_is_refused(convert: Converter) -> None:
 def test_pictures_are_found_by_counting(convert: Converter, mode: FrameMode, numbers: list[int]) -> None:
     """Snapshots read it through."""
     entry = ImageSpec(ImageKind.SNAPSHOT, 0, "file:///out/pic", "png", FramesSpec(mode=mode, interval_us=500_000))
-    made = convert(clip("libx264"), TargetSpec(0, "", "", images=(entry,), subtitle="none"))
-    found = [made.published / artifact.uri.removeprefix("file:///out/") for artifact in made.artifacts]
-    assert [judge.numbers(path)[0] for path in found] == numbers
+    converted = convert(clip("libx264"), TargetSpec(0, "", "", images=(entry,), subtitle="none"))
+    results = [converted.published / artifact.uri.removeprefix("file:///out/") for artifact in converted.artifacts]
+    assert [judge.numbers(path)[0] for path in results] == numbers

@@ -45,8 +45,8 @@ def cut_off(path: Path) -> None:
 @pytest.fixture
 def produced(shelf: Shelf, tmp_path: Path) -> MediaFile:
     """An MPEG-TS with encoded video and sound."""
-    (made,) = run(shelf, CLIP, tmp_path, target("ts", encoded("h264", gop_size=25), AudioSpec("aac")))
-    return made
+    (result,) = run(shelf, CLIP, tmp_path, target("ts", encoded("h264", gop_size=25), AudioSpec("aac")))
+    return result
 
 
 def test_a_good_file_passes(produced: MediaFile) -> None:
@@ -64,29 +64,29 @@ def test_a_good_file_passes(produced: MediaFile) -> None:
 @pytest.mark.parametrize("container", ["ts", "mkv", "mp4", "mov"])
 def test_a_file_that_is_cut_off_is_rejected(shelf: Shelf, tmp_path: Path, container: str) -> None:
     """A disk that filled up, or a crash while writing."""
-    (made,) = run(shelf, CLIP, tmp_path, target(container, encoded(), AudioSpec("aac")))
-    cut_off(Path(made.path))
+    (result,) = run(shelf, CLIP, tmp_path, target(container, encoded(), AudioSpec("aac")))
+    cut_off(Path(result.path))
     with pytest.raises(OutputInvalid):
-        verify(made)
+        verify(result)
 
 
 @pytest.mark.parametrize("codec", ["h264", "h265", "vp9", "av1"])
 def test_a_last_group_that_does_not_decode_is_rejected(shelf: Shelf, tmp_path: Path, codec: str) -> None:
     """All packets are there, and the last of them are noise."""
-    (made,) = run(shelf, CLIP, tmp_path, target("mkv", encoded(codec, crf=20), None))
-    packets = judge.packets(Path(made.path), "v:0")
-    content = bytearray(Path(made.path).read_bytes())
-    with av.open(made.path) as container:
+    (result,) = run(shelf, CLIP, tmp_path, target("mkv", encoded(codec, crf=20), None))
+    packets = judge.packets(Path(result.path), "v:0")
+    content = bytearray(Path(result.path).read_bytes())
+    with av.open(result.path) as container:
         last = [packet for packet in container.demux() if packet.pts is not None][-5:]
         for packet in last:
             place = content.find(bytes(packet))
             assert place > 0
             for offset in range(place + 6, place + packet.size):
                 content[offset] = (content[offset] * 7 + offset * 13) % 256
-    Path(made.path).write_bytes(content)
+    Path(result.path).write_bytes(content)
     assert len(packets) == 75
     with pytest.raises(OutputInvalid):
-        verify(made)
+        verify(result)
 
 
 def test_a_copy_may_be_as_imperfect_as_its_source(convert: Converter) -> None:
@@ -152,14 +152,18 @@ def longer(written: StreamStats) -> StreamStats:
 @pytest.mark.parametrize(
     ("change", "words"),
     [
-        (lambda made: replace(made, written=(replace(made.written[0], packets=76), made.written[1])), "pictures went in"),
         (
-            lambda made: replace(made, written=(made.written[0], longer(made.written[1]))),
+            lambda result: replace(result, written=(replace(result.written[0], packets=76), result.written[1])),
+            "pictures went in",
+        ),
+        (
+            lambda result: replace(result, written=(result.written[0], longer(result.written[1]))),
             "of audio went in",
         ),
         (
-            lambda made: replace(
-                made, plan=replace(made.plan, streams=(replace(made.plan.streams[0], codec="hevc"), made.plan.streams[1]))
+            lambda result: replace(
+                result,
+                plan=replace(result.plan, streams=(replace(result.plan.streams[0], codec="hevc"), result.plan.streams[1])),
             ),
             "planned was hevc",
         ),
@@ -238,12 +242,12 @@ def test_a_source_with_a_damaged_stretch_is_told(convert: Converter) -> None:
                 damaged[place + 20 : place + 120] = bytes(100)
         path = convert.shelf.put(f"damaged-{share}.ts", bytes(damaged))
         try:
-            made = convert(path, target("mkv", encoded(), None))
+            converted = convert(path, target("mkv", encoded(), None))
         except ReelmillError as error:
             assert isinstance(error, InvalidMedia)
         else:
             # Decoders hide damage inside a picture without a word.
-            assert made.warnings or made.artifact.streams[0].packet_count == 75
+            assert converted.warnings or converted.artifact.streams[0].packet_count == 75
 
 
 def test_a_long_file_is_seen_to_be_read(convert: Converter, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -53,9 +53,9 @@ def lossless(**settings: object) -> TargetSpec:
 
 def vmaf(artifact: Artifact) -> float:
     """What the artifact says of its video."""
-    (found,) = (stream.vmaf for stream in artifact.streams if stream.type == "video")
-    assert found is not None
-    return found
+    (result,) = (stream.vmaf for stream in artifact.streams if stream.type == "video")
+    assert result is not None
+    return result
 
 
 @measures
@@ -70,20 +70,20 @@ def vmaf(artifact: Artifact) -> float:
 )
 def test_another_libvmaf_finds_the_same(convert: Converter, codec: str, pixel_format: str) -> None:
     """Of the file that was written, against the source."""
-    made = convert(FILM, lossy("mkv", codec, pixel_format=pixel_format))
-    found = judge.vmaf(made.path, convert.shelf.get(FILM), pixel_format.replace("yuva", "yuv"))
-    assert vmaf(made.artifact) == pytest.approx(found, abs=AGREED) and found < 95
+    converted = convert(FILM, lossy("mkv", codec, pixel_format=pixel_format))
+    result = judge.vmaf(converted.path, convert.shelf.get(FILM), pixel_format.replace("yuva", "yuv"))
+    assert vmaf(converted.artifact) == pytest.approx(result, abs=AGREED) and result < 95
 
 
 @measures
 def test_nothing_is_lost_between_equal_pictures(convert: Converter) -> None:
     """All pictures but the first, which nothing moves to, have 100; a worse encode has less; one not measured has none."""
     plain = target("mkv", encoded(crf=38, preset="fast"), None)
-    made = convert(FILM, lossless(), lossy(), plain)
-    best, worse = (vmaf(artifact) for artifact in made.artifacts[:2])
+    converted = convert(FILM, lossless(), lossy(), plain)
+    best, worse = (vmaf(artifact) for artifact in converted.artifacts[:2])
     assert best > 99 and worse < 95
-    assert made.artifacts[2].streams[0].vmaf is None
-    assert {path.suffix for path in made.paths[0].parent.iterdir()} <= {".mkv", ""}, "the log stays nowhere"
+    assert converted.artifacts[2].streams[0].vmaf is None
+    assert {path.suffix for path in converted.paths[0].parent.iterdir()} <= {".mkv", ""}, "the log stays nowhere"
 
 
 @measures
@@ -100,20 +100,26 @@ def test_nothing_is_lost_between_equal_pictures(convert: Converter) -> None:
 )
 def test_the_pictures_after_all_filters_are_the_reference(convert: Converter, settings: dict[str, object]) -> None:
     """A cut of the source, filtered: against a lossless file of the same."""
-    made = convert(FILM, lossy(**settings), lossless(**settings), start=0.3, duration=0.6)
-    best = made.paths[1]
-    found = [vmaf(artifact) for artifact in made.artifacts]
-    assert found == pytest.approx([judge.vmaf(path, best) for path in made.paths], abs=AGREED) and found[0] < 95 < found[1]
+    converted = convert(FILM, lossy(**settings), lossless(**settings), start=0.3, duration=0.6)
+    best = converted.paths[1]
+    results = [vmaf(artifact) for artifact in converted.artifacts]
+    assert (
+        results == pytest.approx([judge.vmaf(path, best) for path in converted.paths], abs=AGREED)
+        and results[0] < 95 < results[1]
+    )
 
 
 @measures
 @pytest.mark.parametrize("clip", [VARIABLE, Clip("mp4", (replace(NOISE, color_range=2),), ())], ids=["variable", "full range"])
 def test_times_and_ranges_do_not_matter(convert: Converter, clip: Clip) -> None:
     """Variable frame rates, and values that fill the range."""
-    made = convert(clip, lossy("mp4"), lossless())
-    best = made.paths[1]
-    found = [vmaf(artifact) for artifact in made.artifacts]
-    assert found == pytest.approx([judge.vmaf(path, best) for path in made.paths], abs=AGREED) and found[0] < 95 < found[1]
+    converted = convert(clip, lossy("mp4"), lossless())
+    best = converted.paths[1]
+    results = [vmaf(artifact) for artifact in converted.artifacts]
+    assert (
+        results == pytest.approx([judge.vmaf(path, best) for path in converted.paths], abs=AGREED)
+        and results[0] < 95 < results[1]
+    )
 
 
 @measures
@@ -123,12 +129,12 @@ def test_segments_are_measured(convert: Converter) -> None:
         replace(lossy(container, b_frames=3), segment=SegmentSpec(form, 400_000))
         for container, form in (("ts", SegmentFormat.HLS), ("mp4", SegmentFormat.HLS), ("mp4", SegmentFormat.DASH))
     ]
-    made = convert(FILM, *cut, lossless())
-    assert len(made.plan.targets) == 3
-    reference = made.published / "x.mkv"
-    for artifact in made.artifacts:
+    converted = convert(FILM, *cut, lossless())
+    assert len(converted.plan.targets) == 3
+    reference = converted.published / "x.mkv"
+    for artifact in converted.artifacts:
         if artifact.streams and artifact.container != "mkv":
-            place = made.published / artifact.uri.removeprefix("file:///out/")
+            place = converted.published / artifact.uri.removeprefix("file:///out/")
             assert vmaf(artifact) == pytest.approx(judge.vmaf(place, reference), abs=AGREED)
 
 
@@ -142,8 +148,8 @@ def test_joined_sources_are_measured(shelf: Shelf, tmp_path: Path) -> None:
     request = ConvertRequest("t", "p", (SourceSpec("file:///a"),) * 3, targets)
     plan = make_plan(request, PlanFacts([probe_file(path, Limits()) for path in paths], capabilities()))
     produced, _ = Conversion(plan, paths, tmp_path, limits=Limits(), stop=threading.Event()).run()
-    found = [verify(file).streams[0].vmaf for file in produced]
-    assert found[0] == pytest.approx(judge.vmaf(*(Path(file.path) for file in produced)), abs=AGREED)
+    results = [verify(file).streams[0].vmaf for file in produced]
+    assert results[0] == pytest.approx(judge.vmaf(*(Path(file.path) for file in produced)), abs=AGREED)
     assert produced[0].written[0].packets == 25 + 20 + 30
 
 
@@ -168,8 +174,8 @@ def test_pictures_that_are_too_small_are_refused(convert: Converter, width: int,
 @pytest.mark.parametrize("width", [64, 192, 258, 260, 272])
 def test_small_pictures_are_measured_rightly(convert: Converter, width: int) -> None:
     """The least, and those above the widths that are refused."""
-    made = convert(FILM, lossy(width=width, height=64), lossless(width=width, height=64))
-    assert vmaf(made.artifacts[0]) == pytest.approx(judge.vmaf(made.paths[0], made.paths[1]), abs=AGREED)
+    converted = convert(FILM, lossy(width=width, height=64), lossless(width=width, height=64))
+    assert vmaf(converted.artifacts[0]) == pytest.approx(judge.vmaf(converted.paths[0], converted.paths[1]), abs=AGREED)
 
 
 @measures

@@ -59,11 +59,11 @@ def site(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
             spec = target(container, REQUIRED)
             if segment:
                 spec = replace(spec, segment=SegmentSpec(segment, 1_000_000))
-            made = convert.concat([(clip, span) for span in spans], spec)
+            converted = convert.concat([(clip, span) for span in spans], spec)
             place = folder / f"{name}-{container}{'-hls' if segment else ''}"
-            shutil.copytree(made.published, place)
+            shutil.copytree(converted.published, place)
             wanted = ArtifactKind.PLAYLIST if segment else ArtifactKind.MEDIA
-            (uri,) = [one.uri for one in made.artifacts if one.kind is wanted]
+            (uri,) = [one.uri for one in converted.artifacts if one.kind is wanted]
             (place / "name").write_text(uri.removeprefix("file:///out/"))
     with ThreadingHTTPServer(("127.0.0.1", 0), partial(Quiet, directory=str(folder))) as http:
         threading.Thread(target=http.serve_forever, daemon=True).start()

@@ -73,7 +73,7 @@ def request(files: Path, clip: Path) -> dict[str, Any]:
 
     def rung(container: str, size: str) -> dict[str, Any]:
         base = f"{files.as_uri()}/{container}"
-        made = {
+        results = {
             "URI": f"{base}/{size}",
             "Container": container,
             "Segment": {"Format": "hls", "Duration": 1},
@@ -81,7 +81,7 @@ def request(files: Path, clip: Path) -> dict[str, Any]:
             "Audio": {"TranscodeAudio": {"Codec": "aac"}},
         }
         extract = {"ExtractSubtitle": {"Format": "vtt", "URI": f"{base}/lines"}}
-        return made | ({"Subtitle": extract} if size == SIZES[0] else {})
+        return results | ({"Subtitle": extract} if size == SIZES[0] else {})
 
     source = {"URI": clip.as_uri(), "Subtitles": [{"URI": (files / "clip.srt").as_uri(), "Language": "eng"}]}
     groups = [

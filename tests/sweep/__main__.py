@@ -46,11 +46,11 @@ def outcomes(case: Case) -> list[Outcome]:
         if process.exitcode is None:
             process.kill()
             process.join()
-        found = [Outcome(case, *entry) for entry in json.loads(answer.read_text())] if answer.exists() else []
+        results = [Outcome(case, *entry) for entry in json.loads(answer.read_text())] if answer.exists() else []
         if process.exitcode:
-            mode = MODES[len(found)] if len(found) < len(MODES) else "end"
-            found.append(Outcome(case, mode, "wrong", f"the process ended with {process.exitcode}"))
-        return found
+            mode = MODES[len(results)] if len(results) < len(MODES) else "end"
+            results.append(Outcome(case, mode, "wrong", f"the process ended with {process.exitcode}"))
+        return results
 
 
 def _chosen(short: bool) -> list[Case]:
@@ -78,19 +78,19 @@ def main() -> int:
 
     chosen = [case for case in _chosen(options.short) if options.only in case.name]
     with ThreadPoolExecutor(options.processes) as pool:
-        found = []
+        results = []
         for part in pool.map(one, chosen):
-            found += part
+            results += part
             for outcome in part:
                 if outcome.state not in ("ok", "refused"):
                     print(f"{outcome.state:8} {outcome.mode:6} {outcome.case.name}: {outcome.words}", flush=True)
-    print(report.summary(found))
+    print(report.summary(results))
     if options.out:
-        report.write(options.out, found)
-    unknown = report.unknown_faults(found)
+        report.write(options.out, results)
+    unknown = report.unknown_faults(results)
     for outcome in unknown:
         print(f"not known: {outcome.mode} {outcome.case.name}: {outcome.words}")
-    return 1 if unknown or not found else 0
+    return 1 if unknown or not results else 0
 
 
 if __name__ == "__main__":

@@ -137,8 +137,8 @@ def _sound() -> Iterator[Case]:
 @cache
 def _encoders(kind: str) -> tuple[str, ...]:
     text = subprocess.run([_ffmpeg(), "-hide_banner", "-encoders"], capture_output=True, check=True, text=True).stdout
-    found = re.findall(rf"^ {kind}[.A-Z]{{5}} (\S+)", text.partition("------")[2], re.MULTILINE)
-    return tuple(name for name in found if not _SKIPPED.search(name))
+    match = re.findall(rf"^ {kind}[.A-Z]{{5}} (\S+)", text.partition("------")[2], re.MULTILINE)
+    return tuple(name for name in match if not _SKIPPED.search(name))
 
 
 def _ffmpeg() -> str:

@@ -41,28 +41,28 @@ def known(outcome: Outcome) -> str:
     return next((why for pattern, why in KNOWN if re.search(pattern, text)), "")
 
 
-def unknown_faults(found: Sequence[Outcome]) -> list[Outcome]:
+def unknown_faults(result: Sequence[Outcome]) -> list[Outcome]:
     """What is wrong and not known."""
-    return [outcome for outcome in found if outcome.state == "wrong" and not known(outcome)]
+    return [outcome for outcome in result if outcome.state == "wrong" and not known(outcome)]
 
 
-def summary(found: Sequence[Outcome]) -> str:
+def summary(result: Sequence[Outcome]) -> str:
     """One line of counts."""
-    counts = Counter(outcome.state for outcome in found)
-    return f"{len(found)} combinations: " + ", ".join(f"{counts[state]} {state}" for state in STATES)
+    counts = Counter(outcome.state for outcome in result)
+    return f"{len(result)} combinations: " + ", ".join(f"{counts[state]} {state}" for state in STATES)
 
 
-def write(path: Path, found: Sequence[Outcome]) -> None:
+def write(path: Path, result: Sequence[Outcome]) -> None:
     """Write the tables in Markdown."""
     rows: dict[tuple[str, str], Counter[str]] = defaultdict(Counter)
-    for outcome in found:
+    for outcome in result:
         rows[outcome.case.muxer, outcome.mode][outcome.state] += 1
     lines = [
         "# Sweep over formats",
         "",
         *_LEGEND.splitlines(),
         "",
-        f"{summary(found)}.",
+        f"{summary(result)}.",
         "",
         "| container | mode | " + " | ".join(STATES) + " |",
         "|---|---|" + "---|" * len(STATES),
@@ -72,7 +72,7 @@ def write(path: Path, found: Sequence[Outcome]) -> None:
     for state, title in (("wrong", "Wrong"), ("told", "Told"), ("refused", "Refused")):
         lines += ["", f"## {title}", ""]
         by_words: dict[str, list[str]] = defaultdict(list)
-        for outcome in found:
+        for outcome in result:
             if outcome.state == state:
                 why = known(outcome) if state == "wrong" else ""
                 by_words[f"{outcome.words}{f' ({why})' if why else ''}"].append(f"{outcome.mode} {outcome.case.name}")

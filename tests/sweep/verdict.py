@@ -39,17 +39,17 @@ def run(convert: Converter, path: Path, mode: str) -> tuple[str, str]:
     if not reference:
         return _unread(convert, path, kinds, mode, "the judge reads nothing")
     try:
-        made = convert(path, _target(kinds, mode))
+        converted = convert(path, _target(kinds, mode))
     except ReelmillError as error:
         return "refused", f"{type(error).__name__}: {_short(str(error), path)}"
     except Exception as error:
         return "wrong", f"{type(error).__name__}: {_short(str(error), path)}"
     try:
-        faults = [*_pictures(path, made.path)] if "Video" in kinds else []
-        faults += _sound(path, made.path, "Video" in kinds, mode) if "Audio" in kinds else []
+        faults = [*_pictures(path, converted.path)] if "Video" in kinds else []
+        faults += _sound(path, converted.path, "Video" in kinds, mode) if "Audio" in kinds else []
     except judge.Judgement as error:
         return "wrong", f"the judge cannot read the output: {_short(str(error), path)}"
-    said = [text for text in made.warnings if "the source has no" not in text]
+    said = [text for text in converted.warnings if "the source has no" not in text]
     if not faults:
         return "ok", "; ".join(said)
     return ("told" if said else "wrong"), "; ".join([*faults, *(f"told: {text}" for text in said)])
@@ -74,8 +74,8 @@ def _short(text: str, path: Path | None = None) -> str:
 def _target(kinds: set[str], mode: str) -> TargetSpec:
     video: VideoSpec | None = (encoded(crf=8) if mode == "encode" else COPIED_VIDEO) if "Video" in kinds else None
     audio: AudioSpec | None = (AudioSpec("flac") if mode == "encode" else COPIED_AUDIO) if "Audio" in kinds else None
-    made = target("mkv", video, audio)
-    return replace(made, video_asked=video is not None, audio_asked=audio is not None)
+    result = target("mkv", video, audio)
+    return replace(result, video_asked=video is not None, audio_asked=audio is not None)
 
 
 def _pictures(source: Path, output: Path) -> list[str]:
@@ -102,8 +102,8 @@ def _pictures(source: Path, output: Path) -> list[str]:
 
 def _after(text: str, word: str) -> str:
     """Return what follows a word; where it is there twice, the container's comes last, which players believe."""
-    _, found, rest = text.rpartition(f"{word} ")
-    if not found:
+    _, result, rest = text.rpartition(f"{word} ")
+    if not result:
         return ""
     width, height = rest.split("]")[0].split(",")[0].split()[0].split(":")
     return str(Fraction(int(width), int(height)))

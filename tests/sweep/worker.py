@@ -16,9 +16,9 @@ def convert_in_all_modes(path: Path, answer: Path) -> None:
     shelf = path.parent / "shelf"
     shelf.mkdir()
     convert = Converter(Shelf(shelf), lambda: Path(tempfile.mkdtemp(dir=path.parent)))
-    found: list[tuple[str, str, str]] = []
+    results: list[tuple[str, str, str]] = []
     for mode in MODES:
-        found.append((mode, *run(convert, path, mode)))
+        results.append((mode, *run(convert, path, mode)))
         whole = answer.with_suffix(".part")
-        whole.write_text(json.dumps(found))
+        whole.write_text(json.dumps(results))
         whole.rename(answer)

@@ -55,8 +55,8 @@ def test_the_lowest_limit_above_counts(tmp_path: Path, version: str) -> None:
     """A pod may have less than its container asks for."""
     pod = grow(tmp_path / "pod", TREES[version])
     own = grow(pod / "container", {**TREES[version], NO_LIMIT[version][0]: 4 * GIB})
-    found = cgroups.limiting(MemoryCgroup(own, version))
-    assert found == MemoryCgroup(pod, version)
+    result = cgroups.limiting(MemoryCgroup(own, version))
+    assert result == MemoryCgroup(pod, version)
 
 
 OPTIONS = {"cgroup": "cgroup cgroup rw,memory", "cgroup2": "cgroup2 cgroup rw"}

@@ -58,7 +58,7 @@ def test_each_package_declares_what_it_imports(name: str) -> None:
     declared = {_normal(dist._name(line)) for line in project["dependencies"]}
     optional = {_normal(dist._name(line)) for lines in WHOLE["optional-dependencies"].values() for line in lines}
     ours = {"reelmill": "reelmill-protos", "buf": "reelmill-protos", "reelmill_client": "reelmill-client"}
-    for module in {found for folder in dist.sources(name) for found in _imports(folder)}:
+    for module in {result for folder in dist.sources(name) for result in _imports(folder)}:
         top = module.partition(".")[0]
         if top in sys.stdlib_module_names or top in own:
             continue
@@ -92,7 +92,7 @@ def test_what_an_error_says_to_install_is_the_extra(extra: str) -> None:
 
 def test_no_text_installs_what_no_index_has() -> None:
     """`reelmill` is not published."""
-    found = subprocess.run(
+    result = subprocess.run(
         ["git", "grep", "-n", "pip install 'reelmill"], cwd=dist.ROOT, capture_output=True, text=True, check=False
     )
-    assert [line for line in found.stdout.splitlines() if "test_distributions" not in line] == []
+    assert [line for line in result.stdout.splitlines() if "test_distributions" not in line] == []

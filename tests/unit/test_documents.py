@@ -18,7 +18,7 @@ DOCS = Path(__file__).resolve().parents[2] / "docs"
 
 def _messages() -> dict[str, list[str]]:
     """Every message of the protos with its fields."""
-    found: dict[str, list[str]] = {}
+    results: dict[str, list[str]] = {}
     todo = [media_convert_service_pb2.DESCRIPTOR, project_service_pb2.DESCRIPTOR, notification_service_pb2.DESCRIPTOR]
     seen = set()
     while todo:
@@ -28,8 +28,8 @@ def _messages() -> dict[str, list[str]]:
         seen.add(file.name)
         todo += list(file.dependencies)
         for message in file.message_types_by_name.values():
-            found[message.name] = [field.name for field in message.fields]
-    return found
+            results[message.name] = [field.name for field in message.fields]
+    return results
 
 
 def _documented() -> dict[str, dict[str, str]]:

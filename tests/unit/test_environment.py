@@ -103,5 +103,5 @@ def test_names_of_files_reach_the_programs_as_they_are(tmp_path: Path) -> None:
     program.write_text("#!/bin/sh\nprintf '%s|' \"$@\"\n")
     program.chmod(0o755)
     for target, variable, flag in (("run", "SRC", "--source"), ("serve", "ROOT", "--root")):
-        made = make("-o", str(tmp_path / ".runtime"), target, f"VENV={tmp_path}", f"{variable}={name}")
-        assert f"examples/quickstart.py|{target}|{flag}|{name}|" in made.stdout, made.stderr
+        path = make("-o", str(tmp_path / ".runtime"), target, f"VENV={tmp_path}", f"{variable}={name}")
+        assert f"examples/quickstart.py|{target}|{flag}|{name}|" in path.stdout, path.stderr

@@ -33,7 +33,7 @@ def _least(name: str) -> Version:
 def test_the_oldest_runtime_that_is_asked_for_is_new_enough(name: str, made_for: re.Pattern[str]) -> None:
     """Generated modules refuse a runtime older than what made them, on import."""
     texts = [path.read_text() for path in (ROOT / "protos").rglob("*_pb2*.py")]
-    versions = {Version(".".join(found.groups())) for text in texts if (found := made_for.search(text))}
+    versions = {Version(".".join(result.groups())) for text in texts if (result := made_for.search(text))}
     assert versions and max(versions) <= _least(name)
 
 

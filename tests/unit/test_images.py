@@ -157,8 +157,8 @@ def test_pip_installs_by_hash_only() -> None:
 
 def test_the_bill_of_materials() -> None:
     """Of Python's packages and Debian's, each by its package URL."""
-    made = sbom.document(distributions(), ["libavcodec63=7:9.0.2-1\tamd64\tffmpeg=7:9.0.2-1\n"])
-    purls = [component["purl"] for component in made["components"]]
+    result = sbom.document(distributions(), ["libavcodec63=7:9.0.2-1\tamd64\tffmpeg=7:9.0.2-1\n"])
+    purls = [component["purl"] for component in result["components"]]
     assert "pkg:deb/debian/libavcodec63@7%3A9.0.2-1?arch=amd64" in purls
     assert f"pkg:pypi/grpcio@{version('grpcio')}" in purls
-    assert made["bomFormat"] == "CycloneDX" and len(set(purls)) == len({part["bom-ref"] for part in made["components"]})
+    assert result["bomFormat"] == "CycloneDX" and len(set(purls)) == len({part["bom-ref"] for part in result["components"]})

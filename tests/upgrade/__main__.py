@@ -86,8 +86,8 @@ def waves(steps: int = _STEPS) -> list[list[Errand]]:
     """Return the tasks that are sent before each step: one of each kind, told and watched, and those that are canceled."""
     every = [(kind, None) for kind in KINDS] + [(kind, _CANCEL_SECONDS) for kind in KINDS if kind.name in _CANCELED]
     random.Random(1).shuffle(every)
-    made = [Errand(number, kind, 0.0, cancel, told=True) for number, (kind, cancel) in enumerate(every, 1)]
-    return [made[step::steps] for step in range(steps)]
+    results = [Errand(number, kind, 0.0, cancel, told=True) for number, (kind, cancel) in enumerate(every, 1)]
+    return [results[step::steps] for step in range(steps)]
 
 
 def migrate(cluster: Cluster, old: Mapping[str, str]) -> None:
@@ -207,11 +207,11 @@ def main() -> int:
         print(f"from {_git('log', '-1', '--format=%h %s', commit)}: {what}", flush=True)
         folder = Path(tempfile.mkdtemp(prefix="upgrade-"))
         with receiving() as receiver:
-            found = run(form, commit, folder, receiver, options.patience)
-        print(f"  {'all is well' if not found else f'{found} things are wrong; logs are in {folder}'}", flush=True)
-        if not found and not options.keep:
+            result = run(form, commit, folder, receiver, options.patience)
+        print(f"  {'all is well' if not result else f'{result} things are wrong; logs are in {folder}'}", flush=True)
+        if not result and not options.keep:
             shutil.rmtree(folder, ignore_errors=True)
-        wrong += found
+        wrong += result
     return 1 if wrong else 0
 
 

@@ -161,10 +161,10 @@ def test_connect_in_a_browser(
 def task_id(server: servers.Server, clip: Path) -> str:
     """A task that has ended."""
     with servers.client(server) as client:
-        made = client.submit(source=clip, destination=clip.with_name("ended.mp4"), video="h264", size="80x46").task_id
-        *_, last = client.watch(made)
+        task = client.submit(source=clip, destination=clip.with_name("ended.mp4"), video="h264", size="80x46").task_id
+        *_, last = client.watch(task)
         assert last.status == SUCCEEDED
-        return made
+        return task
 
 
 @in_chromium

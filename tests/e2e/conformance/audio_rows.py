@@ -99,9 +99,9 @@ def _lufs(path: Path) -> float:
     return loudness.heard(path).integrated
 
 
-def _lowered(made: Outcome, name: str, seconds: float) -> bool:
+def _lowered(result: Outcome, name: str, seconds: float) -> bool:
     """Whether the tone of 440 Hz is clearly lower than in a mix without ducking, around a moment."""
-    return _level(made("plain.mkv"), seconds) > 2 * _level(made(f"{name}.mkv"), seconds)
+    return _level(result("plain.mkv"), seconds) > 2 * _level(result(f"{name}.mkv"), seconds)
 
 
 def _level(path: Path, seconds: float) -> float:

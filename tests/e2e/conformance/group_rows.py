@@ -106,30 +106,30 @@ MADE = {
 }
 
 
-def _rungs(made: Outcome) -> list[LadderPoint]:
-    made("main.m3u8")
-    assert made.ended
-    (ladder,) = (artifact.ladder for artifact in made.ended.artifacts if artifact.HasField("ladder"))
+def _rungs(result: Outcome) -> list[LadderPoint]:
+    result("main.m3u8")
+    assert result.ended
+    (ladder,) = (artifact.ladder for artifact in result.ended.artifacts if artifact.HasField("ladder"))
     return list(ladder.rungs)
 
 
-def _rates(made: Outcome) -> list[int]:
-    return [rung.bitrate for rung in _rungs(made)]
+def _rates(result: Outcome) -> list[int]:
+    return [rung.bitrate for rung in _rungs(result)]
 
 
-def _shown(made: Outcome) -> bool:
+def _shown(result: Outcome) -> bool:
     """Whether the master playlist has the rungs that the task tells, with a playlist each."""
-    listed = re.findall(r"RESOLUTION=(\d+x\d+)", made("main.m3u8").read_text())
-    rungs = [f"{rung.width}x{rung.height}" for rung in _rungs(made)]
-    return listed == rungs and {f"{n + 1}/v.m3u8" for n in range(len(rungs))} <= {*made.names} and len(rungs) > 1
+    listed = re.findall(r"RESOLUTION=(\d+x\d+)", result("main.m3u8").read_text())
+    rungs = [f"{rung.width}x{rung.height}" for rung in _rungs(result)]
+    return listed == rungs and {f"{n + 1}/v.m3u8" for n in range(len(rungs))} <= {*result.names} and len(rungs) > 1
 
 
-def _lists(made: Outcome) -> list[str]:
-    return [name for name in made.names if name.endswith(".m3u8")]
+def _lists(result: Outcome) -> list[str]:
+    return [name for name in result.names if name.endswith(".m3u8")]
 
 
-def _title(made: Outcome) -> str | None:
-    return judge.metadata(made("v.m3u8"))[""].get("title") or judge.metadata(made("v-init.mp4"))[""].get("title")
+def _title(result: Outcome) -> str | None:
+    return judge.metadata(result("v.m3u8"))[""].get("title") or judge.metadata(result("v-init.mp4"))[""].get("title")
 
 
 ROWS = (

@@ -47,10 +47,10 @@ TASKS = {
 SINGLE, SHEETS, MOVING = TASKS.values()
 
 
-def _numbers(made: Outcome, folder: str) -> list[int]:
+def _numbers(result: Outcome, folder: str) -> list[int]:
     """The numbers of the pictures in a folder, in the order of their names."""
-    names = sorted((name for name in made.names if name.startswith(f"{folder}/")), key=lambda name: int(Path(name).stem))
-    return [judge.numbers(made(name))[0] for name in names]
+    names = sorted((name for name in result.names if name.startswith(f"{folder}/")), key=lambda name: int(Path(name).stem))
+    return [judge.numbers(result(name))[0] for name in names]
 
 
 def _tile(sheet: Path, left: int, top: int) -> int:
@@ -58,8 +58,8 @@ def _tile(sheet: Path, left: int, top: int) -> int:
     return judge.number_of(judge.pictures(sheet)[0][top : top + 32, left : left + 48])
 
 
-def _place(made: Outcome) -> list[str]:
-    return [line for line in made("sheet/places.vtt").read_text().splitlines() if "#xywh=" in line]
+def _place(result: Outcome) -> list[str]:
+    return [line for line in result("sheet/places.vtt").read_text().splitlines() if "#xywh=" in line]
 
 
 ROWS = (

@@ -23,13 +23,13 @@ class Task:
     targets: Sequence[Json] = ()
     more: Json | None = None
 
-    def request(self, given: Path, made: Path) -> dict[str, object]:
+    def request(self, given: Path, path: Path) -> dict[str, object]:
         """The request, with sources from the folder `given` and outputs to the folder `made`."""
         return {
             "ProjectName": "default",
             "Sources": _placed(self.sources, given),
-            "Targets": _placed(self.targets, made),
-            **_placed(dict(self.more or {}), made),  # type: ignore[dict-item]
+            "Targets": _placed(self.targets, path),
+            **_placed(dict(self.more or {}), path),  # type: ignore[dict-item]
         }
 
 

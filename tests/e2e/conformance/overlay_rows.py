@@ -61,27 +61,27 @@ def _luma(path: Path) -> NDArray[np.integer]:
     return judge.planes(path, "yuv420p")[0]
 
 
-def box(made: Outcome, name: str, number: int = 3) -> tuple[int, ...]:
+def box(result: Outcome, name: str, number: int = 3) -> tuple[int, ...]:
     """x, y, width and height of what differs from the plain pictures; empty: nothing does."""
-    rows, columns = np.nonzero(_luma(made(f"{name}.mkv"))[number] != _luma(made("plain.mkv"))[number])
+    rows, columns = np.nonzero(_luma(result(f"{name}.mkv"))[number] != _luma(result("plain.mkv"))[number])
     if not rows.size:
         return ()
     return int(columns.min()), int(rows.min()), int(np.ptp(columns)) + 1, int(np.ptp(rows)) + 1
 
 
-def _numbers(made: Outcome, name: str) -> list[int]:
+def _numbers(result: Outcome, name: str) -> list[int]:
     """The pictures that differ."""
-    return [number for number in range(10) if box(made, name, number)]
+    return [number for number in range(10) if box(result, name, number)]
 
 
-def _ink(made: Outcome, name: str) -> tuple[int, int]:
+def _ink(result: Outcome, name: str) -> tuple[int, int]:
     """The darkest and the brightest sample of a text's place."""
-    part = _luma(made(f"{name}.mkv"))[3][:24, :24]
+    part = _luma(result(f"{name}.mkv"))[3][:24, :24]
     return int(part.min()), int(part.max())
 
 
-def _bold(made: Outcome) -> bool:
-    return bool((_luma(made("bold.mkv"))[3] > 225).sum() > (_luma(made("text.mkv"))[3] > 225).sum())
+def _bold(result: Outcome) -> bool:
+    return bool((_luma(result("bold.mkv"))[3] > 225).sum() > (_luma(result("text.mkv"))[3] > 225).sum())
 
 
 # The top left quarter has a luma of 187 or so; letters are 17 or so pixels high.

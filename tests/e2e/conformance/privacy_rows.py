@@ -35,14 +35,14 @@ BLURRED = Task(
 _FACE, _PLATE = (sources.FACE, (96, 112)), (sources.PLATE, (132, 42))
 
 
-def _change(made: Outcome, name: str) -> NDArray[np.integer]:
-    own, plain = (judge.planes(made(f"{file}.mkv"), "yuv420p")[0].astype(int) for file in (name, "plain"))
+def _change(result: Outcome, name: str) -> NDArray[np.integer]:
+    own, plain = (judge.planes(result(f"{file}.mkv"), "yuv420p")[0].astype(int) for file in (name, "plain"))
     return np.abs(own - plain)
 
 
-def _changed(made: Outcome, name: str) -> list[bool]:
+def _changed(result: Outcome, name: str) -> list[bool]:
     """Whether all pictures differ where the face is, where the plate is, and elsewhere."""
-    change = _change(made, name)
+    change = _change(result, name)
     parts = []
     for (x, y), (width, height) in (_FACE, _PLATE):
         parts.append(bool((change[:, y : y + height, x : x + width].max(axis=(1, 2)) > 20).all()))
@@ -50,12 +50,12 @@ def _changed(made: Outcome, name: str) -> list[bool]:
     return [*parts, bool(change.any())]
 
 
-def _area(made: Outcome, name: str) -> int:
-    return int((_change(made, name) > 0).sum())
+def _area(result: Outcome, name: str) -> int:
+    return int((_change(result, name) > 0).sum())
 
 
-def _amount(made: Outcome, name: str) -> float:
-    return float(_change(made, name).sum())
+def _amount(result: Outcome, name: str) -> float:
+    return float(_change(result, name).sum())
 
 
 ROWS = (

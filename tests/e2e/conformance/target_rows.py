@@ -102,18 +102,18 @@ LARGE = Task("large", [{"URI": "costly.mkv"}], [{**pictures("x.mkv", CRF=18), "M
 SMALL = Task("small", [{"URI": "costly.mkv"}], [{**pictures("x.mkv", CRF=40), "MaxSizeRatio": 1}])
 
 
-def agrees(made: Outcome, target: int, name: str, reference: str) -> str:
+def agrees(result: Outcome, target: int, name: str, reference: str) -> str:
     """Whether an artifact tells the VMAF that another libvmaf finds, or the code of the error."""
-    if made.code or not made.ended:
-        return made.code
-    found = [
+    if result.code or not result.ended:
+        return result.code
+    results = [
         stream.vmaf
-        for item in made.ended.artifacts
+        for item in result.ended.artifacts
         if item.target_index == target
         for stream in item.streams
         if stream.HasField("vmaf")
     ]
-    return "agrees" if found == pytest.approx([judge.vmaf(made(name), made(reference))], abs=0.5) else f"{found}"
+    return "agrees" if results == pytest.approx([judge.vmaf(result(name), result(reference))], abs=0.5) else f"{results}"
 
 
 # Not every build of libav has libvmaf: without it the task fails, and says so.

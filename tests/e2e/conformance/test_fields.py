@@ -19,7 +19,7 @@ Outcomes = Callable[[Task], Outcome]
 @pytest.fixture(scope="session")
 def outcomes(request: pytest.FixtureRequest, server: servers.Server, files: Path) -> Iterator[Outcomes]:
     """How each task ended. All that the session asks about are handed in at once, so that they run beside each other."""
-    given, made = files / "conformance" / "given", files / "conformance" / "made"
+    given, result = files / "conformance" / "given", files / "conformance" / "made"
     given.mkdir(parents=True)
     for name, clip in material.CLIPS.items():
         sources.write(clip, given / name)
@@ -31,14 +31,14 @@ def outcomes(request: pytest.FixtureRequest, server: servers.Server, files: Path
         handed: dict[str, str | ReelmillError] = {}
         for name, task in tasks.items():
             try:
-                handed[name] = client.submit(task.request(given, made / name)).task_id
+                handed[name] = client.submit(task.request(given, result / name)).task_id
             except ReelmillError as error:
                 handed[name] = error
         done: dict[str, Outcome] = {}
 
         def outcome(task: Task) -> Outcome:
             if task.name not in done:
-                answer, folder = handed[task.name], made / task.name
+                answer, folder = handed[task.name], result / task.name
                 done[task.name] = (
                     Outcome(folder, error=answer)
                     if isinstance(answer, ReelmillError)

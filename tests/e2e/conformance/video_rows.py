@@ -109,9 +109,9 @@ def _header(path: Path, name: str) -> int:
     """A field of the first H.264 parameter sets."""
     command = [imageio_ffmpeg.get_ffmpeg_exe(), "-i", path, "-map", "0:v:0", "-c", "copy", "-bsf:v", "trace_headers"]
     told = subprocess.run([*command, "-f", "null", "-"], capture_output=True, check=True).stderr.decode()
-    found = re.search(rf"\b{name}\b.* = (\d+)", told)
-    assert found, name
-    return int(found[1])
+    match = re.search(rf"\b{name}\b.* = (\d+)", told)
+    assert match, name
+    return int(match[1])
 
 
 def _types(path: Path) -> str:
@@ -130,8 +130,8 @@ def _keys(path: Path) -> list[int]:
 
 
 def _pixel_format(path: Path) -> str:
-    found = re.search(r"yuva?\d+p\w*", judge.describe(path).of("Video")[0].rest)
-    return found[0] if found else ""
+    match = re.search(r"yuva?\d+p\w*", judge.describe(path).of("Video")[0].rest)
+    return match[0] if match else ""
 
 
 def _quarters(path: Path) -> list[int]:
@@ -147,22 +147,22 @@ def _corner(path: Path) -> tuple[tuple[int, int], bool]:
     return size(path), int(judge.pictures(path)[0][1, 1]) > 150
 
 
-def _encoder(made: Outcome) -> str:
+def _encoder(result: Outcome) -> str:
     """The encoder of the task that must use hardware, or why there is none."""
-    if made.code:
-        return made.code
-    made("x.mkv")
-    return "hardware" if not made.ended.artifacts[0].streams[0].encoder.startswith("lib") else "software"
+    if result.code:
+        return result.code
+    result("x.mkv")
+    return "hardware" if not result.ended.artifacts[0].streams[0].encoder.startswith("lib") else "software"
 
 
-def _likeness(made: Outcome, name: str) -> float:
-    return judge.psnr(judge.pictures(made.folder.parents[1] / "given" / "costly.mkv"), judge.pictures(made(name)))
+def _likeness(result: Outcome, name: str) -> float:
+    return judge.psnr(judge.pictures(result.folder.parents[1] / "given" / "costly.mkv"), judge.pictures(result(name)))
 
 
-def _quality(made: Outcome, number: int) -> Any:
+def _quality(result: Outcome, number: int) -> Any:
     """What became of the quality target of an output."""
-    made("good.mkv")
-    return made.ended.artifacts[number].streams[0].quality
+    result("good.mkv")
+    return result.ended.artifacts[number].streams[0].quality
 
 
 _TOP_LEFT, _TOP_RIGHT, _LOW_LEFT, _LOW_RIGHT = QUARTERS

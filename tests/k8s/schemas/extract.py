@@ -57,12 +57,12 @@ def schemas(source: str, kinds: tuple[str, ...]) -> dict[str, dict[str, Any]]:
     vars(module).update(BaseModel=_Model, Resource=_Model, ObjectMeta=_ObjectMeta, UNSET=None)
     sys.modules["models"] = module
     exec(compile(_fields_only(source), "models", "exec"), vars(module))
-    made = {}
+    results = {}
     for kind in kinds:
         model = vars(module)[kind]
         model.model_rebuild(_types_namespace=vars(module))
-        made[kind] = _plain(model.model_json_schema(by_alias=True))
-    return made
+        results[kind] = _plain(model.model_json_schema(by_alias=True))
+    return results
 
 
 def _plain(part: Any) -> Any:

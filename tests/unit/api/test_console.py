@@ -181,17 +181,17 @@ class Site:
 @pytest.fixture
 async def site() -> AsyncIterator[Site]:
     """A console that asks nobody."""
-    made = Site(asks=False)
-    async with made.client:
-        yield made
+    result = Site(asks=False)
+    async with result.client:
+        yield result
 
 
 @pytest.fixture
 async def asking() -> AsyncIterator[Site]:
     """A console whose callers have tokens."""
-    made = Site(asks=True)
-    async with made.client:
-        yield made
+    result = Site(asks=True)
+    async with result.client:
+        yield result
 
 
 @pytest.mark.parametrize("path", PAGES)

@@ -55,8 +55,8 @@ async def answered(trusted: tuple[Network, ...], headers: dict[str, str]) -> tup
 )
 async def test_a_trusted_proxy_ends_tls(headers: dict[str, str], caller: str) -> None:
     """Pages of the server itself may call through it; a caller is who the nearest trusted proxy has seen."""
-    status, origin, found = await answered((ELSEWHERE, HERE), headers)
-    assert (status, origin) == (200, PAGE) and found.startswith(caller)
+    status, origin, result = await answered((ELSEWHERE, HERE), headers)
+    assert (status, origin) == (200, PAGE) and result.startswith(caller)
 
 
 @pytest.mark.parametrize(
@@ -77,5 +77,5 @@ async def test_others_may_say_what_they_like(trusted: tuple[Network, ...], heade
 async def test_callers_behind_nobody_keep_their_address() -> None:
     """Though they name another."""
     headers = {"Origin": "http://media.example.com", "Host": "media.example.com", "X-Forwarded-For": "6.6.6.6"}
-    status, _, found = await answered((), headers)
-    assert status == 200 and found.startswith("ipv4:127.0.0.1:")
+    status, _, result = await answered((), headers)
+    assert status == 200 and result.startswith("ipv4:127.0.0.1:")

@@ -180,8 +180,8 @@ def _uri_fields(message: Descriptor, seen: set[str]) -> Iterator[str]:
 def test_every_uri_of_a_request_is_read_or_written() -> None:
     """A new field with a URI fails here until someone says which prefixes it is held to."""
     seen = set[str]()
-    found = {name for method in methods() for name in _uri_fields(method.input_type, seen)}
-    assert found == permissions.SOURCES | permissions.TARGETS and not permissions.SOURCES & permissions.TARGETS
+    results = {name for method in methods() for name in _uri_fields(method.input_type, seen)}
+    assert results == permissions.SOURCES | permissions.TARGETS and not permissions.SOURCES & permissions.TARGETS
 
 
 @pytest.mark.parametrize(
@@ -302,10 +302,10 @@ async def test_a_throttled_call_carries_retry_info() -> None:
     port = server.add_insecure_port("127.0.0.1:0")
     await server.start()
     async with grpc.aio.insecure_channel(f"127.0.0.1:{port}") as channel:
-        made = channel.unary_unary(f"/{method.containing_service.full_name}/{method.name}", lambda _: b"")
-        await made(None)
+        result = channel.unary_unary(f"/{method.containing_service.full_name}/{method.name}", lambda _: b"")
+        await result(None)
         with pytest.raises(grpc.aio.AioRpcError) as refused:
-            await made(None)
+            await result(None)
     await server.stop(None)
     assert refused.value.code() is grpc.StatusCode.RESOURCE_EXHAUSTED
     status = rpc_status.from_call(_SyncError(refused.value))
@@ -337,11 +337,11 @@ async def test_a_stream_ends_when_its_caller_may_no_more(monkeypatch: pytest.Mon
     await server.start()
     seen = []
     async with grpc.aio.insecure_channel(f"127.0.0.1:{port}") as channel:
-        made = channel.unary_stream(
+        result = channel.unary_stream(
             f"/{method.containing_service.full_name}/{method.name}", lambda sent: sent.SerializeToString()
         )
         with pytest.raises(grpc.aio.AioRpcError) as refused:
-            async for state in made(pb.WatchTasksRequest(project_name="films")):
+            async for state in result(pb.WatchTasksRequest(project_name="films")):
                 seen.append(state)
     await server.stop(None)
     assert (seen, refused.value.code()) == ([b"1"], grpc.StatusCode.UNAUTHENTICATED)
@@ -451,11 +451,11 @@ class Issuer:
         if url.endswith("/.well-known/openid-configuration"):
             return {"issuer": ISSUER, "jwks_uri": f"{ISSUER}/keys"}
         self.reads += 1
-        found = [
+        results = [
             {**jwt.algorithms.RSAAlgorithm.to_jwk(key.public_key(), as_dict=True), "kid": key_id, "alg": "RS256"}
             for key_id, key in self.keys.items()
         ]
-        return {"keys": [*found, {"kty": "unheard-of", "kid": "x"}]}
+        return {"keys": [*results, {"kty": "unheard-of", "kid": "x"}]}
 
     def token(self, **claims: Any) -> str:
         """A token that is valid but for these claims."""

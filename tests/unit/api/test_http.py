@@ -40,12 +40,12 @@ async def front(
 
 def frames(body: bytes) -> list[tuple[int, bytes]]:
     """The frames of a stream."""
-    found = []
+    results = []
     while body:
         flags, length = struct.unpack_from(">BI", body)
-        found.append((flags, body[5 : 5 + length]))
+        results.append((flags, body[5 : 5 + length]))
         body = body[5 + length :]
-    return found
+    return results
 
 
 def framed(data: bytes, flags: int = 0) -> bytes:
@@ -215,10 +215,10 @@ async def test_a_slow_reader_holds_few_states() -> None:
     service.states = 10_000
     async with front(service) as session, session.get(WATCH, params={**QUERY, "TaskId": "large"}) as response:
         await asyncio.sleep(0.5)
-        made = service.made
-        assert made < 200, "of 100 kB each: what buffers of the system hold"
+        result = service.made
+        assert result < 200, "of 100 kB each: what buffers of the system hold"
         await response.content.readexactly(20_000_000)
-        assert service.made > made
+        assert service.made > result
 
 
 async def test_hosts_and_origins() -> None:

@@ -50,8 +50,8 @@ def test_tags_keep_their_kinds() -> None:
 )
 def test_the_three_cases_of_presence_stay_apart(target: dict[str, object], video: VideoSpec | None, asked: bool) -> None:
     """Absent copies, present without a codec's settings means none, present and empty settings copy."""
-    made = converted(**target).targets[0]
-    assert (made.video, made.video_asked) == (video, asked)
+    result = converted(**target).targets[0]
+    assert (result.video, result.video_asked) == (video, asked)
 
 
 def test_audio_has_the_same_three_cases() -> None:

@@ -52,7 +52,7 @@ class ApiServer:
 
     def costs(self) -> dict[str, int]:
         """The costs of the pods, 0 where none is written, as Kubernetes takes it."""
-        return {pod: int(found.get(ANNOTATION, "0")) for pod, found in self.annotations.items()}
+        return {pod: int(result.get(ANNOTATION, "0")) for pod, result in self.annotations.items()}
 
     def rotate(self, token: str) -> None:
         """Give pods another token, as the kubelet does once in an hour."""

@@ -262,14 +262,14 @@ class _Notifications(notification_service_pb2_grpc.NotificationServiceServicer):
     def ListNotifications(self, request: Any, context: Any) -> Any:
         self.fake.answer("ListNotifications", request, context)
         number = int(request.next_token or 0)
-        found = notifications.NotificationStatus(
+        result = notifications.NotificationStatus(
             notification_id=f"t.Webhook.{number}",
             state=4,
             attempts=3,
             last_error="responded with 500",
             destination="https://x/",
         )
-        return notifications.ListNotificationsResponse(notifications=[found], next_token="" if number else "1")
+        return notifications.ListNotificationsResponse(notifications=[result], next_token="" if number else "1")
 
     def RedeliverNotification(self, request: Any, context: Any) -> Any:
         self.fake.answer("RedeliverNotification", request, context)

@@ -173,8 +173,8 @@ def test_calls_about_projects(fake: Any) -> None:
 async def test_calls_about_notifications(fake: Any) -> None:
     """Page after page, filtered, in the client's project or another."""
     with Client(fake.target, project="p") as client:
-        found = client.notifications.list("t", state="Failed")
-        assert [item.notification_id for item in found] == ["t.Webhook.0", "t.Webhook.1"]
+        result = client.notifications.list("t", state="Failed")
+        assert [item.notification_id for item in result] == ["t.Webhook.0", "t.Webhook.1"]
         assert client.notifications.redeliver("t.Webhook.0", project="q").state == notifications.NOTIFICATION_STATE_PENDING
     asked = fake.requests("ListNotifications")[0]
     assert (asked.project_name, asked.task_id, asked.state) == ("p", "t", notifications.NOTIFICATION_STATE_FAILED)

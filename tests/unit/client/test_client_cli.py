@@ -460,8 +460,8 @@ def test_a_ladder_is_printed_and_drawn(fake: Any, cli: Cli, tmp_path: Path) -> N
         for width in (160, 80)
         for crf in (20, 30, 40)
     ]
-    made = Ladder(metric="vmaf", width=160, height=90, points=points, rungs=points[:1] + points[-1:])
-    master = Artifact(uri="file:///m.m3u8", ladder=made)
+    ladder = Ladder(metric="vmaf", width=160, height=90, points=points, rungs=points[:1] + points[-1:])
+    master = Artifact(uri="file:///m.m3u8", ladder=ladder)
     fake.tasks["a"] = Task(task_id="a", status=TASK_STATUS_SUCCEEDED, artifacts=[Artifact(uri="file:///v.m3u8"), master])
     result = cli("ladder", "a", "--plot", str(tmp_path / "hull.svg"))
     assert result.exit_code == 0, result.output

@@ -54,7 +54,7 @@ def test_a_ladder_is_a_group_whose_only_target_stands_for_all_variants() -> None
 
 def test_every_option_reaches_its_field() -> None:
     """No option of the short form is lost."""
-    made = request(
+    result = request(
         start_seconds=1.5,
         duration_seconds=10,
         video="h265",
@@ -80,7 +80,7 @@ def test_every_option_reaches_its_field() -> None:
         priority=1,
         request_id="6f1c",
     )
-    source, target = made.sources[0], made.targets[0]
+    source, target = result.sources[0], result.targets[0]
     video, audio = target.video.transcode_video, target.audio.transcode_audio
     assert (source.uri, source.start_time, source.duration) == ("file:///in.mov", 1.5, 10)
     assert (target.uri, target.container, target.strip_metadata) == ("file:///out.mp4", CONTAINER_MP4, True)
@@ -89,8 +89,8 @@ def test_every_option_reaches_its_field() -> None:
     assert (video.rotation, video.preset, video.hardware) == (90, 5, HARDWARE_POLICY_NEVER)
     assert (audio.codec, audio.bitrate, audio.sample_rate, audio.channel) == (AUDIO_CODEC_AAC, 128_000, 48_000, 2)
     assert target.subtitle.disable_subtitle
-    assert (made.project_name, dict(made.tags), made.user_data) == ("p", {"a": "b"}, "mine")
-    assert (made.priority, made.request_id) == (1, "6f1c")
+    assert (result.project_name, dict(result.tags), result.user_data) == ("p", {"a": "b"}, "mine")
+    assert (result.priority, result.request_id) == (1, "6f1c")
     aimed = request(video="h264", vmaf=93).targets[0].video.transcode_video.quality_target
     assert (aimed.metric, aimed.value) == (QUALITY_METRIC_VMAF, 93)
     aimed = request(video="h264", xpsnr=38.5).targets[0].video.transcode_video.quality_target
@@ -197,7 +197,7 @@ def test_a_request_is_one_thing_or_the_other() -> None:
 
 def test_lists_are_asked_for_in_words() -> None:
     """Words, tags and times end up in the request; a datetime without a zone is local time."""
-    made = list_request(
+    result = list_request(
         "p",
         {
             "status": "Failed",
@@ -211,12 +211,12 @@ def test_lists_are_asked_for_in_words() -> None:
         page_size=7,
         page_token="t",
     )
-    assert (made.status, made.sort, made.order, made.max_results, made.next_token) == (3, 3, 2, 7, "t")
-    assert made.tag_selector == "a=1,b=x=y"
-    assert made.start_time_range.start.ToDatetime(UTC) == datetime(2026, 1, 31, 12, tzinfo=UTC)
-    assert not made.start_time_range.HasField("end")
-    assert made.end_time_range.end.ToJsonString() == "2026-02-01T00:00:00Z"
-    assert made.request_definition
+    assert (result.status, result.sort, result.order, result.max_results, result.next_token) == (3, 3, 2, 7, "t")
+    assert result.tag_selector == "a=1,b=x=y"
+    assert result.start_time_range.start.ToDatetime(UTC) == datetime(2026, 1, 31, 12, tzinfo=UTC)
+    assert not result.start_time_range.HasField("end")
+    assert result.end_time_range.end.ToJsonString() == "2026-02-01T00:00:00Z"
+    assert result.request_definition
     assert not list_request("p", {}).HasField("start_time_range")
 
 

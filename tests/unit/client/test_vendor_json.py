@@ -51,9 +51,9 @@ def problems(data: Any, message_type: type[Message] = CreateRequest, **options: 
     """What parse finds wrong, by path."""
     with pytest.raises(VendorJsonError) as caught:
         parse(data, message_type, **options)
-    found = caught.value.problems
-    assert len(found) == len(dict(found)), "one problem a path"
-    return dict(found)
+    result = caught.value.problems
+    assert len(result) == len(dict(result)), "one problem a path"
+    return dict(result)
 
 
 def test_the_vendors_form_is_read() -> None:
@@ -143,17 +143,17 @@ def test_every_problem_is_reported_with_its_path() -> None:
         "Priority": 1.5,
         "Webhook": "x",
     }
-    found = problems(data)
-    assert found["project_name"] == "must be a string, not the number 5"
-    assert found["sources[0].Durration"] == "is not a field of Source; did you mean Duration?"
-    assert found["sources[1]"] == "must be an object, not the string 'file.mp4'"
-    assert found["targets[0].video.transcode_video.codec"] == "must be one of copy, h264, h265, vp9, av1, not 'h266'"
-    assert found["targets[0].video.transcode_video.bitrate"] == "must be a whole number, not the string 'fast'"
-    assert found["targets[0].video.transcode_video.crf"] == "must be a number, not true"
-    assert found["tags"] == "must be an object of JSON values"
-    assert found["priority"] == "must be a whole number, not the number 1.5"
-    assert found["Webhook"] == "is not a field of CreateMediaConvertTaskRequest"
-    assert len(found) == 9
+    result = problems(data)
+    assert result["project_name"] == "must be a string, not the number 5"
+    assert result["sources[0].Durration"] == "is not a field of Source; did you mean Duration?"
+    assert result["sources[1]"] == "must be an object, not the string 'file.mp4'"
+    assert result["targets[0].video.transcode_video.codec"] == "must be one of copy, h264, h265, vp9, av1, not 'h266'"
+    assert result["targets[0].video.transcode_video.bitrate"] == "must be a whole number, not the string 'fast'"
+    assert result["targets[0].video.transcode_video.crf"] == "must be a number, not true"
+    assert result["tags"] == "must be an object of JSON values"
+    assert result["priority"] == "must be a whole number, not the number 1.5"
+    assert result["Webhook"] == "is not a field of CreateMediaConvertTaskRequest"
+    assert len(result) == 9
 
 
 def test_suggestions_keep_the_callers_spelling() -> None:

@@ -15,8 +15,8 @@ _CONTENT, _OTHER = bytes(range(256)) * 8, b"other" * 100
 
 def test_the_same_seed_breaks_the_same_bytes() -> None:
     """And another one others."""
-    made = {mutate(_CONTENT, _OTHER, random.Random(seed)) for seed in (1, 1, 2, 3)}
-    assert len(made) == 3 and _CONTENT not in made
+    results = {mutate(_CONTENT, _OTHER, random.Random(seed)) for seed in (1, 1, 2, 3)}
+    assert len(results) == 3 and _CONTENT not in results
 
 
 @pytest.mark.parametrize("mutation", MUTATIONS)

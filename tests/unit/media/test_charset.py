@@ -65,8 +65,8 @@ def text_of(lines: tuple[str, ...]) -> str:
 def test_text_that_says_no_charset_is_read_as_written(language: str, charset: str, lines: tuple[str, ...], named: bool) -> None:
     """By its language, or by its letters; and it says that this is a guess."""
     text = text_of(lines)
-    found = find_encoding(text.encode(charset), language=language if named else "")
-    assert found.guessed and text.encode(charset).decode(found.charset) == text
+    result = find_encoding(text.encode(charset), language=language if named else "")
+    assert result.guessed and text.encode(charset).decode(result.charset) == text
 
 
 def test_escapes_tell_the_charset() -> None:
@@ -98,9 +98,9 @@ def test_a_bad_byte_is_one_bad_character(charset: str) -> None:
     text = text_of(lines * 3)
     data = text.encode(charset)
     for broken in (data.rstrip() + b"\xe5", data.replace(lines[0].encode(charset), lines[0].encode(charset) + b"\x81", 1)):
-        found = find_encoding(broken)
-        assert (found.charset, found.guessed) == (charset, charset != "utf-8")
-        assert 1 <= found.broken <= 2 and found.broken == broken.decode(charset, "replace").count("\ufffd")
+        result = find_encoding(broken)
+        assert (result.charset, result.guessed) == (charset, charset != "utf-8")
+        assert 1 <= result.broken <= 2 and result.broken == broken.decode(charset, "replace").count("\ufffd")
 
 
 @pytest.mark.parametrize("charset", ["utf-16-le", "utf-16-be", "utf-16", "utf-32", "utf-8-sig"])
@@ -108,8 +108,8 @@ def test_wide_text_tells_its_charset(charset: str) -> None:
     """UTF-16 without a mark, too."""
     text = text_of(TEXTS[0][2])
     data = text.encode(charset)
-    found = find_encoding(data, marked_charset(data))
-    assert found == TextEncoding(found.charset) and data.decode(found.charset) == text
+    result = find_encoding(data, marked_charset(data))
+    assert result == TextEncoding(result.charset) and data.decode(result.charset) == text
 
 
 def test_a_replacement_character_that_was_written_is_not_broken() -> None:

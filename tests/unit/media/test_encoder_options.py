@@ -125,5 +125,5 @@ def test_options_of_images_are_libavs(encoder: str) -> None:
 )
 def test_a_wrong_option_is_found(told: Mapping[str, str], expected: str | None) -> None:
     """By its name, its word, its range or its kind."""
-    found = list(objections(told, known_options("h264_nvenc")))
-    assert (expected in found[0]) if expected else not found
+    result = list(objections(told, known_options("h264_nvenc")))
+    assert (expected in result[0]) if expected else not result

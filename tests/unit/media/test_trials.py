@@ -29,17 +29,17 @@ def test_a_trial_steps_down(monkeypatch: pytest.MonkeyPatch, missing: tuple[str,
         return next((f"no {name} here" for name in missing if name not in arguments[-1]), "")
 
     monkeypatch.setattr(capabilities, "_trial", trial)
-    found = try_video("h265", "nvenc", "hevc_nvenc")
-    assert found.available == (lacks is not None)
-    assert found.lacks == (lacks or ()) and found.reason.startswith("" if found.available else "no bf here (no NVIDIA GPU")
+    result = try_video("h265", "nvenc", "hevc_nvenc")
+    assert result.available == (lacks is not None)
+    assert result.lacks == (lacks or ()) and result.reason.startswith("" if result.available else "no bf here (no NVIDIA GPU")
 
 
 def test_pixel_formats_are_those_that_the_card_takes(monkeypatch: pytest.MonkeyPatch) -> None:
     """A card without 10 bits refuses them; others are not tried in vain."""
     monkeypatch.setattr(capabilities, "_trial", lambda *arguments: "no 10 bit" if arguments[3] == "p010le" else "")
-    found = try_video("h265", "nvenc", "hevc_nvenc")
-    assert found.pixel_formats == ("yuv420p", "yuv444p")
-    choice = choose(VideoSpec("h265"), "yuv420p10le", {"hevc_nvenc": found, "libx265": try_video("h265", SOFTWARE, "libx265")})
+    result = try_video("h265", "nvenc", "hevc_nvenc")
+    assert result.pixel_formats == ("yuv420p", "yuv444p")
+    choice = choose(VideoSpec("h265"), "yuv420p10le", {"hevc_nvenc": result, "libx265": try_video("h265", SOFTWARE, "libx265")})
     assert choice.encoder == "libx265"
 
 

@@ -24,8 +24,8 @@ def test_a_place_is_read_as_degrees(text: str, place: tuple[float, float] | None
 
 def test_texts_that_are_no_utf_8_are_readable() -> None:
     """PyAV 19 gives surrogates for their bytes."""
-    found = tags.bounded({"ti\udce4tle": "Caf\udce9", "album": "Café"})
-    assert found == {"ti\ufffdtle": "Caf\ufffd", "album": "Café"}
+    result = tags.bounded({"ti\udce4tle": "Caf\udce9", "album": "Café"})
+    assert result == {"ti\ufffdtle": "Caf\ufffd", "album": "Café"}
 
 
 def test_a_phones_names_are_translated() -> None:

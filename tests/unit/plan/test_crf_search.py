@@ -28,16 +28,16 @@ def search(
     samples: Sequence[Callable[[float], float]], target: QualityTarget, encoder: str = "libx264"
 ) -> tuple[CrfSearch, list[list[float]]]:
     """A search that has ended, and what it tried of each sample."""
-    made, tried = CrfSearch(target, encoder), [list[float]() for _ in samples]
+    result, tried = CrfSearch(target, encoder), [list[float]() for _ in samples]
     for number, quality in enumerate(samples):
-        crfs = made.crfs()
+        crfs = result.crfs()
         tried[number] += crfs
-        made.note(number, 75, {crf: quality(crf) for crf in crfs})
-    while again := made.unsure():
+        result.note(number, 75, {crf: quality(crf) for crf in crfs})
+    while again := result.unsure():
         for number, crf in again.items():
             tried[number].append(crf)
-            made.note(number, 75, {crf: samples[number](crf)})
-    return made, tried
+            result.note(number, 75, {crf: samples[number](crf)})
+    return result, tried
 
 
 def whole(samples: Sequence[Callable[[float], float]], crf: float) -> float:
@@ -60,8 +60,8 @@ def whole(samples: Sequence[Callable[[float], float]], crf: float) -> float:
 def test_few_tries_come_near_whatever_the_film(film: Sequence[Callable[[float], float]], value: float) -> None:
     """Within a point; where the bounds allow no more, as near as they do."""
     target = QualityTarget(Metric.VMAF, value)
-    found, tried = search(film, target)
-    choice = found.choice()
+    result, tried = search(film, target)
+    choice = result.choice()
     reachable = min(max(value, whole(film, target.max_crf)), whole(film, target.min_crf))
     assert abs(whole(film, choice.crf) - reachable) < 0.9
     assert abs(choice.predicted - whole(film, choice.crf)) < 0.9
@@ -81,74 +81,74 @@ def test_bounds_are_kept() -> None:
     assert low.choice().crf == 20.0 and min(tried) == 20.0
     high, (tried,) = search((flat,), QualityTarget(Metric.VMAF, 50.0, max_crf=30.0))
     assert high.choice().crf == 30.0 and max(tried) == 30.0
-    narrow, found = search((steep, steep), QualityTarget(Metric.VMAF, 93.0, min_crf=20.0, max_crf=20.5))
-    assert all(20.0 <= crf <= 20.5 for crfs in found for crf in crfs) and 20.0 <= narrow.choice().crf <= 20.5
+    narrow, result = search((steep, steep), QualityTarget(Metric.VMAF, 93.0, min_crf=20.0, max_crf=20.5))
+    assert all(20.0 <= crf <= 20.5 for crfs in result for crf in crfs) and 20.0 <= narrow.choice().crf <= 20.5
 
 
 def test_a_score_that_rises_by_chance_misleads_nobody() -> None:
     """Equal frames at two CRFs, and noise in the scores: what is predicted never rises with CRF."""
-    made = CrfSearch(QualityTarget(Metric.VMAF, 93.0), "libx264")
-    made.note(0, 75, {20.0: 95.0, 24.0: 95.4, 30.0: 91.0})
-    choice = made.choice()
+    crf_search = CrfSearch(QualityTarget(Metric.VMAF, 93.0), "libx264")
+    crf_search.note(0, 75, {20.0: 95.0, 24.0: 95.4, 30.0: 91.0})
+    choice = crf_search.choice()
     assert 24.0 < choice.crf < 30.0 and 92.5 < choice.predicted < 93.5
 
 
 def test_longer_samples_count_more() -> None:
     """By their frames; one of which nothing could be read counts nothing."""
-    made = CrfSearch(QualityTarget(Metric.VMAF, 93.0), "libx264")
-    made.note(0, 0, {})
-    assert not made.noted and len(made.crfs()) == 3
-    made.note(1, 300, {crf: flat(crf) for crf in (20.0, 30.0)})
-    alone = made.choice().crf
-    made.note(2, 3, {crf: steep(crf) for crf in (20.0, 30.0)})
-    assert abs(made.choice().crf - alone) < 1
+    crf_search = CrfSearch(QualityTarget(Metric.VMAF, 93.0), "libx264")
+    crf_search.note(0, 0, {})
+    assert not crf_search.noted and len(crf_search.crfs()) == 3
+    crf_search.note(1, 300, {crf: flat(crf) for crf in (20.0, 30.0)})
+    alone = crf_search.choice().crf
+    crf_search.note(2, 3, {crf: steep(crf) for crf in (20.0, 30.0)})
+    assert abs(crf_search.choice().crf - alone) < 1
 
 
 def test_a_scout_tells_how_steep_the_whole_is() -> None:
     """It is tried once or twice; what the scout scores counts for nothing."""
-    made = CrfSearch(QualityTarget(Metric.VMAF, 93.0), "libx264")
-    made.note_scout(75, {crf: steep(crf) for crf in made.crfs()})
+    crf_search = CrfSearch(QualityTarget(Metric.VMAF, 93.0), "libx264")
+    crf_search.note_scout(75, {crf: steep(crf) for crf in crf_search.crfs()})
     tried = []
-    (crf,) = made.crfs()
+    (crf,) = crf_search.crfs()
     while True:
         tried.append(crf)
-        made.note(1, 300, {crf: steep(crf) - 3})
-        again = made.unsure()
+        crf_search.note(1, 300, {crf: steep(crf) - 3})
+        again = crf_search.unsure()
         if not again:
             break
         crf = again[1]
-    assert abs(steep(made.choice().crf) - 3 - 93) < 0.4 and len(tried) == 2
+    assert abs(steep(crf_search.choice().crf) - 3 - 93) < 0.4 and len(tried) == 2
 
 
 def test_all_of_a_short_video_is_encoded_once_if_it_is_near() -> None:
     """At what its scouts promise, a little more than they score, as encoders look ahead further in their whole."""
-    made, tries = CrfSearch(QualityTarget(Metric.VMAF, 93.0), "libx264"), []
+    result, tries = CrfSearch(QualityTarget(Metric.VMAF, 93.0), "libx264"), []
     for quality in (steep, flat, steep):
-        tries.append(made.crfs(scout=True))
-        made.note_scout(38, {crf: quality(crf) for crf in tries[-1]})
+        tries.append(result.crfs(scout=True))
+        result.note_scout(38, {crf: quality(crf) for crf in tries[-1]})
     assert [*map(len, tries)] == [2, 1, 1]
-    first = made.choice()
+    first = result.choice()
     assert -1 < whole((steep, flat, steep), first.crf) - 93 < 0
-    made.note(0, 300, {first.crf: 93.7})
-    assert made.again(first.crf) is None
+    result.note(0, 300, {first.crf: 93.7})
+    assert result.again(first.crf) is None
 
 
 def test_what_is_encoded_again_comes_near() -> None:
     """The whole is as steep as its scouts, where it lies elsewhere; and it is not tried for ever."""
-    made, tried = CrfSearch(QualityTarget(Metric.VMAF, 93.0), "libx264"), []
-    made.note_scout(38, {crf: steep(crf) for crf in made.crfs()})
-    choice: Choice | None = made.choice()
+    result, tried = CrfSearch(QualityTarget(Metric.VMAF, 93.0), "libx264"), []
+    result.note_scout(38, {crf: steep(crf) for crf in result.crfs()})
+    choice: Choice | None = result.choice()
     while choice:
         tried.append(choice.crf)
-        made.note(0, 300, {choice.crf: steep(choice.crf) - 3})
-        choice = made.again(tried[-1])
+        result.note(0, 300, {choice.crf: steep(choice.crf) - 3})
+        choice = result.again(tried[-1])
     assert len(tried) in (2, 3) and abs(steep(tried[-1]) - 3 - 93) < 1
 
 
 def test_what_bounds_keep_from_its_target_is_not_encoded_again() -> None:
     """The CRF stays the same."""
-    made = CrfSearch(QualityTarget(Metric.VMAF, 93.0, min_crf=30.0), "libx264")
-    made.note_scout(38, {crf: steep(crf) for crf in made.crfs()})
-    assert made.choice().crf == 30.0
-    made.note(0, 300, {30.0: steep(30.0)})
-    assert made.again(30.0) is None
+    crf_search = CrfSearch(QualityTarget(Metric.VMAF, 93.0, min_crf=30.0), "libx264")
+    crf_search.note_scout(38, {crf: steep(crf) for crf in crf_search.crfs()})
+    assert crf_search.choice().crf == 30.0
+    crf_search.note(0, 300, {30.0: steep(30.0)})
+    assert crf_search.again(30.0) is None

@@ -47,10 +47,10 @@ def plan(*streams: StreamPlan, **more: object) -> Plan:
     return replace(Plan((target,), inputs=(INPUT,)), **more)  # type: ignore[arg-type]
 
 
-def begins(made: object, rule: SplitRule = RULE, keys: tuple[int, ...] = KEYS) -> list[float]:
+def begins(result: object, rule: SplitRule = RULE, keys: tuple[int, ...] = KEYS) -> list[float]:
     """Where the chunks of a plan begin, seconds."""
-    assert isinstance(made, Plan)
-    units = split(made, (INFO,), keys, rule).units
+    assert isinstance(result, Plan)
+    units = split(result, (INFO,), keys, rule).units
     return [unit.begin_us / SECOND for unit in units if isinstance(unit, VideoUnit)]
 
 
@@ -121,10 +121,10 @@ def test_pictures_belong_to_the_chunks_unless_each_depends_on_the_one_before() -
     )
     changes = replace(image, frames=FramesPlan(FrameMode.DHASH))
     sought = replace(image, reading=FrameAccess.SEEK)
-    made = plan(VIDEO, COPY, images=(sought, image, changes))
-    first, *_, whole = split(made, (INFO,), KEYS, RULE).units
-    assert members(made, first) == ([(0, 0)], [1])
-    assert isinstance(whole, WholeUnit) and members(made, whole) == ([], [2])
+    result = plan(VIDEO, COPY, images=(sought, image, changes))
+    first, *_, whole = split(result, (INFO,), KEYS, RULE).units
+    assert members(result, first) == ([(0, 0)], [1])
+    assert isinstance(whole, WholeUnit) and members(result, whole) == ([], [2])
     assert not any(isinstance(unit, WholeUnit) for unit in split(plan(VIDEO, COPY), (INFO,), KEYS, RULE).units)
 
 
@@ -149,8 +149,8 @@ OBJECTIONS = {
 def test_what_cannot_be_cut_says_why(reason: str) -> None:
     """Whatever is asked for."""
     for rule in (RULE, SplitRule(parallelism=4)):
-        made = split(OBJECTIONS[reason], (INFO,), KEYS, rule)
-        assert not made.units and reason in made.reason
+        result = split(OBJECTIONS[reason], (INFO,), KEYS, rule)
+        assert not result.units and reason in result.reason
 
 
 QUALITIES = {

@@ -36,8 +36,8 @@ def test_the_middle_is_the_first() -> None:
 
 def spans_of(seconds: int, stream: StreamPlan = STREAM, keys: Sequence[int] = ()) -> list[VideoUnit]:
     """The spans of samples, in the order of time."""
-    found = choose_samples(plan(seconds), stream, {0: keys})
-    return sorted((sample.span for sample in found), key=lambda span: span.begin_us)
+    result = choose_samples(plan(seconds), stream, {0: keys})
+    return sorted((sample.span for sample in result), key=lambda span: span.begin_us)
 
 
 def test_samples_are_spread_and_inside() -> None:
@@ -61,16 +61,16 @@ def test_few_frames_a_second_make_longer_samples() -> None:
 def test_they_begin_at_keyframes_that_are_near() -> None:
     """One is near the third, none near the others."""
     wanted = [span.begin_us for span in spans_of(600)]
-    found = [span.begin_us for span in spans_of(600, keys=[wanted[2] + SECOND])]
-    assert found == [*wanted[:2], wanted[2] + SECOND, *wanted[3:]]
+    results = [span.begin_us for span in spans_of(600, keys=[wanted[2] + SECOND])]
+    assert results == [*wanted[:2], wanted[2] + SECOND, *wanted[3:]]
 
 
 def test_joined_sources_are_sampled_in_proportion() -> None:
     """Each by its own clock; what is generated is not."""
     parts = (PartPlan(0, input=0), PartPlan(-1, input=1), PartPlan(0, input=2))
-    found = choose_samples(plan(300, 50, 100), replace(STREAM, parts=parts), {})
-    assert sorted(sample.part for sample in found) == [0] * 6 + [2] * 2
-    assert all(sample.span.begin_us < (300, 50, 100)[sample.part] * SECOND for sample in found)
+    result = choose_samples(plan(300, 50, 100), replace(STREAM, parts=parts), {})
+    assert sorted(sample.part for sample in result) == [0] * 6 + [2] * 2
+    assert all(sample.span.begin_us < (300, 50, 100)[sample.part] * SECOND for sample in result)
 
 
 def test_a_source_without_length_has_none() -> None:
@@ -80,10 +80,10 @@ def test_a_source_without_length_has_none() -> None:
 
 def test_scouts_come_before_all_of_a_short_video() -> None:
     """One, or some far apart, the middle one first; none of what is hardly longer than they are, nor of what has samples."""
-    found = {seconds: choose_scouts(plan(seconds), STREAM, {}) for seconds in (2, 4, 6, 12, 30, 60)}
-    assert {seconds: len(scouts) for seconds, scouts in found.items()} == {2: 0, 4: 1, 6: 2, 12: 3, 30: 3, 60: 0}
-    assert [scout.span.begin_us for scout in found[12]] == [5_240_000, 1_240_000, 9_240_000]
-    assert all(scout.scout for scout in found[12])
+    results = {seconds: choose_scouts(plan(seconds), STREAM, {}) for seconds in (2, 4, 6, 12, 30, 60)}
+    assert {seconds: len(scouts) for seconds, scouts in results.items()} == {2: 0, 4: 1, 6: 2, 12: 3, 30: 3, 60: 0}
+    assert [scout.span.begin_us for scout in results[12]] == [5_240_000, 1_240_000, 9_240_000]
+    assert all(scout.scout for scout in results[12])
 
 
 def test_scouts_begin_at_keyframes_of_their_part() -> None:

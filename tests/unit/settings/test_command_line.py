@@ -32,9 +32,9 @@ def test_a_flag_wins_over_the_environment(monkeypatch: pytest.MonkeyPatch) -> No
     monkeypatch.setenv("REELMILL_WEB_PRIVATE", "on")
     monkeypatch.setenv("REELMILL_HTTP", "127.0.0.1:1")
     argv = ["--max-attempts", "2", "--file-root", "/a", "--file-root", "/b,c", "--no-web-private", "--http", ""]
-    found = parse_command_line(["serve", *argv]).settings
-    assert (found.max_attempts, found.web_private, found.http) == (2, False, "")
-    assert found.file_root == (Path("/a"), Path("/b,c"))
+    result = parse_command_line(["serve", *argv]).settings
+    assert (result.max_attempts, result.web_private, result.http) == (2, False, "")
+    assert result.file_root == (Path("/a"), Path("/b,c"))
     environment = parse_command_line(["serve"]).settings
     assert (environment.max_attempts, environment.web_private, environment.file_root) == (7, True, (Path("/env"),))
 

@@ -74,7 +74,7 @@ async def test_a_race_for_a_source_is_never_won(root: Path) -> None:
 @pytest.mark.slow
 async def test_a_race_for_a_destination_is_never_won(root: Path, tmp_path: Path) -> None:
     """Nothing outside of the root is made, replaced or removed."""
-    storage, made = FileStorage([root]), 0
+    storage, result = FileStorage([root]), 0
     outside = root.parent / "outside"
     with flipping(root):
         for number in range(FLIPS // 4):
@@ -84,11 +84,11 @@ async def test_a_race_for_a_destination_is_never_won(root: Path, tmp_path: Path)
                 staged = await storage.stage(upload, f"task.{number}")
                 try:
                     await staged.publish()
-                    made += 1
+                    result += 1
                 finally:
                     await staged.roll_back(published=False)
     assert [path.name for path in outside.iterdir()] == ["x"] and (outside / "x").read_text() == "secret"
-    assert made
+    assert result
 
 
 @pytest.mark.parametrize("what", ["folder", "file"])

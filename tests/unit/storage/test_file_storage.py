@@ -36,8 +36,8 @@ def storage(root: Path) -> Registry:
 
 def test_all_that_is_made_has_a_media_type() -> None:
     """By its extension."""
-    made = {container.extension for container in CONTAINERS.values()} | {*STILLS, *ANIMATIONS} | {*LIST_EXTENSION.values()}
-    assert made - set(CONTENT_TYPES) == set()
+    results = {container.extension for container in CONTAINERS.values()} | {*STILLS, *ANIMATIONS} | {*LIST_EXTENSION.values()}
+    assert results - set(CONTENT_TYPES) == set()
 
 
 async def test_a_file_is_opened_by_its_encoded_uri(storage: Registry, root: Path) -> None:

@@ -99,10 +99,10 @@ async def world(tmp_path: Path) -> AsyncIterator[World]:
     await upgrade(url)
     database = Database(url)
     await ProjectStore(database).ensure("default")
-    made = World(database)
-    for lease in made.leases:
+    result = World(database)
+    for lease in result.leases:
         await lease.renew()
-    yield made
+    yield result
     await database.close()
 
 

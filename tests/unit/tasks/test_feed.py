@@ -53,10 +53,10 @@ class CountingChanges(ChangeStore):
 
     async def shown(self, task_ids: Collection[str]) -> Sequence[tuple[Change, TaskRecord]]:
         """Once for each state."""
-        found = await super().shown(task_ids)
-        assert not any(record.request_json or record.work_json for _, record in found)
-        self.reads["states"] += len(found)
-        return found
+        result = await super().shown(task_ids)
+        assert not any(record.request_json or record.work_json for _, record in result)
+        self.reads["states"] += len(result)
+        return result
 
 
 class CountingProgress(ProgressStore):
@@ -134,12 +134,12 @@ async def database(tmp_path: Path) -> AsyncIterator[Database]:
 @pytest.fixture
 async def world(database: Database) -> AsyncIterator[World]:
     """With the project `default`."""
-    made = World(database)
-    await made.lease.renew()
-    await made.projects.ensure("default")
-    yield made
-    made.feeds.close()
-    await made.feeds.wait_closed()
+    result = World(database)
+    await result.lease.renew()
+    await result.projects.ensure("default")
+    yield result
+    result.feeds.close()
+    await result.feeds.wait_closed()
 
 
 async def _until_percent(watch: AsyncGenerator[Snapshot, None], percent: int) -> Snapshot:
@@ -305,7 +305,7 @@ async def test_an_end_is_told_before_the_feeds_close(world: World) -> None:
         while not world.feeds._followers["default"].entries["task"].status.final:
             await asyncio.sleep(POLL)
     world.feeds.close()
-    assert [snapshot.record.status for snapshot in [found async for found in watch]] == [TaskStatus.SUCCEEDED]
+    assert [snapshot.record.status for snapshot in [result async for result in watch]] == [TaskStatus.SUCCEEDED]
 
 
 async def test_an_unknown_task_is_not_found(world: World) -> None:

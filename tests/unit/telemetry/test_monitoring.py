@@ -37,12 +37,12 @@ _CLOSED = {
 def _metrics() -> dict[str, set[str]]:
     """The name of every series, and its labels."""
     metrics = Metrics().created.values()
-    found = {}
+    results = {}
     for metric in metrics:
         if hasattr(metric, "_labelnames"):
             suffixes = _SUFFIXES[metric._type]
-            found |= {f"{metric._name}{suffix}": set(metric._labelnames) for suffix in suffixes}
-    return found
+            results |= {f"{metric._name}{suffix}": set(metric._labelnames) for suffix in suffixes}
+    return results
 
 
 def _rules() -> list[dict[str, Any]]:
@@ -153,12 +153,12 @@ def test_every_alert_is_explained() -> None:
 def test_every_alert_leads_to_what_to_do() -> None:
     """A section of the runbook for each, with what it means, what to look at, and what to do; none for what is no alert."""
     sections = re.split(r"^### (Reelmill\w+)\n", (ROOT / "docs" / "runbook.md").read_text(), flags=re.MULTILINE)[1:]
-    found = dict(zip(sections[::2], sections[1::2], strict=True))
-    assert list(found) == [rule["alert"] for rule in _alerts()]
+    result = dict(zip(sections[::2], sections[1::2], strict=True))
+    assert list(result) == [rule["alert"] for rule in _alerts()]
     for rule in _alerts():
         page, _, anchor = rule["annotations"]["runbook_url"].rpartition("#")
         assert page.endswith("/docs/runbook.md") and anchor == rule["alert"].lower()
-        assert re.findall(r"^\*\*(\w+)\.\*\*", found[rule["alert"]], flags=re.MULTILINE) == ["Means", "Look", "Do"]
+        assert re.findall(r"^\*\*(\w+)\.\*\*", result[rule["alert"]], flags=re.MULTILINE) == ["Means", "Look", "Do"]
 
 
 def test_panels_say_what_they_show() -> None:

@@ -27,9 +27,9 @@ from reelmill_server.worker.parent.previews import preview_of
 def frame(width: int, height: int, form: str = "yuv420p") -> VideoFrame:
     """Noise, which compresses worst, at three seconds."""
     pixels = np.random.default_rng(1).integers(0, 255, (height, width, 3), np.uint8)
-    made = VideoFrame.from_ndarray(pixels, "rgb24").reformat(format=form)
-    made.pts, made.time_base = 75, Fraction(1, 25)
-    return made
+    result = VideoFrame.from_ndarray(pixels, "rgb24").reformat(format=form)
+    result.pts, result.time_base = 75, Fraction(1, 25)
+    return result
 
 
 def shape(jpeg: bytes) -> tuple[int, int]:
@@ -53,9 +53,9 @@ def shape(jpeg: bytes) -> tuple[int, int]:
 def test_thumbnails_are_small_jpegs(form: str, width: int, height: int, aspect: Fraction, expected: tuple[int, int]) -> None:
     """As a frame is shown, whatever its pixels are; the frame itself stays as it was."""
     whole = frame(width, height, form)
-    made = thumbnail(whole, aspect)
-    assert len(made) <= MAX_BYTES and jpeg_of(base64.b64encode(made).decode()) == made
-    assert shape(made) == expected
+    result = thumbnail(whole, aspect)
+    assert len(result) <= MAX_BYTES and jpeg_of(base64.b64encode(result).decode()) == result
+    assert shape(result) == expected
     assert (whole.width, whole.format.name, whole.pts, whole.time_base) == (width, form, 75, Fraction(1, 25))
 
 

@@ -35,15 +35,15 @@ def test_a_kernel_that_can_do_everything(walls: list[str], mode: str) -> None:
 def test_an_older_landlock_is_told_and_enough(monkeypatch: pytest.MonkeyPatch) -> None:
     """seccomp closes what it leaves open."""
     monkeypatch.setattr(landlock, "ABI", 4)
-    found = sandbox.enter("require")
-    assert found.walls == ("landlock", "seccomp") and [text[:10] for text in found.lacks] == ["Landlock 5", "Landlock 6"]
+    result = sandbox.enter("require")
+    assert result.walls == ("landlock", "seccomp") and [text[:10] for text in result.lacks] == ["Landlock 5", "Landlock 6"]
 
 
 def test_no_landlock(monkeypatch: pytest.MonkeyPatch, walls: list[str]) -> None:
     """`prefer` goes on with what there is, `require` does not."""
     monkeypatch.setattr(landlock, "ABI", 0)
-    found = sandbox.enter("prefer")
-    assert found.walls == ("seccomp",) and "5.13" in found.lacks[0] and walls == ["seccomp"]
+    result = sandbox.enter("prefer")
+    assert result.walls == ("seccomp",) and "5.13" in result.lacks[0] and walls == ["seccomp"]
     with pytest.raises(ServiceUnavailable, match=r"REELMILL_SANDBOX=require .*Landlock \(Linux 5.13"):
         sandbox.enter("require")
 

@@ -212,9 +212,9 @@ def test_the_kernel_takes_it() -> None:
     """And says what this interpreter of it says: every other call fails."""
     code = _TRIED % (platform.machine(), _UNFILTERED)
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
-    found = json.loads(done.stdout)
-    expected = {number: [-1, errno.EPERM if int(number) <= NEWEST else errno.ENOSYS] for number in found}
-    assert found == expected and len(found) > 400
+    result = json.loads(done.stdout)
+    expected = {number: [-1, errno.EPERM if int(number) <= NEWEST else errno.ENOSYS] for number in result}
+    assert result == expected and len(result) > 400
 
 
 @pytest.mark.skipif(ctypes.util.find_library("seccomp") is None, reason="libseccomp is not installed (Debian: libseccomp2)")

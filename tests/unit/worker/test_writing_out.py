@@ -23,11 +23,11 @@ class _Kernel:
 
 @pytest.fixture
 def kernel(monkeypatch: pytest.MonkeyPatch) -> _Kernel:
-    found = _Kernel()
-    monkeypatch.setattr(ctypes, "CDLL", lambda name: SimpleNamespace(sync_file_range=found))
+    result = _Kernel()
+    monkeypatch.setattr(ctypes, "CDLL", lambda name: SimpleNamespace(sync_file_range=result))
     monkeypatch.setattr(module, "_LEAST_BYTES", 10)
     monkeypatch.setattr(module, "_RANGE_BYTES", 8)
-    return found
+    return result
 
 
 def test_all_of_the_files_is_written_but_for_what_is_not_there(kernel: _Kernel, tmp_path: Path) -> None:

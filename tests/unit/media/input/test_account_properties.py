@@ -19,12 +19,12 @@ BASE = Fraction(1, 1000)
 @st.composite
 def packets(draw: st.DrawFn) -> list[tuple[int, int]]:
     """When each packet of audio begins and how long it lasts, ticks: with gaps and overlaps, in order."""
-    time, found = draw(st.integers(0, 50)), []
+    time, result = draw(st.integers(0, 50)), []
     for _ in range(draw(st.integers(1, 20))):
         length = draw(st.integers(1, 40))
-        found.append((time, length))
+        result.append((time, length))
         time += max(length + draw(st.sampled_from([0, 0, 0, 25, -7])), 0)
-    return found
+    return result
 
 
 @given(packets(), st.integers(0, 300), st.none() | st.integers(1, 300))
@@ -43,16 +43,16 @@ def test_the_account_is_what_lies_in_the_span(read: list[tuple[int, int]], start
     for place in range(0, len(items), 3):
         together.run(part, Run.of(0, BASE, items[place : place + 3]))
     plan = StreamPlan(StreamType.AUDIO, (PartPlan(0),), "x", COPY, "")
-    found = accountant.given(plan, False, False)
-    assert together.given(plan, False, False) == found
+    result = accountant.given(plan, False, False)
+    assert together.given(plan, False, False) == result
     inside = [(begin, length) for begin, length in read if start <= begin and (end is None or begin < end)]
     if not inside:
-        assert found is None
+        assert result is None
         return
-    assert found is not None and found.items == len(inside)
+    assert result is not None and result.items == len(inside)
     ticks = {tick for begin, length in inside for tick in range(begin, begin + length) if end is None or tick < end}
     latest = max(begin for begin, _ in inside)
     last = max(begin + length for begin, length in inside)
-    assert found.covered == len(ticks) * BASE
-    assert (found.first, found.last_start) == ((inside[0][0] - start) * BASE, (latest - start) * BASE)
-    assert found.last == ((last if end is None else min(last, end)) - start) * BASE
+    assert result.covered == len(ticks) * BASE
+    assert (result.first, result.last_start) == ((inside[0][0] - start) * BASE, (latest - start) * BASE)
+    assert result.last == ((last if end is None else min(last, end)) - start) * BASE

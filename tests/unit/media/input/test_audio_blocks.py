@@ -18,9 +18,9 @@ def frame(begin: int | None, samples: int, base: Fraction = Fraction(1, RATE), l
     """A frame of noise."""
     channels = 2 if layout == "stereo" else 1
     noise = np.random.default_rng(samples).integers(-9999, 9999, (1, samples * channels), np.int16)
-    made = AudioFrame.from_ndarray(noise, "s16", layout)
-    made.sample_rate, made.time_base, made.pts = RATE, base, begin
-    return made
+    result = AudioFrame.from_ndarray(noise, "s16", layout)
+    result.sample_rate, result.time_base, result.pts = RATE, base, begin
+    return result
 
 
 def joined(frames: Sequence[AudioFrame]) -> list[AudioBlock]:

@@ -20,8 +20,8 @@ def _display(
 
 
 def _read(monkeypatch: pytest.MonkeyPatch, display: bytes | None, light: bytes | None) -> tuple[object, object]:
-    found = iter((display, light))
-    monkeypatch.setattr(hdr_metadata, "frame_data", lambda frame, codec, kind: next(found))
+    result = iter((display, light))
+    monkeypatch.setattr(hdr_metadata, "frame_data", lambda frame, codec, kind: next(result))
     return hdr_metadata.hdr_metadata_of(VideoFrame(16, 16), "hevc")
 
 

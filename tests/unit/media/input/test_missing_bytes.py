@@ -28,6 +28,6 @@ def w64(name: bytes, size: int) -> io.BytesIO:
 )
 def test_what_no_file_has_is_not_missing(file: io.BytesIO, missing: int) -> None:
     """And what is missing may be more than two gigabytes: the parent believes that of a child."""
-    found = missing_bytes(file, "w64")
-    assert found == missing
-    check_message(messages.Probed((MediaInfo("w64", "Sony Wave64", 1064, 0, missing_bytes=found),)))
+    result = missing_bytes(file, "w64")
+    assert result == missing
+    check_message(messages.Probed((MediaInfo("w64", "Sony Wave64", 1064, 0, missing_bytes=result),)))

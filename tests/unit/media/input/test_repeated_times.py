@@ -13,9 +13,9 @@ _LENGTH = 3600
 
 def frame(pts: int | None) -> VideoFrame:
     """A frame of a 25th of a second."""
-    made = VideoFrame(16, 16, "gray")
-    made.pts, made.time_base, made.duration = pts, Fraction(1, 90000), _LENGTH
-    return made
+    video_frame = VideoFrame(16, 16, "gray")
+    video_frame.pts, video_frame.time_base, video_frame.duration = pts, Fraction(1, 90000), _LENGTH
+    return video_frame
 
 
 @given(st.lists(st.booleans(), min_size=1, max_size=12), st.integers(-(10**6), 10**9))

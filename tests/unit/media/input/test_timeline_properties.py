@@ -45,7 +45,7 @@ class Source:
 @st.composite
 def recordings(draw: st.DrawFn) -> list[list[Packet]]:
     """Recordings of one to three seconds, in the order of decoding; each begins well before the last one ended."""
-    made: list[list[Packet]] = []
+    results: list[list[Packet]] = []
     for recording in range(draw(st.integers(1, 4))):
         begin = Fraction(draw(st.integers(0, 400)), 1000)
         seconds, apart = draw(st.integers(1, 3)), Fraction(draw(st.integers(0, 80)), 1000)
@@ -55,8 +55,8 @@ def recordings(draw: st.DrawFn) -> list[list[Packet]]:
             for number in range(int(seconds / (LENGTHS[stream] * base))):
                 time = first + number * LENGTHS[stream]
                 packets.append(Packet(recording, number, stream, time, time, LENGTHS[stream], base))
-        made.append(sorted(packets, key=lambda packet: packet.dts * packet.time_base))
-    return made
+        results.append(sorted(packets, key=lambda packet: packet.dts * packet.time_base))
+    return results
 
 
 @settings(deadline=None, max_examples=25)

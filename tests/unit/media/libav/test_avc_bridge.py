@@ -23,12 +23,12 @@ def test_a_sequence_is_read() -> None:
 
 def test_numbers_may_be_missing_then() -> None:
     """One bit of the parameter set is changed, wherever it is."""
-    made = bridge(AVC, ENCODER, (), True)
-    (changed,) = [unit for unit in own_sets("h264", made.extradata) if unit[0] & 0x1F == 7]
+    result = bridge(AVC, ENCODER, (), True)
+    (changed,) = [unit for unit in own_sets("h264", result.extradata) if unit[0] & 0x1F == 7]
     assert len(changed) == len(SPS) and sum((one ^ two).bit_count() for one, two in zip(SPS, changed, strict=True)) == 1
     other = b"\x41\x9a\x11"
-    assert [*parted(made.copied(united([SPS, other], 4)), 4)] == [changed, other]
-    assert made.copied(united([other], 4)) == b""
+    assert [*parted(result.copied(united([SPS, other], 4)), 4)] == [changed, other]
+    assert result.copied(united([other], 4)) == b""
 
 
 @pytest.mark.parametrize("key", [b"\x41", b"\x41" + bytes(20), b"\x41\x88\x84\x11\x11\x11", b"\x41\xff\xff"])

@@ -41,8 +41,8 @@ def test_the_order_of_fields_is_kept() -> None:
         (coding(structure=2), False, 0),
     ):
         headers = Headers.of(PLAIN + FIELDS + PICTURE + frame)
-        made = as_sequence(encoded + coding(progressive=progressive) + SLICE, PLAIN + FIELDS, headers.order)
-        assert made == PLAIN + FIELDS + GROUP + PICTURE + coding(order=expected, progressive=progressive) + SLICE
+        result = as_sequence(encoded + coding(progressive=progressive) + SLICE, PLAIN + FIELDS, headers.order)
+        assert result == PLAIN + FIELDS + GROUP + PICTURE + coding(order=expected, progressive=progressive) + SLICE
 
 
 def test_frames_within_a_sequence_stay() -> None:

@@ -43,19 +43,19 @@ def test_a_number_is_taken_that_the_stream_does_not_use() -> None:
 
 def test_avc_describes_both_encoders() -> None:
     """The sets are counted, and what follows them stays."""
-    made = splice("h264", AVC, own_avc(9))
-    assert made.length_bytes == 4
-    assert made.extradata[:5] == AVC[:5] and made.extradata[5] == 0xE2
-    assert AVC_SPS in made.extradata and AVC_PPS in made.extradata and made.extradata.endswith(bytes.fromhex("fdf8f800"))
-    assert all(unit in made.extradata for unit in made.sets) and len(made.sets) == 2
+    result = splice("h264", AVC, own_avc(9))
+    assert result.length_bytes == 4
+    assert result.extradata[:5] == AVC[:5] and result.extradata[5] == 0xE2
+    assert AVC_SPS in result.extradata and AVC_PPS in result.extradata and result.extradata.endswith(bytes.fromhex("fdf8f800"))
+    assert all(unit in result.extradata for unit in result.sets) and len(result.sets) == 2
 
 
 def test_packets_have_lengths_or_start_codes_as_the_stream() -> None:
     """With start codes, the sets go into the keyframes."""
     slices = CODE + b"\x65\x88\x84" + b"\0\0\1" + b"\x41\x9a"
     note = CODE + b"\x06\x05\x01\xff\x80"
-    (made,) = splice("h264", AVC, own_avc(9)).packets([(note + slices, True)], None)
-    assert made == b"\0\0\0\3\x65\x88\x84\0\0\0\2\x41\x9a"
+    (result,) = splice("h264", AVC, own_avc(9)).packets([(note + slices, True)], None)
+    assert result == b"\0\0\0\3\x65\x88\x84\0\0\0\2\x41\x9a"
     plain = splice("h264", CODE + AVC_SPS + CODE + AVC_PPS, own_avc(9))
     key, other = plain.packets([(slices, True), (slices, False)], None)
     assert key == b"".join(CODE + unit for unit in (*plain.sets, b"\x65\x88\x84", b"\x41\x9a"))
@@ -64,24 +64,24 @@ def test_packets_have_lengths_or_start_codes_as_the_stream() -> None:
 
 def test_hevc_is_renumbered_by_whole_bytes() -> None:
     """Each set and slice grows by bytes, and what follows the number keeps its bits."""
-    made = splice("hevc", HVCC, HEVC)
-    vps, sps, pps = made.sets
+    result = splice("hevc", HVCC, HEVC)
+    vps, sps, pps = result.sets
     assert vps[:2] == HEVC_VPS[:2] and vps[2] >> 4 == 15 and vps[3:] == HEVC_VPS[3:]
     assert len(sps) == len(HEVC_SPS) + 1 and sps[2] >> 4 == 15
     assert len(pps) == len(HEVC_PPS) + 2 and pps.endswith(HEVC_PPS[3:])
-    assert made.extradata[22] == 3 and all(unit in made.extradata for unit in (*HEVC_SETS, *made.sets))
+    assert result.extradata[22] == 3 and all(unit in result.extradata for unit in (*HEVC_SETS, *result.sets))
     data = random.Random(1).randbytes(40).replace(b"\0", b"\1")
     key, other = b"\x26\x01\xaf" + data, b"\x02\x01\xd0" + data
-    (packet,) = made.packets([(CODE + key + CODE + other, False)], None)
+    (packet,) = result.packets([(CODE + key + CODE + other, False)], None)
     assert packet.count(data) == 2 and len(packet) == len(key) + len(other) + 2 + 8
 
 
 def test_an_open_keyframe_begins_anew() -> None:
     """An end of sequence stands before a CRA frame, and before no other."""
-    made = splice("hevc", HVCC, HEVC)
+    result = splice("hevc", HVCC, HEVC)
     cra, idr = (len(unit).to_bytes(4) + unit for unit in (b"\x2a\x01\xaf\x11", b"\x26\x01\xaf\x11"))
     slices = [(CODE + b"\x02\x01\xd0\x11", False)] * 2
-    ended, plain = made.packets(slices, cra), made.packets(slices, idr)
+    ended, plain = result.packets(slices, cra), result.packets(slices, idr)
     assert ended == [plain[0], plain[1] + b"\0\0\0\2\x48\x01"]
 
 

@@ -35,8 +35,8 @@ def font(package: str, name: str, number: int = 0, weight: int = 400, size: int 
 )
 def test_a_font_has_what_it_has(file: tuple[str, str], number: int, has: str, lacks: str) -> None:
     """In collections and alone, in the first plane and above."""
-    found = characters(packaged(*file), number)
-    assert {character for character in has + lacks if ord(character) in found} == set(has)
+    result = characters(packaged(*file), number)
+    assert {character for character in has + lacks if ord(character) in result} == set(has)
 
 
 def test_what_is_no_font_has_nothing(tmp_path: Path) -> None:

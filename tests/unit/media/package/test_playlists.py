@@ -36,9 +36,9 @@ MANIFEST = """<?xml version="1.0" encoding="utf-8"?>
 @pytest.mark.parametrize("head", ["", "x-init.mp4"])
 def test_a_media_playlist_is_read_as_it_was_meant(head: str) -> None:
     """Names, lengths, number, head, and the marks of a list that is complete."""
-    made = MediaPlaylist(SEGMENTS, head, start_number=7, independent=True)
-    assert (made.longest_seconds, made.seconds) == (4, Fraction(701, 100))
-    read = m3u8.M3U8(made.render(made.longest_seconds), strict=True)
+    media_playlist = MediaPlaylist(SEGMENTS, head, start_number=7, independent=True)
+    assert (media_playlist.longest_seconds, media_playlist.seconds) == (4, Fraction(701, 100))
+    read = m3u8.M3U8(media_playlist.render(media_playlist.longest_seconds), strict=True)
     assert [(segment.uri, segment.duration) for segment in read.segments] == [("x-7.m4s", 4.0), ("x-8.m4s", 3.01)]
     assert (read.target_duration, read.media_sequence, read.playlist_type, read.is_endlist) == (4, 7, "vod", True)
     assert read.is_independent_segments and [part.uri for part in read.segment_map] == ([head] if head else [])
@@ -46,8 +46,8 @@ def test_a_media_playlist_is_read_as_it_was_meant(head: str) -> None:
 
 def test_what_is_written_is_read_back() -> None:
     """Its own reader is that of libav's lists."""
-    made = MediaPlaylist(SEGMENTS, "x-init.mp4")
-    assert read_playlist(made.render(9)) == made
+    media_playlist = MediaPlaylist(SEGMENTS, "x-init.mp4")
+    assert read_playlist(media_playlist.render(9)) == media_playlist
 
 
 @pytest.mark.parametrize(
@@ -61,7 +61,7 @@ def test_a_broken_playlist_is_told(text: str) -> None:
 
 def test_a_master_playlist_names_all_groups_for_all_variants() -> None:
     """Sound and subtitles, with their marks; a name cannot break out of its quotes."""
-    made = MasterPlaylist(
+    master_playlist = MasterPlaylist(
         (
             Variant("a/v.m3u8", 2_000_000, 1_500_000, ("avc1.640028", "mp4a.40.2"), 1920, 1080, 24000 / 1001),
             Variant("b/v.m3u8", 500_000, 400_000),
@@ -73,7 +73,7 @@ def test_a_master_playlist_names_all_groups_for_all_variants() -> None:
             Rendition("s_2.m3u8", "notes", autoselect=False),
         ),
     )
-    read = m3u8.M3U8(made.render(), strict=True)
+    read = m3u8.M3U8(master_playlist.render(), strict=True)
     assert [(one.uri, one.stream_info.audio, one.stream_info.subtitles) for one in read.playlists] == [
         ("a/v.m3u8", "audio", "subtitles"),
         ("b/v.m3u8", "audio", "subtitles"),

@@ -30,5 +30,5 @@ def test_a_checksum_is_waited_for_only_if_it_has_begun(tmp_path: Path, monkeypat
     path.write_bytes(b"media")
     if not memory:
         monkeypatch.setattr(files, "ThreadPoolExecutor", _NoMemory)
-    made: Any = SimpleNamespace(path=str(path), plan=SimpleNamespace(package=None))
-    assert files.Checksums([made]).of([path]) == (5, sha256(b"media").hexdigest())
+    simple_namespace: Any = SimpleNamespace(path=str(path), plan=SimpleNamespace(package=None))
+    assert files.Checksums([simple_namespace]).of([path]) == (5, sha256(b"media").hexdigest())

@@ -145,8 +145,8 @@ def copied(
             run = packets[place : place + (together or 1)]
             if not part.wanted(track, 0):
                 break
-            made = track.feed_all(part, Run.of(0, recording.base, run)) if together else [track.feed(part, 0, run[0])]
-            written += [packet for packets in made for packet in packets]
+            result = track.feed_all(part, Run.of(0, recording.base, run)) if together else [track.feed(part, 0, run[0])]
+            written += [packet for packets in result for packet in packets]
         written += track.end(part, recording.length, number == len(recordings) - 1)
     written += track.finish()
     return written
@@ -163,7 +163,7 @@ def placed(recordings: Sequence[Recording]) -> list[Fraction]:
 def test_frames_are_copied_once_in_order_and_in_time(recordings: list[Recording], container: str) -> None:
     """What the span shows is there, in decoding order, to half a tick; at seams to half a tick for each."""
     written = copied(StreamType.VIDEO, recordings, container)
-    found = [tuple(bytes(packet)) for packet in written]
+    results = [tuple(bytes(packet)) for packet in written]
     base = written[0].time_base if written else None
     expected = []
     for number, recording in enumerate(recordings):
@@ -172,12 +172,12 @@ def test_frames_are_copied_once_in_order_and_in_time(recordings: list[Recording]
         # What is decoded before a frame of the span belongs to it, even if it is shown after its end.
         last = max((f.number for f in inside), default=-1)
         expected += [(number, f.number) for f in recording.frames if f.number <= last]
-    assert found == expected
+    assert results == expected
     decoded = [packet.dts for packet in written if packet.dts is not None]
     assert all(sooner < later for sooner, later in pairwise(decoded))
     assert all(packet.dts is None or packet.dts <= packet.pts for packet in written)  # type: ignore[operator]
     begins = placed(recordings)
-    for packet, (number, place) in zip(written, found, strict=True):
+    for packet, (number, place) in zip(written, results, strict=True):
         recording = recordings[number]
         assert base is not None and packet.pts is not None
         right = begins[number] + recording.frames[place].shown * recording.base - recording.begin
@@ -195,8 +195,8 @@ def test_frames_are_copied_once_in_order_and_in_time(recordings: list[Recording]
 def test_runs_are_copied_as_their_packets_are(read: tuple[StreamType, list[Recording]], container: str, together: int) -> None:
     """The same packets with the same times, whether they come one by one or together."""
     one_by_one, at_once = (
-        [(bytes(packet), packet.pts, packet.dts, packet.duration, packet.time_base) for packet in found]
-        for found in (copied(*read, container), copied(*read, container, together))
+        [(bytes(packet), packet.pts, packet.dts, packet.duration, packet.time_base) for packet in result]
+        for result in (copied(*read, container), copied(*read, container, together))
     )
     assert at_once == one_by_one
 
@@ -249,8 +249,8 @@ def test_joined_audio_stays_in_its_parts(recordings: list[Recording]) -> None:
     """A packet more than half of which lies in its part is there once; none lies more than half a packet outside."""
     written = copied(StreamType.AUDIO, recordings)
     begins = placed(recordings)
-    found = [tuple(bytes(packet)) for packet in written]
-    assert found == sorted(set(found))
+    results = [tuple(bytes(packet)) for packet in written]
+    assert results == sorted(set(results))
     for number, recording in enumerate(recordings):
         last = number == len(recordings) - 1
         for frame in recording.frames:
@@ -263,9 +263,9 @@ def test_joined_audio_stays_in_its_parts(recordings: list[Recording]) -> None:
                 and middle + base < recording.begin + recording.length
             )
             outside = begin >= recording.begin + recording.length + base and not last
-            assert not (inside and (number, frame.number) not in found)
-            assert not (outside and (number, frame.number) in found)
-    for packet, (number, place) in zip(written, found, strict=True):
+            assert not (inside and (number, frame.number) not in results)
+            assert not (outside and (number, frame.number) in results)
+    for packet, (number, place) in zip(written, results, strict=True):
         recording = recordings[number]
         right = begins[number] + max(recording.frames[place].shown * recording.base - recording.begin, Fraction(0))
         tick = max(Fraction(packet.time_base or 1), recording.base)

@@ -23,10 +23,10 @@ MOMENTS = st.integers(0, 40).map(lambda number: Fraction(number, 10))
 @st.composite
 def cues(draw: st.DrawFn) -> list[Cue]:
     """Cues in the order of their beginnings; equal times, long ones and gaps are among them."""
-    found = draw(st.lists(st.tuples(MOMENTS, st.integers(1, 20)), max_size=8))
+    result = draw(st.lists(st.tuples(MOMENTS, st.integers(1, 20)), max_size=8))
     return [
         Cue(begin, begin + Fraction(length, 10), _EVENT + f"t{number}".encode())
-        for number, (begin, length) in enumerate(sorted(found))
+        for number, (begin, length) in enumerate(sorted(result))
     ]
 
 
@@ -76,14 +76,14 @@ def test_segments_hold_each_cue_that_is_shown_in_them(times: list[tuple[int, int
     with TemporaryDirectory() as folder:
         path = Path(folder) / "all.vtt"
         path.write_text(render_segment(blocks, 0))
-        made = cut_subtitles(path, PackagePlan(SegmentFormat.HLS, segment_ms * 1000, "", ".vtt"), Fraction(length_ms, 1000))
-        assert sum(segment.seconds for segment in made.segments) == Fraction(length_ms, 1000)
+        result = cut_subtitles(path, PackagePlan(SegmentFormat.HLS, segment_ms * 1000, "", ".vtt"), Fraction(length_ms, 1000))
+        assert sum(segment.seconds for segment in result.segments) == Fraction(length_ms, 1000)
         begin = Fraction(0)
-        for number, segment in enumerate(made.segments):
+        for number, segment in enumerate(result.segments):
             end = begin + segment.seconds
-            found = list(read_cues((Path(folder) / segment.name).read_text()))
-            last = number == len(made.segments) - 1
-            assert found == [b for b in blocks if b.end_ms > begin * 1000 and (last or b.begin_ms < end * 1000)]
+            results = list(read_cues((Path(folder) / segment.name).read_text()))
+            last = number == len(result.segments) - 1
+            assert results == [b for b in blocks if b.end_ms > begin * 1000 and (last or b.begin_ms < end * 1000)]
             begin = end
 
 
@@ -97,9 +97,9 @@ def test_what_is_read_of_an_event_is_what_is_outside_of_drawings(pieces: list[tu
         drawing = {r"{\p1}": True, r"{\p0}": False}.get(piece, drawing)
         if piece == r"{\i1}" or not (drawing or piece.startswith("{")):
             expected += piece
-    found = readable("".join(piece for (piece,) in pieces).encode())
-    assert found.text.decode() == expected
-    assert found.empty == (not expected.replace(r"\N", "").replace(r"{\i1}", "").strip())
+    result = readable("".join(piece for (piece,) in pieces).encode())
+    assert result.text.decode() == expected
+    assert result.empty == (not expected.replace(r"\N", "").replace(r"{\i1}", "").strip())
 
 
 @given(st.sampled_from(["", "line:0", "line:50%,center"]), st.sampled_from(["", "align:left", "align:right"]))

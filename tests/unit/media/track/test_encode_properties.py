@@ -139,13 +139,13 @@ def test_joined_films_show_at_each_moment_what_their_sources_do(made: list[Film]
     """A frame at a time of the grid is the last one that began before half a step later; there are exactly as many as fit."""
     written = encoded(CfrVideoTrack, made, rate)
     assert [packet.pts for packet in written] == [*range(len(written))]
-    found = [tuple(bytes(packet)[:2]) for packet in written]
+    results = [tuple(bytes(packet)[:2]) for packet in written]
     begin = Fraction(0)
     for number, film in enumerate(made):
         first, over = nearest(begin * rate), nearest((begin + film.length) * rate)
         shown = [(begin + time, frame) for time, frame in film.shown]
-        for place in range(first, min(over, len(found))):
-            film_number, frame = found[place]
+        for place in range(first, min(over, len(results))):
+            film_number, frame = results[place]
             assert film_number == number
             # Where a source's ticks fall halfway between two frames, either is right.
             doubt = 2 * film.base
@@ -212,8 +212,8 @@ def test_joined_audio_has_each_sample_at_its_place(parts: list[tuple[list[tuple[
             wave[max(begin, reached) : begin + samples] = 100 * loud
             reached = max(reached, begin + samples)
         expected.append(wave)
-    right, found = np.concatenate(expected), heard(parts)
-    assert len(found) == len(right)
+    right, result = np.concatenate(expected), heard(parts)
+    assert len(result) == len(right)
     # The resampler fades nothing, but may place an edge a sample beside.
     edges = sum(len(spans) for spans, _ in parts)
-    assert int(np.count_nonzero(found != right)) <= 4 * edges
+    assert int(np.count_nonzero(result != right)) <= 4 * edges

@@ -67,22 +67,22 @@ def test_each_gets_what_is_made_once(shared: Encoding) -> None:
 
 def test_much_waits_for_the_slower_one(shared: Encoding) -> None:
     """Silence for a gap of hours is not held in memory, but comes as both take it."""
-    made: list[int] = []
+    results: list[int] = []
 
     def work() -> Iterator[av.Packet]:
         for packet in _packets(2000):
-            made.append(packet.size)
+            results.append(packet.size)
             yield packet
 
     fast = shared.encoding.call(0, 0, work)
     taken: list[int] = []
     thread = threading.Thread(target=lambda: taken.extend(_sizes(fast)), daemon=True)
     thread.start()
-    wait_for(lambda: len(made) >= 500, "a full queue")
-    assert len(made) < 1000 and thread.is_alive()
+    wait_for(lambda: len(results) >= 500, "a full queue")
+    assert len(results) < 1000 and thread.is_alive()
     assert _sizes(shared.call(1, 0)) == [*range(1, 2001)]
     thread.join(10)
-    assert taken == made == [*range(1, 2001)]
+    assert taken == results == [*range(1, 2001)]
 
 
 def test_a_failure_reaches_all(shared: Encoding) -> None:

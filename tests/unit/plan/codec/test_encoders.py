@@ -301,8 +301,8 @@ def test_more_quality_never_means_fewer_bits(codec: str, rate: int) -> None:
 @pytest.mark.parametrize(("available", "name"), [(True, "libvorbis"), (False, "vorbis")])
 def test_the_better_encoder_runs_where_its_trial_succeeded(available: bool, name: str) -> None:
     """libvorbis has mono, surround and bit rates; libav's own is stereo by quality."""
-    found = {"libvorbis": Capability("libvorbis", "vorbis", SOFTWARE, available, "")}
-    assert audio_encoder("vorbis", found).encoder == name
+    results = {"libvorbis": Capability("libvorbis", "vorbis", SOFTWARE, available, "")}
+    assert audio_encoder("vorbis", results).encoder == name
     assert audio_encoder("vorbis", {}).encoder == "vorbis"
 
 

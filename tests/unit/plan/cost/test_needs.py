@@ -60,11 +60,11 @@ def test_only_what_may_use_a_card_waits_for_its_sessions() -> None:
     spec = VideoSpec("h264")
     asked = request(spec, replace(spec, hardware=Hardware.NEVER), spec)
     ladder = replace(asked.targets[2], ladder=LadderSpec(6))
-    made = plan("libx264")
-    targets = tuple(replace(made.targets[0], index=index) for index in (0, 1, 2, 2, 2))
-    made = replace(made, targets=targets)
-    assert needs_of(replace(asked, targets=(*asked.targets[:2], ladder)), made, (), ORDER).sessions == 1
-    alone = needs_of(replace(asked, targets=(ladder,)), replace(made, targets=targets[2:]), (), ORDER)
+    result = plan("libx264")
+    targets = tuple(replace(result.targets[0], index=index) for index in (0, 1, 2, 2, 2))
+    result = replace(result, targets=targets)
+    assert needs_of(replace(asked, targets=(*asked.targets[:2], ladder)), result, (), ORDER).sessions == 1
+    alone = needs_of(replace(asked, targets=(ladder,)), replace(result, targets=targets[2:]), (), ORDER)
     assert (alone.lanes, alone.sessions, alone.saved_seconds) == (("software",), 0, 0.0)
 
 

@@ -71,9 +71,9 @@ def test_anything_else_is_foreign(uri: str) -> None:
 def test_segments_are_named_after_their_playlist(prefix: str, suffix: str, allowed: bool) -> None:
     """A number in a template is not that of a segment."""
     package = PackagePlan(SegmentFormat.HLS, 1, f"s3://out/{prefix}", suffix)
-    made = Plan((TargetPlan(0, "s3://out/x99999.m3u8", "ts", "hls", 1, (), package=package),))
+    result = Plan((TargetPlan(0, "s3://out/x99999.m3u8", "ts", "hls", 1, (), package=package),))
     template = "s3://out/x99999" if not allowed and suffix == ".ts" else "s3://out/x"
-    foreign = foreign_uris(request(template), (0,), made)
+    foreign = foreign_uris(request(template), (0,), result)
     assert [uri for uri in foreign if uri.endswith("ts")] == [] or not allowed
     assert bool([uri for uri in foreign if uri.endswith("ts")]) is not allowed
 
@@ -103,5 +103,5 @@ def test_images_are_numbered_only_where_their_template_is(template: str, allowed
         reason="",
     )
     asked = TargetSpec(0, "", "", images=(ImageSpec(ImageKind.SNAPSHOT, 0, template, "jpg"),))
-    found = foreign_uris(replace(request(""), targets=(asked,)), (0,), Plan((), images=(image,)))
-    assert (found == []) is allowed
+    result = foreign_uris(replace(request(""), targets=(asked,)), (0,), Plan((), images=(image,)))
+    assert (result == []) is allowed

@@ -35,8 +35,8 @@ def plan(target: TargetSpec, *codecs: str, files: Sequence[str] = ()) -> Plan:
 
 def test_files_are_numbered_behind_the_sources_own() -> None:
     """With all that is needed to read them."""
-    made = plan(replace(ASKED, subtitle_streams=(0, 2)), "ass", "subrip", files=("hdmv_pgs_subtitle", "webvtt"))
-    (first, second) = made.targets[0].streams[1:]
+    result = plan(replace(ASKED, subtitle_streams=(0, 2)), "ass", "subrip", files=("hdmv_pgs_subtitle", "webvtt"))
+    (first, second) = result.targets[0].streams[1:]
     assert (first.codec, first.encoder, first.parts[0].file) == ("ass", "copy", None)
     assert (second.codec, second.parts[0].stream) == ("hdmv_pgs_subtitle", 1)
     assert second.parts[0].file == SubtitleFilePlan(0, 0, "fra", "cp1251")
@@ -46,8 +46,8 @@ def test_default_and_named_subtitles_that_do_not_fit() -> None:
     """A warning, or an error that says what would."""
     with pytest.raises(UnsupportedFormat, match=r"targets\[0\]\.subtitle: mp4 does not hold dvd_subtitle \(mkv would\)"):
         plan(replace(ASKED, container="mp4"), "dvd_subtitle")
-    made = plan(replace(ASKED, container="mp4", subtitle="first"), "dvd_subtitle", "subrip")
-    assert made.warnings == ("targets[0].subtitle: mp4 does not hold dvd_subtitle (mkv would): left out",)
+    result = plan(replace(ASKED, container="mp4", subtitle="first"), "dvd_subtitle", "subrip")
+    assert result.warnings == ("targets[0].subtitle: mp4 does not hold dvd_subtitle (mkv would): left out",)
     assert plan(replace(ASKED, container="m4a", subtitle="first"), "subrip").warnings == ()
     with pytest.raises(UnsupportedFormat, match="m4a does not hold subrip"):
         plan(replace(ASKED, container="m4a"), "subrip")
@@ -56,11 +56,11 @@ def test_default_and_named_subtitles_that_do_not_fit() -> None:
 def test_extracted_files_have_templates_and_numbers() -> None:
     """One plan per file, all with the number of their target."""
     extract = ExtractSpec("vtt", "file:///out/{barename}-{tags.who}-{index}-{streamindex}.SRT")
-    made = plan(replace(ASKED, audio=AudioSpec("aac"), extract=extract, speed=Fraction(1, 2)), "subrip", "webvtt")
-    assert [target.uri for target in made.targets[1:]] == ["file:///out/film-me-1-0_0.vtt", "file:///out/film-me-2-1_1.vtt"]
-    assert [target.index for target in made.targets] == [0, 0, 0]
-    assert [target.streams[0].encoder for target in made.targets[1:]] == ["webvtt", "copy"]
-    assert {stream.speed for target in made.targets for stream in target.streams if stream.type == "subtitle"} == {
+    result = plan(replace(ASKED, audio=AudioSpec("aac"), extract=extract, speed=Fraction(1, 2)), "subrip", "webvtt")
+    assert [target.uri for target in result.targets[1:]] == ["file:///out/film-me-1-0_0.vtt", "file:///out/film-me-2-1_1.vtt"]
+    assert [target.index for target in result.targets] == [0, 0, 0]
+    assert [target.streams[0].encoder for target in result.targets[1:]] == ["webvtt", "copy"]
+    assert {stream.speed for target in result.targets for stream in target.streams if stream.type == "subtitle"} == {
         Fraction(1, 2)
     }
     alone = plan(replace(ASKED, uri="", container="", extract=extract, speed=Fraction(1, 2)), "subrip")

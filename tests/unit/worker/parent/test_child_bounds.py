@@ -15,10 +15,10 @@ _DAY_SECONDS, _SEGMENT_SECONDS, _RENDITIONS = 86_400, 2, 16
 
 
 def _assignment(targets: int, ladder: LadderSpec | None = None, segment: SegmentSpec | None = None) -> Assignment:
-    made = tuple(
+    result = tuple(
         TargetSpec(number, f"file:///out/{number}", "mp4", ladder=ladder, segment=segment) for number in range(targets)
     )
-    return Assignment("convert", Limits(), ConvertRequest("task", "default", (SourceSpec("file:///a"),), made))
+    return Assignment("convert", Limits(), ConvertRequest("task", "default", (SourceSpec("file:///a"),), result))
 
 
 @pytest.mark.parametrize(

@@ -64,7 +64,7 @@ def digest(content: bytes) -> str:
 async def stored(folder: Path) -> Scratch:
     """A playlist with two segments, as an attempt keeps it."""
     scratch = Scratch()
-    made = assignment(folder)
+    result = assignment(folder)
     for name, content in (("list.m3u8", b"list"), ("a.ts", b"first"), ("b.ts", b"second")):
         (folder / name).write_bytes(content)
     artifact = Artifact(
@@ -74,7 +74,7 @@ async def stored(folder: Path) -> Scratch:
         segments_sha256=digest(b"firstsecond"),
     )
     finished = messages.Finished((messages.Result("list.m3u8", artifact, ("a.ts", "b.ts")),))
-    await ResultCache(scratch, made).store(Plan(()), finished, no_check)
+    await ResultCache(scratch, result).store(Plan(()), finished, no_check)
     assert len(scratch.objects) == 4
     return scratch
 

@@ -84,10 +84,10 @@ def _wander(remote: RemoteObject, data: bytes, seed: int, steps: int = 150) -> N
             elif move == "end":
                 file.seek(-chance.randrange(1000), 2)
             at, size = file.tell(), chance.choice([1, 1000, 4096, 256 * 1024, 3 << 20])
-            found = file.read(size)
-            assert len(found) <= size and found == data[at : at + len(found)]
-            assert found or at >= SIZE
-            assert file.tell() == at + len(found)
+            result = file.read(size)
+            assert len(result) <= size and result == data[at : at + len(result)]
+            assert result or at >= SIZE
+            assert file.tell() == at + len(result)
 
 
 @pytest.mark.parametrize("cache", [0, 4 * BLOCK_BYTES, 1 << 30])

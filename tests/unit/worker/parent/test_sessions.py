@@ -49,8 +49,8 @@ class Worker:
 
     async def excluded(self, targets: int, hardware: Hardware = Hardware.PREFERRED) -> dict[int, dict[str, str]] | None:
         """Which targets go without the card; None: none."""
-        found = await self.sessions.objections(request(hardware), plan(targets), (), self.heartbeat)
-        return found.targets if found else None
+        result = await self.sessions.objections(request(hardware), plan(targets), (), self.heartbeat)
+        return result.targets if result else None
 
 
 async def test_a_ladder_takes_what_is_free_without_waiting(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -96,8 +96,8 @@ async def test_an_encoder_that_others_lost_meanwhile_is_not_used(monkeypatch: py
     """Its plan was made before."""
     worker = Worker(monkeypatch, most=0, held=0)
     worker.capabilities.lose(CARD, "the engine does not answer")
-    found = await worker.sessions.objections(request(), plan(1), (), worker.heartbeat)
-    assert found and found.encoders == {CARD: "the engine does not answer"} and not found.targets
+    result = await worker.sessions.objections(request(), plan(1), (), worker.heartbeat)
+    assert result and result.encoders == {CARD: "the engine does not answer"} and not result.targets
 
 
 @pytest.mark.parametrize(

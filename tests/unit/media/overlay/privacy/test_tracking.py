@@ -29,11 +29,11 @@ def tracker(*seen: int, confidence: float = 0.0, score: float = 0.9) -> Tracker:
 def test_it_is_there_between_before_and_after_detections(seen: tuple[int, ...], covered: range) -> None:
     """In every picture its box holds what was not looked at, and no longer than the reach."""
     tracked = tracker(*seen)
-    found = {number: tracked.at(number) for number in range(30)}
-    assert [number for number, boxes in found.items() if boxes] == list(covered)
-    assert all(len(boxes) <= 1 for boxes in found.values())
+    results = {number: tracked.at(number) for number in range(30)}
+    assert [number for number, boxes in results.items() if boxes] == list(covered)
+    assert all(len(boxes) <= 1 for boxes in results.values())
     for number in covered if len(seen) > 1 else seen:
-        (box,) = found[number]
+        (box,) = results[number]
         assert abs(box.x - moving(number).x) < 1 and box.width >= 40
 
 
@@ -70,8 +70,8 @@ def test_a_cut_ends_all_tracks() -> None:
     tracked.add(4, [Box(100, 100, 30, 30)])
     tracked.cut(5)
     tracked.add(5, [Box(300, 100, 30, 30)])
-    found = [[box.x for box in tracked.at(number)] for number in range(8)]
-    assert found == [[100]] * 5 + [[300]] * 3
+    results = [[box.x for box in tracked.at(number)] for number in range(8)]
+    assert results == [[100]] * 5 + [[300]] * 3
 
 
 def test_what_is_long_gone_is_forgotten() -> None:
