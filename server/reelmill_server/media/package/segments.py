@@ -15,6 +15,7 @@ from av.container import OutputContainer
 
 from reelmill_server.errors import OutputInvalid
 from reelmill_server.media.libav.caption_search import CaptionSearch
+from reelmill_server.media.libav.codec_names import codec_name
 from reelmill_server.media.libav.dolby_vision import dolby_vision_of
 from reelmill_server.media.libav.log import error_text
 from reelmill_server.media.libav.random_access import starts_decoding
@@ -242,7 +243,7 @@ class Cuts:
         self._base, self._first = exact(packet.time_base), packet.pts or 0
         if self._channels is not None:
             context = packet.stream.codec_context
-            self._search = CaptionSearch(context.name, bytes(context.extradata or b""))
+            self._search = CaptionSearch(codec_name(context), bytes(context.extradata or b""))
             self.dolby_vision = dolby_vision_of(packet.stream)
         return True
 
