@@ -167,8 +167,9 @@ class Shelf:
         return self.put(name, b"".join(path.read_bytes() for path in paths))
 
     def put(self, name: str, content: bytes) -> Path:
-        """A file of this content."""
-        path, unfinished = self.folder / name, self.folder / f"{name}-{os.getpid()}.tmp"
+        """A file of this content, in a place of its own: cases in other processes may put others by this name."""
+        path = self.folder / f"{hashlib.sha256(content).hexdigest()[:16]}-{name}"
+        unfinished = path.with_name(f"{path.name}-{os.getpid()}.tmp")
         unfinished.write_bytes(content)
         unfinished.replace(path)
         return path

@@ -1,5 +1,6 @@
 """Audio whose decoder leaves times out, whose last frame is padded, or whose times begin again."""
 
+import hashlib
 import os
 import struct
 import subprocess
@@ -28,8 +29,9 @@ LOSSLESS = target("flac", None, AudioSpec("flac"))
 
 
 def made(shelf: Shelf, name: str, *arguments: str, seconds: str = "1.23", begin: str = "0") -> Path:
-    """A tone of 440 Hz that the judge encodes, from `begin` on."""
-    path, unfinished = shelf.folder / name, shelf.folder / f"{os.getpid()}-{name}"  # other processes may read it
+    """A tone of 440 Hz that the judge encodes, from `begin` on, in a place of its own."""
+    digest = hashlib.sha256(repr((arguments, seconds, begin)).encode()).hexdigest()[:16]
+    path, unfinished = shelf.folder / f"{digest}-{name}", shelf.folder / f"{os.getpid()}-{name}"  # other processes may read it
     tone = f"aevalsrc=sin(880*PI*(t+{begin}))/4:d={seconds}:s=48000"
     whole = ["-f", "lavfi", "-i", tone, "-ac", "2", *arguments, "-y", str(unfinished)]
     subprocess.run([imageio_ffmpeg.get_ffmpeg_exe(), "-v", "error", *whole], check=True)
