@@ -182,6 +182,12 @@ async def test_a_large_log_is_begun_anew(tmp_path: Path, monkeypatch: pytest.Mon
     assert log.read_bytes() == b"" and [path.name for path in tmp_path.iterdir()] == ["temporal.log"]
 
 
+async def test_a_log_that_somebody_removed_keeps_no_engine_from_being_watched(tmp_path: Path) -> None:
+    """There is nothing to begin anew, and it has no last words."""
+    await engine(tmp_path).check()
+    assert embedded._last_words(tmp_path / "temporal.log", -100).startswith("its log is")
+
+
 def _no_room(*_: object) -> None:
     raise OSError(errno.ENOSPC, "no space left on device")
 

@@ -215,8 +215,7 @@ class EmbeddedEngine:
         await asyncio.to_thread(_rotate, self._data_dir / _LOG)
         if self._process is not None and self._process.poll() is not None:
             self._on_restart()
-            log = self._data_dir / _LOG
-            said = _last_words(log, log.stat().st_size - _LAST_BYTES)
+            said = _last_words(self._data_dir / _LOG, -_LAST_BYTES)
             _log.error("the engine died and is started again", exit_status=self._process.returncode, reason=said)
             self._launch()
 
@@ -247,8 +246,9 @@ def _remove_blank(file: Path) -> None:
 
 
 def _last_words(log: Path, begin: int) -> str:
-    """Return what the server said last, from this byte of its log on, and where the rest is."""
-    said = log.read_bytes()[max(0, begin) :].decode(errors="replace").strip().rpartition("\n")[2][:_LAST_CHARACTERS]
+    """Return what the server said last, from this byte of its log on (negative: from its end), and where the rest is."""
+    text = log.read_bytes() if log.exists() else b""  # somebody may have removed it
+    said = text[begin:].decode(errors="replace").strip().rpartition("\n")[2][:_LAST_CHARACTERS]
     if not said and shutil.disk_usage(log.parent).free < _LEAST_FREE_BYTES:
         said = "its disk is full"
     return f"{said} (its log is {log})" if said else f"its log is {log}"
@@ -256,7 +256,7 @@ def _last_words(log: Path, begin: int) -> str:
 
 def _rotate(log: Path) -> None:
     """Keep a large log beside an empty one, to whose end the server goes on writing; drop it where there is no room."""
-    if log.stat().st_size < _LOG_BYTES:
+    if not log.exists() or log.stat().st_size < _LOG_BYTES:
         return
     earlier = log.with_name(f"{log.name}.1")
     try:
