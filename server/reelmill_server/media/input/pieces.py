@@ -14,7 +14,7 @@ from reelmill_server.model.capability import Limits
 _HEIF, _WEBP = "mov,mp4,m4a,3gp,3g2,mj2", "webp_pipe"  # which FFmpeg 9 no longer takes for animated ones: it reads them
 _TIFF = "tiff_pipe"
 _ANIMATED_BRAND = "avis"
-# All frames of an animation are in memory at once.
+# What is read in memory: all frames of an animation, or a file of WebP.
 _MOST_BYTES = 256 << 20
 # Tags of TIFF of which libav makes something else without an error: tiles become black, JPEG and other colors green.
 _COMPRESSION, _COLORS, _TILE_WIDTH, _EXTRA = 259, 262, 322, 338
@@ -98,6 +98,8 @@ def _with_plain_exif(file: BinaryIO) -> BinaryIO | None:
     """Return a WebP whose EXIF lacks the six bytes that it has in JPEG, which many programs leave before it, and with which
     libav reads none; None: it is so already.
     """
+    if file.seek(0, io.SEEK_END) > _MOST_BYTES:
+        return None
     file.seek(0)
     data = file.read()
     at = 12

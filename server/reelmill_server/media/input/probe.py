@@ -93,8 +93,13 @@ def probe_file(
         ),
         audio=tuple(replace(stream, codec="eac3") if stream.index in misnamed else stream for stream in info.audio),
     )
+    return _with_measured_bitrates(info, location, limits) if measure_bitrates else info
+
+
+def _with_measured_bitrates(info: MediaInfo, location: Location, limits: Limits) -> MediaInfo:
+    """Return the info with the bit rates that headers do not state, for which the whole file is read."""
     unknown = [stream.index for stream in (*info.pictures, *info.audio) if not stream.bitrate]
-    if not measure_bitrates or not unknown:
+    if not unknown:
         return info
     with open_source(location, limits) as container:
         measured = _measured_bitrates(container, unknown)

@@ -1,15 +1,13 @@
 """Search the packets of a stream for closed captions, no further than they can be."""
 
-import re
 from typing import Any
 
 from reelmill_server.media.libav.a53 import PLACE_BYTES, in_packet
 from reelmill_server.media.libav.avc_headers import SPS, SequenceSet, kind_of
-from reelmill_server.media.libav.nal_units import length_bytes
+from reelmill_server.media.libav.nal_units import START_CODE, length_bytes
 from reelmill_server.media.libav.parameter_sets import Unspliceable, own_sets
 from reelmill_server.media.libav.types import AnyPacket
 
-_START_CODE = re.compile(rb"\x00\x00\x01")
 _AVC, _HEVC = "h264", "hevc"
 _AVC_SLICES, _HEVC_SLICES = range(1, 6), range(32)
 
@@ -55,7 +53,7 @@ class CaptionSearch:
 
     def _end_by_start_codes(self, data: Any) -> int:
         begun = 0  # of a parameter set
-        for match in _START_CODE.finditer(data[:PLACE_BYTES]):
+        for match in START_CODE.finditer(data[:PLACE_BYTES]):
             if begun:
                 self._note(bytes(data[begun : match.start()]))
             begun = 0
@@ -79,8 +77,8 @@ class CaptionSearch:
         if kind_of(unit) != SPS:
             return
         try:
-            found = SequenceSet.of(unit)
+            sequence = SequenceSet.of(unit)
         except (IndexError, ValueError):
             self._has_fields[-1] = True  # who knows
         else:
-            self._has_fields[found.number] = not found.usual
+            self._has_fields[sequence.number] = not sequence.usual

@@ -21,7 +21,7 @@ _TOP_FIRST, _REPEATS, _PROGRESSIVE = 0x80, 0x02, 0x80
 
 @dataclass(frozen=True)
 class Headers:
-    """What a packet says before its slices.
+    """Read the headers of a packet of MPEG-2 that come before its slices.
 
     `sequence`: its sequence header without matrices, and the extensions of it; empty: it has none. `is_progressive`: both
     fields are of one moment; `order`: which of them is shown first, and whether again, as bits of the extension of a picture.

@@ -3,7 +3,8 @@
 import re
 from collections.abc import Iterator, Sequence
 
-_START_CODE = re.compile(rb"\x00\x00\x01")
+START_CODE = re.compile(rb"\x00\x00\x01")
+"""Precedes each NAL unit that has no length before it."""
 _ESCAPED = re.compile(rb"\x00\x00\x03")
 _TO_ESCAPE = re.compile(rb"\x00\x00(?=[\x00-\x03])")
 _PLACE_OF_LENGTH = {"h264": 4, "hevc": 21}  # in the description of a stream (avcC, hvcC)
@@ -17,7 +18,7 @@ def length_bytes(codec: str, extradata: bytes) -> int:
 
 def split(data: bytes) -> list[bytes]:
     """Return the units of data with start codes."""
-    places = [(match.start(), match.end()) for match in _START_CODE.finditer(data)]
+    places = [(match.start(), match.end()) for match in START_CODE.finditer(data)]
     ends = [*(begin for begin, _ in places[1:]), len(data)][: len(places)]
     return [data[begin:end].rstrip(b"\0") for (_, begin), end in zip(places, ends, strict=True)]
 

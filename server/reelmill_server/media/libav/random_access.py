@@ -4,16 +4,14 @@ Demuxers and parsers also mark where decoding recovers after a while (gradual re
 time is whole (open GOP).
 """
 
-import re
 from collections.abc import Callable, Iterator, Mapping
 from typing import Any
 
 from reelmill_server.media.libav.avc_headers import recovers
 from reelmill_server.media.libav.mpeg2 import begins_sequence
-from reelmill_server.media.libav.nal_units import length_bytes
+from reelmill_server.media.libav.nal_units import START_CODE, length_bytes
 from reelmill_server.media.libav.types import AnyPacket
 
-_START_CODE = re.compile(rb"\x00\x00\x01")
 _PLACE_BYTES = 1 << 16  # parameter sets and messages come before the first slice
 _IDR = 5
 _SEQUENCE_HEADER, _DELIMITER = 1, 2  # of AV1's OBUs
@@ -65,7 +63,7 @@ _BEGINNINGS: Mapping[str, Callable[[bytes], bool]] = {"av1": _has_sequence_heade
 def _units(data: bytes, length: int) -> Iterator[int]:
     """Yield where NAL units begin."""
     if not length:
-        yield from (match.end() for match in _START_CODE.finditer(data))
+        yield from (match.end() for match in START_CODE.finditer(data))
         return
     place = 0
     while place + length < len(data):

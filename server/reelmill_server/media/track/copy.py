@@ -18,6 +18,7 @@ from reelmill_server.media.input.source import average_rate
 from reelmill_server.media.libav.timestamps import exact
 from reelmill_server.media.libav.trial_header import codec_delay
 from reelmill_server.media.libav.types import AnyPacket
+from reelmill_server.media.track.adts_headers import AdtsHeaders, becomes_one_header
 from reelmill_server.media.track.base import Track, describe, template_of
 from reelmill_server.media.track.hidden_frames import HiddenFrames
 from reelmill_server.media.track.last_shown import LastShown
@@ -33,10 +34,6 @@ _TICKS_PER_PICTURE = ("avi", "mxf")
 _COUNTING_SAMPLES = ("mp4", "mov", "ipod")
 _TAKING_EQUAL_TIMES = ("matroska", "webm", "flv")  # of their muxers in libav, those with AVFMT_TS_NONSTRICT
 _SKIPPING = ("matroska", "webm")  # that have decoders skip audio at the beginning (CodecDelay)
-# Other containers have one header for all frames of AAC, or, raw, no times.
-_HEADED = ("mpegts",)
-_SYNC_MASK, _SYNC = 0xFFF6_0000, 0xFFF0_0000  # of the first four bytes of ADTS; broken packets begin otherwise
-_HEADER_MASK = 0xFDC0  # the profile, the sample rate and the channels
 # Only their edit lists can say that the first frames are to be decoded, but not shown.
 _HIDING = ("mp4", "mov")
 
@@ -91,8 +88,7 @@ class CopyTrack(Track):
             self._stream.codec_context.framerate = rate
         name = _BITSTREAM_FILTERS.get((output.format.name, plan.codec))
         self._filter = av.BitStreamFilterContext(name, origin, self._stream) if name else None
-        self._header: int | None = None
-        self._unheaded = plan.codec == "aac" and not origin.codec_context.extradata and output.format.name not in _HEADED
+        self._adts = AdtsHeaders() if becomes_one_header(plan.codec, origin, output.format.name) else None
         self._straight = plan.type in ("video", "audio") and self._filter is None and not self._by_decoding
         describe(self._stream, plan, sources, keep_metadata)
 
@@ -121,8 +117,8 @@ class CopyTrack(Track):
             self._early = item if self._is_audio else None
             return
         self._early = None
-        if self._unheaded:
-            self._check_header(item)
+        if self._adts is not None:
+            self._adts.check(item)
         if measures.over(pts):
             self._beyond.append(item)
             return
@@ -134,19 +130,6 @@ class CopyTrack(Track):
             self.unordered += 1
             return
         yield from self._taken(item, pts, measures.begin)
-
-    def _check_header(self, item: AnyPacket) -> None:
-        """Raise UnsupportedFormat where the headers of ADTS, which become one for all, change."""
-        head = int.from_bytes(memoryview(item)[:4])
-        if head & _SYNC_MASK != _SYNC:
-            return
-        header = head & _HEADER_MASK
-        if self._header is not None and header != self._header:
-            raise UnsupportedFormat(
-                "the source's audio changes its sample rate, channels or profile midway, which the output cannot tell: choose "
-                "a codec other than copy"
-            )
-        self._header = header
 
     def _leave_out(self, item: AnyPacket) -> None:
         """Count a packet without a time. Raises UnsupportedFormat for one of video that is whole: later frames may need it."""
@@ -209,9 +192,9 @@ class CopyTrack(Track):
 
     def _all_moved(self, run: Run) -> Sequence[Sequence[AnyPacket]]:
         """Return what is to be written of a run that is taken, once each of its packets has come."""
-        if self._unheaded:
+        if self._adts is not None:
             for packet in run.packets:
-                self._check_header(packet)
+                self._adts.check(packet)
         shown = self._last_shown
         together = self._move_together(run) if run.timed and run.ordered else None
         if together is None:
