@@ -48,7 +48,7 @@ def _templates(request: ConvertRequest) -> Iterator[str]:
 
 @dataclass(frozen=True)
 class _Name:
-    """What a template can name: numbers, sizes and extensions vary, all else is known.
+    """The file names that a template of a URI can give: numbers, sizes and extensions vary, all else is known.
 
     Texts and marks in turn: the name without its extension, the extension, and what precedes the number in the names of
     numbered files. Not a regular expression: with several numbers behind each other, one could look forever.

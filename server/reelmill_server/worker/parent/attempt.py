@@ -85,8 +85,8 @@ def _blaming_limits() -> Iterator[None]:
             raise WorkerBusy("the worker has no more file descriptors") from error
         final = not error.retryable if isinstance(error, ReelmillError) else isinstance(error, (OSError, RuntimeError))
         if final and process_limit.refused() > refused:
-            told = error.message if isinstance(error, ReelmillError) else str(error)
-            raise ServiceUnavailable(f"the worker may start no more processes and threads: {told}") from error
+            reason = error.message if isinstance(error, ReelmillError) else str(error)
+            raise ServiceUnavailable(f"the worker may start no more processes and threads: {reason}") from error
         raise
 
 

@@ -92,7 +92,7 @@ class Child:
 
     @property
     def assignment(self) -> messages.Assignment:
-        """What it is shown of its assignment."""
+        """Its assignment, without what is concealed from it (`Concealment`)."""
         return self._concealment.assignment
 
     @property

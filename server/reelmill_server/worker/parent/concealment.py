@@ -17,7 +17,10 @@ _DIGITS = 32
 
 
 class Concealment:
-    """What one child is shown of an assignment. URIs keep their paths, by which outputs are named, and stay different."""
+    """Conceal from one child the queries of web URIs and the roles in its assignment.
+
+    URIs keep their paths, by which outputs are named, and two that differ still do.
+    """
 
     def __init__(self, assignment: Assignment) -> None:
         marks = assignment.watermarks
