@@ -10,13 +10,13 @@ from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack, asynccontextmanager, suppress
 from multiprocessing import forkserver
 from multiprocessing.connection import Connection
-from multiprocessing.context import ForkServerProcess
 
 from reelmill_server.address_space import peak_bytes, was_short
 from reelmill_server.errors import EncoderCrashed, OutOfMemory, ReelmillError, Stalled, Timeout, from_code
 from reelmill_server.telemetry import tracing
 from reelmill_server.worker import messages
 from reelmill_server.worker.child.entry import enter
+from reelmill_server.worker.forked import ForkedProcess
 from reelmill_server.worker.handover import Handover
 from reelmill_server.worker.messages import KEPT_ENVIRONMENT
 from reelmill_server.worker.parent.child_bounds import MOST_SMALL_BYTES, most_bytes, most_threads
@@ -34,6 +34,7 @@ _PRELOADED = [
     "av",
     "reelmill_server.worker.child.entry",
     "reelmill_server.worker.child.main",
+    "reelmill_server.worker.forked",
     "reelmill_server.worker.handover",
     "reelmill_server.worker.child.warm",
 ]
@@ -72,9 +73,7 @@ def preload() -> None:
 class Child:
     """A running child. A thread reads its pipe, so that a child that stops in the middle of a message blocks nobody else."""
 
-    def __init__(
-        self, process: ForkServerProcess, pipe: Connection, crash: CrashReport, assignment: messages.Assignment
-    ) -> None:
+    def __init__(self, process: ForkedProcess, pipe: Connection, crash: CrashReport, assignment: messages.Assignment) -> None:
         """`crash` reports fatal signals."""
         self._concealment = Concealment(assignment)
         self._process, self._pipe = process, pipe

@@ -6,11 +6,11 @@ import socket
 from collections.abc import Sequence
 from dataclasses import dataclass
 from multiprocessing.connection import Connection
-from multiprocessing.context import ForkServerProcess
 from typing import TYPE_CHECKING
 
 from reelmill_server.errors import EncoderCrashed
 from reelmill_server.worker.child.entry import attend, enter
+from reelmill_server.worker.forked import ForkedProcess
 from reelmill_server.worker.handover import Handover, send_descriptors
 
 if TYPE_CHECKING:
@@ -26,7 +26,7 @@ _End = Connection | socket.socket
 class WaitingChild:
     """A child that has been forked and prepared, and waits for an assignment: the process, and this side's ends."""
 
-    process: ForkServerProcess
+    process: ForkedProcess
     pipe: Connection
     handover: socket.socket
     crashes: socket.socket
@@ -40,7 +40,7 @@ class WaitingChild:
         (handover, its_handover), (crashes, its_crashes) = socket.socketpair(), socket.socketpair()
         handover.setblocking(False)
         its_ends = its_pipe, its_handover, its_crashes, its_output
-        process = CONTEXT.Process(target=attend, args=(entry, *its_ends), daemon=True)
+        process = ForkedProcess(target=attend, args=(entry, *its_ends), daemon=True)
         await _start(process, (pipe, handover, crashes, output), its_ends)
         return cls(process, pipe, handover, crashes, output)
 
@@ -105,7 +105,7 @@ class Reserve:
             self._coming = None
 
 
-async def _start(process: ForkServerProcess, ours: Sequence[_End], theirs: Sequence[_End]) -> None:
+async def _start(process: ForkedProcess, ours: Sequence[_End], theirs: Sequence[_End]) -> None:
     """Start the process, and close its ends here."""
     starting = asyncio.ensure_future(asyncio.to_thread(process.start))
     try:
@@ -122,7 +122,7 @@ async def _start(process: ForkServerProcess, ours: Sequence[_End], theirs: Seque
         end.close()
 
 
-def _abandon(process: ForkServerProcess, *pipes: _End) -> None:
+def _abandon(process: ForkedProcess, *pipes: _End) -> None:
     """End a child whose caller was canceled while it started."""
     for pipe in pipes:
         pipe.close()
