@@ -169,7 +169,7 @@ def make(case: Case, path: Path) -> bool:
         done = subprocess.run(command, capture_output=True, check=False, timeout=20)
     except subprocess.TimeoutExpired:
         return False
-    return done.returncode == 0 and path.stat().st_size > 0
+    return done.returncode == 0 and path.exists() and path.stat().st_size > 0
 
 
 def tones_of(layout: str) -> Sequence[int]:

@@ -4,11 +4,9 @@ import json
 import tempfile
 from pathlib import Path
 
-from tests.media.converter import Converter, capabilities
+from tests.media.converter import Converter
 from tests.sources import Shelf
 from tests.sweep.verdict import MODES, run
-
-capabilities()  # once, in the process that all others are forked from
 
 
 def convert_in_all_modes(path: Path, answer: Path) -> None:
