@@ -127,7 +127,7 @@ def _at_work(cluster: Cluster) -> servers.Server | None:
 
 
 def test_progress_of_units_adds_up_and_a_cancel_ends_them_all(cluster: Cluster) -> None:
-    """It grows over several values, never falls, and afterwards nothing runs and nothing is left."""
+    """It never falls, a part of the units shows as a part of the task, and afterwards nothing runs and nothing is left."""
     cluster.add_worker()
     cluster.add_worker()
     seen: list[int] = []
@@ -140,7 +140,7 @@ def test_progress_of_units_adds_up_and_a_cancel_ends_them_all(cluster: Cluster) 
         with pytest.raises(TaskCanceled):
             client.wait(task_id)
         servers.wait_for(lambda: not left_in_scratch(cluster), "the removal of scratch")
-    assert seen == sorted(seen) and len(set(seen)) >= 4
+    assert seen == sorted(seen) and 30 <= seen[-1] < 100
     assert not (cluster.files / "out.mp4").exists()
     assert all(not servers.at_work(worker) for worker in cluster.workers)
 

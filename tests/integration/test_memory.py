@@ -8,6 +8,7 @@ from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import replace
 from functools import partial
+from multiprocessing import forkserver
 from pathlib import Path
 from typing import Any
 
@@ -238,10 +239,18 @@ async def test_a_child_that_the_kernel_ended_had_too_little_memory(monkeypatch: 
     assert [group and group.directory.exists() for group in results] == [False]
 
 
-async def test_the_kernel_takes_a_child_first(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Before the server, and whatever else the machine runs."""
-    child_process.preload()
+@pytest.mark.parametrize("prepared", [True, False])
+async def test_the_kernel_takes_a_child_first(monkeypatch: pytest.MonkeyPatch, prepared: bool) -> None:
+    """Before the server, and whatever else the machine runs; also where the fork server has not preloaded anything."""
+    server = forkserver.ForkServer()
+    monkeypatch.setattr(forkserver, "connect_to_new_process", server.connect_to_new_process)
+    if prepared:
+        server.set_forkserver_preload(child_process._PRELOADED)
     monkeypatch.setattr(child_process, "enter", partial(_hold, "reserves", 1))
-    async with child_process.start(messages.Assignment("probe", Limits())) as process:
-        own, childs = (int(Path(f"/proc/{pid}/oom_score_adj").read_text()) for pid in ("self", process.pid))
+    try:
+        async with child_process.start(messages.Assignment("probe", Limits())) as process:
+            assert await process.receive(30) == messages.Probed(())
+            own, childs = (int(Path(f"/proc/{pid}/oom_score_adj").read_text()) for pid in ("self", process.pid))
+    finally:
+        server._stop()  # type: ignore[attr-defined]
     assert childs == min(own + 500, 1000)

@@ -12,6 +12,8 @@ if TYPE_CHECKING:
 
 def attend(entry: "Entry", pipe: "Connection", handover: "socket", crashes: "socket", output: "Connection") -> None:
     """Prepare a child, wait for its assignment, and carry it out with `entry`, which takes what the child's `main` takes."""
+    # What the fork server has done when it started. Python ignores it if a module to preload cannot be imported there.
+    import reelmill_server.worker.child.fork_server  # noqa: F401
     from reelmill_server.worker.child.confinement import prepare
     from reelmill_server.worker.handover import receive
 
