@@ -24,6 +24,8 @@ pytestmark = pytest.mark.media
 FILM = Video(seconds=6, gop=25, b_frames=3)
 CLOSED_H265 = replace(FILM, codec="libx265", options=(("x265-params", "log-level=none:open-gop=0"),))
 OPEN_H265 = replace(FILM, codec="libx265", options=(("x265-params", "log-level=none:open-gop=1:keyint=25:min-keyint=25"),))
+MASTERING = "G(13250,34500)B(7500,3000)R(34000,16000)WP(15635,16450)L(10000000,1)"
+HDR10 = f"log-level=none:hdr10=1:master-display={MASTERING}:max-cll=1000,400"
 OPEN_H264 = replace(FILM, options=(("x264-params", "open-gop=1:keyint=25:min-keyint=25:bframes=3"),))
 MPEG2 = replace(FILM, codec="mpeg2video", b_frames=2)
 MPEG2_FIELDS = replace(MPEG2, options=(("flags", "+ildct+ilme"),), fps=Fraction(30000, 1001))
@@ -53,6 +55,9 @@ SOURCES = {
     "h265": Clip("mp4", (CLOSED_H265,), SOUND),
     "h265 open": Clip("mp4", (OPEN_H265,), SOUND),
     "h265 10 bit": Clip("mp4", (replace(OPEN_H265, pixel_format="yuv420p10le"),), SOUND),
+    "h265 hdr": Clip(
+        "mp4", (replace(FILM, codec="libx265", pixel_format="yuv420p10le", options=(("x265-params", HDR10),)),), SOUND
+    ),
     "h265 in mkv": Clip("matroska", (OPEN_H265,), SOUND),
     "h264 in ts": Clip("mpegts", (FILM,), SOUND),
     "h265 in ts": Clip("mpegts", (OPEN_H265,), SOUND),
@@ -205,6 +210,17 @@ def test_nothing_is_encoded_where_the_edges_are_keyframes(convert: Converter) ->
     (video, _) = converted.plan.targets[0].streams
     assert video.smart_cut and not video.smart_cut.edges.encoded_frames
     assert alike(converted.path, convert.shelf.get(SOURCES["h264"])) == 75 == converted.artifact.streams[0].packet_count
+
+
+@pytest.mark.parametrize("name", ["h265 open", "h264 open pyramid"])
+def test_a_cut_is_cut_again(convert: Converter, name: str) -> None:
+    """The encoder's parameter sets have other numbers than those of before. Where frames were left out that others drop,
+    nothing leads into a recovery point of H.264: the next one is taken.
+    """
+    clip = SOURCES[name]
+    spec = target(CONTAINERS.get(clip.format, clip.format), REQUIRED)
+    first = convert(clip, spec, start=0.513, duration=5.2).path
+    check(convert(first, spec, start=0.33, duration=4.4), first, 0.33, 4.4)
 
 
 def test_what_is_encoded_is_told(convert: Converter) -> None:

@@ -17,7 +17,7 @@ from reelmill_server.media.input.seek import packets_from, read
 from reelmill_server.media.input.source import Location, open_source
 from reelmill_server.media.libav.avc_bridge import RecoveryPoint
 from reelmill_server.media.libav.codec_names import codec_name
-from reelmill_server.media.libav.parameter_sets import Unspliceable
+from reelmill_server.media.libav.parameter_sets import CODECS, Unspliceable, spare_number
 from reelmill_server.media.libav.random_access import recovers_at, starts_decoding
 from reelmill_server.media.libav.timestamps import exact
 from reelmill_server.media.libav.types import AnyPacket
@@ -83,7 +83,9 @@ def cut_edges(location: Location, index: int, begin: Fraction | None, end: Fract
                 raise _Objection("its timestamps begin again")
             key, start_frames, held = (None, 0, ()) if begin is None else _start(container, index, begin, end)
             until, decode_from, end_frames = (None, None, 0) if end is None else _end(container, index, end)
-        except _Objection as objection:
+            if start_frames or end_frames:
+                _check_spliceable(container.streams[index])
+        except (_Objection, Unspliceable) as objection:
             return CutEdges(objection=str(objection))
     first = key.shown if key else None
     if until is not None and first is not None and until <= first:
@@ -101,19 +103,31 @@ def _us(time: Fraction | None) -> int | None:
     return None if time is None else round(time * MICROSECONDS)
 
 
+def _check_spliceable(stream: Any) -> None:
+    """Raise Unspliceable if no encoder's packets can be put beside those of `stream`, as far as it tells."""
+    codec = codec_name(stream.codec_context)
+    if codec in CODECS:
+        spare_number(codec, bytes(stream.codec_context.extradata or b""))
+
+
 def _start(container: InputContainer, index: int, begin: Fraction, end: Fraction | None) -> tuple[_Entry, int, tuple[int, ...]]:
     """Return the first frame that is copied, how many frames before it are encoded, and `CutEdges.held`."""
     least = 1
+    reason: Unspliceable | None = None
     while True:
-        key, frames = _first_key(container, index, begin, end, least)
+        try:
+            key, frames = _first_key(container, index, begin, end, least)
+        except _Objection as objection:
+            raise reason or objection from None
         if not key.continues:
             return key, frames, ()
+        point = RecoveryPoint(bytes(container.streams[index].codec_context.extradata or b""))
         try:
-            point = _recovery_point(container, index, key.shown)
+            _look_at(point, container, index, key.shown)
             if frames >= point.least_frames:
                 return key, frames, point.held
-        except Unspliceable as reason:
-            raise _Objection(str(reason)) from None
+        except Unspliceable as unusual:
+            reason = unusual  # the next one may not be: where a cut began, frames are missing that others drop
         least = frames + 1
 
 
@@ -141,17 +155,15 @@ def _first_key(container: InputContainer, index: int, begin: Fraction, end: Frac
     return key, sum(begin - TOLERANCE <= time < key.shown for time in shown)
 
 
-def _recovery_point(container: InputContainer, index: int, shown: Fraction) -> RecoveryPoint:
-    """Return what must be known to lead into the recovery point that is `shown` then. Raises Unspliceable."""
+def _look_at(point: RecoveryPoint, container: InputContainer, index: int, shown: Fraction) -> None:
+    """Find out what must be known to lead into the recovery point that is `shown` then. Raises Unspliceable."""
     stream: Any = container.streams[index]
-    point = RecoveryPoint(bytes(stream.codec_context.extradata or b""))
     packets, begun = packets_from(container, [stream], [], shown).packets, False
     while not point.is_known and (packet := read(packets)[0]) is not None:
         if packet.stream_index == index and packet.size and packet.pts is not None and packet.time_base:
             begun = begun or packet.pts * exact(packet.time_base) == shown
             if begun:
                 point.see(bytes(packet))
-    return point
 
 
 def _end(container: InputContainer, index: int, end: Fraction) -> tuple[Fraction | None, Fraction | None, int]:

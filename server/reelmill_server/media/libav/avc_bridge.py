@@ -156,11 +156,10 @@ class _Place:
 
 @dataclass(frozen=True)
 class Bridge(Splice):
-    """A `Splice` that leads into recovery points. `number`: that of the encoder's picture parameter set; `own`, `pictures`: the
-    source's parameter sets; `sequence`, `picture`: the encoder's.
+    """A `Splice` that leads into recovery points; `number` is that of the encoder's picture parameter set. `own`, `pictures`:
+    the source's parameter sets; `sequence`, `picture`: the encoder's.
     """
 
-    number: int
     own: SequenceSet
     sequence: SequenceSet
     picture: PictureSet

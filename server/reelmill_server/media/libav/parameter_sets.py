@@ -7,15 +7,15 @@ sent again where one encoder's packets end and the other's begin.
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
-from reelmill_server.media.libav.bits import Bits, golomb
+from reelmill_server.media.libav.bits import Bits, aligned, golomb
 from reelmill_server.media.libav.nal_units import escaped, length_bytes, parted, plain, split, united
 
 # ITU-T H.264 table 7-1, H.265 table 7-1
 _AVC_SPS, _AVC_PPS, _AVC_SEI, _AVC_SLICES = 7, 8, 6, range(1, 6)
 _HEVC_VPS, _HEVC_SPS, _HEVC_PPS, _HEVC_SLICES, _HEVC_IRAP = 32, 33, 34, range(32), range(16, 24)
 _HEVC_BLA, _HEVC_CRA, _HEVC_SEI, _HEVC_END = 16, 21, 39, b"\x48\x01"
-_OWN_HEVC_SPS = 15
-"""Of the numbers whose code has nine bits instead of the one of 0, the only one that a sequence parameter set may have."""
+_LAST_HEVC_SPS, _FIRST_HEVC_PPS = 15, 15
+"""Numbers of H.265's sets: the highest of a sequence, the lowest whose code has nine bits instead of the one of 0."""
 _NOTE = 5  # user data that is not registered: what the encoder says of itself
 
 
@@ -31,13 +31,14 @@ class Splice:
     """How packets of an encoder are put into a stream that others continue.
 
     `extradata`: the parameter sets of both. `length_bytes` precede each unit; 0: units have start codes. `sets`: the encoder's
-    own, renumbered, which go into its keyframes where units have start codes.
+    own, renumbered, which go into its keyframes where units have start codes; `number`: by which (`spare_number`).
     """
 
     codec: str
     extradata: bytes
     length_bytes: int
     sets: tuple[bytes, ...]
+    number: int
 
     def packets(self, encoded: Sequence[tuple[bytes, bool]], key: bytes | None) -> list[bytes]:
         """Return encoded packets, which have start codes, as the stream has packets; of each, whether it is a keyframe. `key`:
@@ -57,7 +58,7 @@ class Splice:
 
     def _packet(self, encoded: bytes, key: bool) -> bytes:
         syntax = _SYNTAX[self.codec]
-        units = [syntax.renumbered(unit) for unit in split(encoded) if syntax.is_kept(unit)]
+        units = [syntax.renumbered(unit, self.number) for unit in split(encoded) if syntax.is_kept(unit)]
         return united([*(self.sets if key and not self.length_bytes else ()), *units], self.length_bytes)
 
 
@@ -83,9 +84,16 @@ def broken_link(codec: str, extradata: bytes, key: bytes) -> bytes:
 
 
 def spare_number(codec: str, extradata: bytes) -> int:
-    """Return the number that an H.264 encoder gives its parameter sets, as the stream has others. Raises Unspliceable."""
-    used = _used(codec, own_sets(codec, extradata))
-    free = [number for number in range(_SYNTAX[codec].last, 0, -1) if number not in used]
+    """Return by which number an encoder's parameter sets are known in the stream, whose own have others (of H.265 it is the
+    place among those that they may have); of codecs without such sets 0. Raises Unspliceable.
+    """
+    if codec in _BEGIN_ANEW:
+        return 0
+    own = own_sets(codec, extradata)
+    if not own:
+        raise Unspliceable("its parameter sets are not known")
+    used = _used(codec, own)
+    free = [number for number in _SYNTAX[codec].spare if number not in used]
     if not free:
         raise Unspliceable("its parameter sets leave no number for others")
     return free[0]
@@ -97,17 +105,15 @@ def splice(codec: str, extradata: bytes, encoder_extradata: bytes) -> Splice:
     Raises Unspliceable.
     """
     if codec in _BEGIN_ANEW:
-        return Splice(codec, extradata, 0, ())
-    syntax = _SYNTAX[codec]
-    own = own_sets(codec, extradata)
-    if codec == "hevc" and _OWN_HEVC_SPS in _used(codec, own):
-        raise Unspliceable("its parameter sets leave no number for others")
-    added = tuple(syntax.renumbered(unit) for unit in split(encoder_extradata) if syntax.kind(unit) in syntax.sets)
-    if not own or not added:
-        raise Unspliceable("its parameter sets are not known")
+        return Splice(codec, extradata, 0, (), 0)
+    number = spare_number(codec, extradata)
+    syntax, own = _SYNTAX[codec], own_sets(codec, extradata)
+    added = tuple(syntax.renumbered(unit, number) for unit in split(encoder_extradata) if syntax.kind(unit) in syntax.sets)
+    if not added:
+        raise Unspliceable("the parameter sets of its encoder are not known")
     if extradata[:1] != b"\1":
-        return Splice(codec, b"".join(b"\0\0\0\1" + unit for unit in (*own, *added)), 0, added)
-    return Splice(codec, syntax.described(extradata, added), length_bytes(codec, extradata), added)
+        return Splice(codec, b"".join(b"\0\0\0\1" + unit for unit in (*own, *added)), 0, added, number)
+    return Splice(codec, syntax.described(extradata, added), length_bytes(codec, extradata), added, number)
 
 
 def _used(codec: str, sets: Sequence[bytes]) -> set[int]:
@@ -121,12 +127,11 @@ def _used(codec: str, sets: Sequence[bytes]) -> set[int]:
 def own_sets(codec: str, extradata: bytes) -> list[bytes]:
     """Return the parameter sets that describe a stream of H.264 or H.265. Raises Unspliceable."""
     syntax = _SYNTAX[codec]
-    if extradata[:1] != b"\1":
-        return [unit for unit in split(extradata) if syntax.kind(unit) in syntax.sets]
     try:
-        return list(syntax.listed(extradata))
+        units = split(extradata) if extradata[:1] != b"\1" else [*syntax.listed(extradata)]
     except IndexError:
         raise Unspliceable(_BROKEN) from None
+    return [unit for unit in units if syntax.kind(unit) in syntax.sets]  # messages (HDR metadata) may be among them
 
 
 def _number_at(unit: bytes, bit: int) -> int:
@@ -137,16 +142,18 @@ def _number_at(unit: bytes, bit: int) -> int:
 
 
 def _replaced(unit: bytes, bit: int, old: int, new: str) -> bytes:
-    """Return a unit without escapes whose `old` bits at `bit` are the bits `new`, which are whole bytes more."""
-    bits = f"{int.from_bytes(unit):0{len(unit) * 8}b}"
-    changed = bits[:bit] + new + bits[bit + old :]
-    return int(changed, 2).to_bytes(len(changed) // 8)
+    """Return a unit without escapes whose `old` bits at `bit` are the bits `new`. If these are not whole bytes more, it is to
+    end with the bit that ends a unit.
+    """
+    bits = Bits(unit)
+    changed = bits.text(0, bit) + new + bits.text(bit + old)
+    return aligned(changed if len(changed) % 8 == 0 else changed.rstrip("0"), "0")
 
 
 class _Avc:
     """H.264, whose encoder takes the number of its parameter sets as an option."""
 
-    sets, last = (_AVC_SPS, _AVC_PPS), 31
+    sets, spare = (_AVC_SPS, _AVC_PPS), range(31, 0, -1)
 
     def kind(self, unit: bytes) -> int:
         return unit[0] & 0x1F if unit else -1
@@ -158,7 +165,7 @@ class _Avc:
     def numbers(self, unit: bytes) -> Iterator[int]:
         yield _number_at(plain(unit[:24]), 32 if self.kind(unit) == _AVC_SPS else 8)
 
-    def renumbered(self, unit: bytes) -> bytes:
+    def renumbered(self, unit: bytes, number: int) -> bytes:
         return unit
 
     def listed(self, extradata: bytes) -> Iterator[bytes]:
@@ -193,11 +200,12 @@ class _Avc:
 class _Hevc:
     """H.265, whose encoder numbers its parameter sets from 0.
 
-    The new numbers have codes of nine bits where that of 0 has one: whole bytes are inserted, and all that follows stays
-    aligned to bytes, as the data of slices must be.
+    Slices name only their picture parameter set: its new number has a code of nine bits where that of 0 has one, so that a
+    whole byte is inserted, and all that follows stays aligned to bytes, as the data of slices must be. Such numbers go up,
+    those of sequences down.
     """
 
-    sets, last = (_HEVC_VPS, _HEVC_SPS, _HEVC_PPS), 15
+    sets, spare = (_HEVC_VPS, _HEVC_SPS, _HEVC_PPS), range(_LAST_HEVC_SPS)
 
     def kind(self, unit: bytes) -> int:
         return unit[0] >> 1 & 0x3F if unit else -1
@@ -209,11 +217,11 @@ class _Hevc:
     def numbers(self, unit: bytes) -> Iterator[int]:
         bare = plain(unit)
         if self.kind(unit) == _HEVC_VPS:
-            yield bare[2] >> 4
+            yield _LAST_HEVC_SPS - (bare[2] >> 4)
         elif self.kind(unit) == _HEVC_PPS:
-            yield _number_at(bare[:16], 16)
+            yield _number_at(bare[:16], 16) - _FIRST_HEVC_PPS
         else:
-            yield _number_at(bare[:64], self._place_in_sps(bare))
+            yield _LAST_HEVC_SPS - _number_at(bare[:64], self._place_in_sps(bare))
 
     def _place_in_sps(self, bare: bytes) -> int:
         """Return the bit at which a sequence parameter set says its number: behind its profile and level (7.3.2.2)."""
@@ -226,17 +234,17 @@ class _Hevc:
                 bits += 88 * (flags >> 15 - 2 * layer & 1) + 8 * (flags >> 14 - 2 * layer & 1)
         return place + bits
 
-    def renumbered(self, unit: bytes) -> bytes:
-        kind, bare, code = self.kind(unit), plain(unit), golomb(_OWN_HEVC_SPS)
-        if kind == _HEVC_VPS:
-            bare = bare[:2] + bytes([_OWN_HEVC_SPS << 4 | bare[2] & 0xF]) + bare[3:]
-        elif kind == _HEVC_SPS:
-            bare = bare[:2] + bytes([_OWN_HEVC_SPS << 4 | bare[2] & 0xF]) + bare[3:]
-            bare = _replaced(bare, self._place_in_sps(bare), 1, code)
+    def renumbered(self, unit: bytes, number: int) -> bytes:
+        kind, bare = self.kind(unit), plain(unit)
+        sequence, picture = _LAST_HEVC_SPS - number, golomb(_FIRST_HEVC_PPS + number)
+        if kind in (_HEVC_VPS, _HEVC_SPS):
+            bare = bare[:2] + bytes([sequence << 4 | bare[2] & 0xF]) + bare[3:]
+        if kind == _HEVC_SPS:
+            bare = _replaced(bare, self._place_in_sps(bare), 1, golomb(sequence))
         elif kind == _HEVC_PPS:
-            bare = _replaced(bare, 16, 2, code + code)
+            bare = _replaced(bare, 16, 2, picture + golomb(sequence))
         elif kind in _HEVC_SLICES:
-            bare = _replaced(bare[:3], 18 if kind in _HEVC_IRAP else 17, 1, code) + bare[3:]
+            bare = _replaced(bare[:3], 18 if kind in _HEVC_IRAP else 17, 1, picture) + bare[3:]
         return escaped(bare)
 
     def listed(self, extradata: bytes) -> Iterator[bytes]:

@@ -99,8 +99,21 @@ def test_what_cannot_be_read_is_said(extradata: bytes) -> None:
         splice("h264", extradata, own_avc(9))
 
 
-def test_a_number_that_is_taken_is_said() -> None:
-    """H.265's are not chosen."""
-    taken = splice("hevc", HVCC, HEVC).extradata
+def test_hevc_has_numbers_for_fifteen_encoders() -> None:
+    """As a cut of a cut needs them: the sets of each differ, and end where units end."""
+    described, slices = HVCC, []
+    for number in range(15):
+        result = splice("hevc", described, HEVC)
+        assert result.number == number and all(unit[-1] for unit in result.sets)
+        described = result.extradata
+        slices += result.packets([(CODE + b"\x02\x01\xd0\x11", False)], None)
+    assert len(set(slices)) == 15 and {len(packet) for packet in slices} == {9}
     with pytest.raises(Unspliceable, match="no number"):
-        splice("hevc", taken, HEVC)
+        splice("hevc", described, HEVC)
+
+
+def test_messages_in_a_description_are_no_sets() -> None:
+    """x265 describes HDR metadata there (SEI); they stay."""
+    message = b"\x4e\x01\x90\x04\x03\xe8\x01\x90\x80"
+    described = HVCC[:22] + b"\4" + HVCC[23:] + b"\xa7\0\1" + len(message).to_bytes(2) + message
+    assert splice("hevc", described, HEVC).extradata.endswith(message)
