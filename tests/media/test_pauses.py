@@ -86,3 +86,20 @@ def test_a_cut_within_the_last_frame_shows_it(convert: Converter, form: str) -> 
             converted.published / one.uri.removeprefix("file:///out/") for one in converted.artifacts if one.container == "png"
         )
         assert judge.numbers(picture) == [49]
+
+
+@pytest.mark.parametrize("fps", [2, 5, 8])
+def test_a_cut_between_the_ticks_of_a_slow_rate(convert: Converter, fps: int) -> None:
+    """In AVI, a tick is as long as a frame: what is on screen where the cut begins is shown until the next frame is."""
+    clip = Clip("avi", (Video("mpeg4", fps=Fraction(fps), seconds=3, gop=2, b_frames=0),), (Audio("mp3", seconds=3),))
+    times = judge.times(convert.shelf.get(clip))
+    late = next(time for time in times if time >= Fraction("0.77")) - Fraction("0.77")
+    first = sum(time < Fraction("0.77") for time in times) - (late >= Fraction("0.1"))
+    shown = list(range(first, sum(time < Fraction("1.9") for time in times)))
+    for wanted in (target("mp4", encoded(b_frames=0)), target("mkv", encoded(), AudioSpec("aac"))):
+        converted = convert(clip, wanted, start=0.77, duration=1.13)
+        assert judge.describe(converted.path).duration == pytest.approx(1.13, abs=0.03)
+        assert judge.numbers(converted.path) == shown
+    for container in ("mp4", "mkv"):
+        copied = convert(clip, target(container, audio=None), duration=1.13)
+        assert judge.describe(copied.path).duration == pytest.approx(1.13, abs=0.011)

@@ -155,6 +155,52 @@ def test_an_image_that_breaks_off_is_told(convert: Converter, tmp_path: Path, fo
     assert not any("damaged" in text for text in convert(other, target("mp4", encoded(), None)).warnings)
 
 
+def test_a_damaged_jpeg_is_told(convert: Converter, tmp_path: Path) -> None:
+    """libav's decoder conceals what it cannot read, and says nothing."""
+    whole, path = io.BytesIO(), tmp_path / "image.jpg"
+    Image.linear_gradient("L").save(whole, "jpeg", quality=95)
+    data = bytearray(whole.getvalue())
+    at = data.index(b"\xff\xda") + 300
+    data[at : at + 40] = b"\x55" * 40
+    path.write_bytes(data)
+    assert any("1 packets are damaged" in text for text in convert(path, target("mp4", encoded(), None)).warnings)
+
+
+@pytest.mark.parametrize("compression", [None, "jpeg"])
+def test_pages_that_are_not_shown_are_told(convert: Converter, tmp_path: Path, compression: str | None) -> None:
+    """Smaller forms of the first page are none."""
+    path = tmp_path / "pages.tiff"
+    pages = [picture(number) for number in (700, 701, 702)]
+    pages[0].save(path, save_all=True, append_images=pages[1:], compression=compression)
+    converted = convert(path, target("mp4", encoded(), None), duration=0.2)
+    assert judge.numbers(converted.path) == [700] * 5
+    assert "sources[0] has 3 pages, of which the first is shown" in converted.warnings
+    other = tmp_path / "overview.tiff"
+    pages[1].encoderinfo = {"tiffinfo": {254: 1}}
+    pages[0].save(other, save_all=True, append_images=pages[1:2], compression=compression)
+    assert not any("pages" in text for text in convert(other, target("mp4", encoded(), None), duration=0.2).warnings)
+
+
+@pytest.mark.parametrize("entries", [1, 9])
+def test_broken_exif_of_png_is_no_reason_to_refuse_it(convert: Converter, tmp_path: Path, entries: int) -> None:
+    """libav does; what it says of the orientation counts."""
+    path = tmp_path / "photo.png"
+    exif = b"MM\0*\0\0\0\x08" + pack(">HHHIHH", entries, 0x112, 3, 1, 6, 0)
+    picture(700).save(path, exif=exif)
+    right = np.asarray(picture(700).rotate(-90, expand=True).convert("L"))
+    assert judge.psnr(judge.pictures(convert(path, target("mp4", encoded(crf=4), None)).path)[0], right) > 30
+
+
+@pytest.mark.parametrize("seconds", [0.3, 2.5])
+def test_a_still_of_avif_is_copied_for_as_long_as_asked(convert: Converter, tmp_path: Path, seconds: float) -> None:
+    """Its tick is a second."""
+    path = tmp_path / "still.avif"
+    picture(700).save(path)
+    for container in ("mp4", "mkv"):
+        converted = convert(path, target(container, audio=None), duration=seconds)
+        assert judge.describe(converted.path).duration == pytest.approx(seconds, abs=0.011)
+
+
 def test_images_of_a_still(convert: Converter, still: Path) -> None:
     """An animation lasts as long as is asked for; there is one snapshot."""
     moving = convert(still, alone(animation("gif")), duration=2)

@@ -3,6 +3,7 @@
 import re
 from dataclasses import dataclass, replace
 from fractions import Fraction
+from math import ceil
 
 from reelmill_server.errors import InvalidArgument, Violation
 from reelmill_server.model.media_info import MediaInfo, StreamInfo
@@ -31,6 +32,14 @@ OVERRUN = Fraction(1, 2)
 LATE = Fraction(2, 1000)
 """Seconds by which a frame may be late and still be the requested one: some containers (Matroska, FLV) count milliseconds."""
 
+_FINE = Fraction(1, 1000)
+_COARSE = Fraction(1, 100)
+
+
+def finer(tick: Fraction) -> Fraction:
+    """Return ticks in which a cut can be told, where those of a source are as long as its frames (AVI, AVIF): parts of them."""
+    return tick / ceil(tick / _FINE) if tick > _COARSE else tick
+
 
 @dataclass(frozen=True)
 class Clock:
@@ -45,6 +54,11 @@ class Clock:
     origin_us: int
     duration_us: int
     exact: bool
+
+    @property
+    def cuts(self) -> bool:
+        """Return whether the range may begin or end between two ticks of the source."""
+        return self.start_us > 0 or self.end_us > 0
 
     @classmethod
     def of(cls, source: SourceSpec, info: MediaInfo, field: str = "sources[0]") -> "Clock":

@@ -61,7 +61,7 @@ def make_plan(request: ConvertRequest, facts: PlanFacts) -> Plan:
     plan = Plan(targets, inputs=inputs.plans(), groups=groups, images=tuple(with_shared_reading(images)))
     warnings += dropped_languages(inputs, targets)
     warnings += _long_tags(inputs, targets)
-    warnings += _truncated(inputs)
+    warnings += _unseen(inputs)
     warnings += doubts(request, facts, plan.inputs, targets)
     outputs = [(file.target_index, file.uri) for file in package_files.planned_files(plan)]
     outputs += [(image.index, uri) for image in plan.images for uri in writable_image_uris([image])]
@@ -81,11 +81,13 @@ def _long_tags(inputs: Inputs, targets: Sequence[TargetPlan]) -> Iterator[str]:
                 yield f"{many}: a file and each of its streams may have {MOST_CHARACTERS} characters of them"
 
 
-def _truncated(inputs: Inputs) -> Iterator[str]:
-    """Warnings of sources that libav takes for whole."""
+def _unseen(inputs: Inputs) -> Iterator[str]:
+    """Warnings of sources that are not converted to their end, though libav says nothing."""
     for item in (*inputs.main, *inputs.attached):
         if missing := item.info.missing_bytes:
             yield f"sources[{item.source_number}] is truncated: its header says that {missing} bytes more follow"
+        if more := item.info.further_pages:
+            yield f"sources[{item.source_number}] has {more + 1} pages, of which the first is shown"
 
 
 def _spare_sources(request: ConvertRequest, outputs: Sequence[tuple[int, str]]) -> None:

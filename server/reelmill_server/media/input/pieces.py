@@ -1,5 +1,5 @@
 """Images that libav reads in pieces, wrongly or not at all: HEIF (AVIF, HEIC), whose tiles and alpha are streams of their own,
-animated WebP, WebP with the EXIF of a JPEG, and TIFF in tiles, of JPEG, or in other colors than RGB.
+animated WebP, WebP and PNG with unusual EXIF, and TIFF in tiles, of JPEG and other compressions, or in other colors than RGB.
 """
 
 import io
@@ -8,6 +8,7 @@ from typing import Any, BinaryIO
 from av.container import InputContainer
 
 from reelmill_server.errors import MediaLimitExceeded, UnsupportedFormat
+from reelmill_server.media.input.exif import png_with_plain_exif, webp_with_plain_exif
 from reelmill_server.media.libav.pillow import UNREADABLE, opened
 from reelmill_server.model.capability import Limits
 
@@ -18,12 +19,13 @@ _ANIMATED_BRAND = "avis"
 _MOST_BYTES = 256 << 20
 # Tags of TIFF of which libav makes something else without an error: tiles become black, JPEG and other colors green.
 _COMPRESSION, _COLORS, _TILE_WIDTH, _EXTRA = 259, 262, 322, 338
-# JPEG, old and new; CMYK, YCbCr, Lab in two forms; alpha that colors are multiplied by.
-_MISREAD = {_COMPRESSION: (6, 7), _COLORS: (5, 6, 8, 9), _EXTRA: ((1,),)}
+# JPEG, old and new, LZMA, Zstandard; CMYK, YCbCr, Lab in two forms; alpha that colors are multiplied by.
+_MISREAD = {_COMPRESSION: (6, 7, 34925, 50000), _COLORS: (5, 6, 8, 9), _EXTRA: ((1,),)}
 _PALETTE_WITH_ALPHA = "PA"
+_PLAIN_EXIF = {_WEBP: webp_with_plain_exif, "png_pipe": png_with_plain_exif, "apng": png_with_plain_exif}
 _KEPT_MODES = ("1", "L", "LA", "P", "RGB", "RGBA", "I;16")  # of Pillow, that PNG has
-_SIZE_BYTES, _CHUNK_HEAD_BYTES = 4, 8
-_EXIF, _JPEG_PREFIX = b"EXIF", b"Exif\0\0"
+_FURTHER, _NO_PAGE = 254, 0b101  # what a page is: a smaller one of another, or its mask
+_MOST_PAGES = 10_000
 
 
 def is_item(stream: Any) -> bool:
@@ -35,7 +37,8 @@ def replacement(file: BinaryIO, container: InputContainer, limits: Limits) -> Bi
     """Return what is to be read instead of an open file; None: the file. Raises as `composed` does."""
     if has_pieces(container) or (container.format.name == _TIFF and _is_misread(file)):
         return composed(file, len(container.streams), limits)
-    return _with_plain_exif(file) if container.format.name == _WEBP else None
+    plain = _PLAIN_EXIF.get(container.format.name)
+    return plain(file) if plain else None
 
 
 def has_pieces(container: InputContainer) -> bool:
@@ -64,10 +67,8 @@ def composed(file: BinaryIO, pieces: int, limits: Limits) -> BinaryIO:
             kept = image if image.mode in _KEPT_MODES or frames > 1 else image.convert(_nearest(image.mode))
             kept.save(png, format="PNG", compress_level=1, save_all=frames > 1)
     except UNREADABLE as error:
-        raise UnsupportedFormat(
-            f"the file is an image of {pieces} pieces (a grid, tiles, or with alpha), which can be put together of AVIF, WebP "
-            "and TIFF only"
-        ) from error
+        several = f"an image of {pieces} pieces (a grid, or with alpha), which can be put together of AVIF and WebP only"
+        raise UnsupportedFormat(f"the file is {several if pieces > 1 else 'an image that cannot be read'}") from error
     png.seek(0)
     return png
 
@@ -90,25 +91,19 @@ def _is_misread(file: BinaryIO) -> bool:
         return False
 
 
+def further_pages(file: BinaryIO) -> int:
+    """Return how many pages a TIFF has behind the first, which alone is shown; 0 for anything else."""
+    pages = 0
+    file.seek(0)
+    try:
+        with opened(file, ("TIFF",)) as image:
+            for number in range(1, _MOST_PAGES):
+                image.seek(number)
+                pages += not getattr(image, "tag_v2", {}).get(_FURTHER, 0) & _NO_PAGE
+    except (*UNREADABLE, EOFError):
+        pass
+    return pages
+
+
 def _nearest(mode: str) -> str:
     return "RGBA" if mode == _PALETTE_WITH_ALPHA else "RGB"
-
-
-def _with_plain_exif(file: BinaryIO) -> BinaryIO | None:
-    """Return a WebP whose EXIF lacks the six bytes that it has in JPEG, which many programs leave before it, and with which
-    libav reads none; None: it is so already.
-    """
-    if file.seek(0, io.SEEK_END) > _MOST_BYTES:
-        return None
-    file.seek(0)
-    data = file.read()
-    at = 12
-    while at + _CHUNK_HEAD_BYTES < len(data):
-        name, size = data[at : at + 4], int.from_bytes(data[at + 4 : at + _CHUNK_HEAD_BYTES], "little")
-        begin = at + _CHUNK_HEAD_BYTES
-        if name == _EXIF and data.startswith(_JPEG_PREFIX, begin):
-            sizes = (int.from_bytes(data[4:8], "little"), size)
-            whole, own = ((value - len(_JPEG_PREFIX)).to_bytes(_SIZE_BYTES, "little") for value in sizes)
-            return io.BytesIO(data[:4] + whole + data[8 : at + 4] + own + data[begin + len(_JPEG_PREFIX) :])
-        at = begin + size + size % 2
-    return None

@@ -15,7 +15,7 @@ from reelmill_server.media.input.first_frames import FirstFrames, first_frames
 from reelmill_server.media.input.headers import in_seconds, is_cover, media_info_of
 from reelmill_server.media.input.kept import KeptSource
 from reelmill_server.media.input.missing_bytes import COUNTING_FORMATS, missing_bytes
-from reelmill_server.media.input.pieces import is_item
+from reelmill_server.media.input.pieces import further_pages, is_item
 from reelmill_server.media.input.restarts import begins_again
 from reelmill_server.media.input.seek import read
 from reelmill_server.media.input.source import TEXT_FORMATS, Location, check_length, open_bytes, open_source
@@ -33,6 +33,7 @@ from reelmill_server.model.media_info import (
 )
 from reelmill_server.plan.clock import DECODING_FORMATS, TELLING_B_FRAMES, untold_length
 
+_TIFF_FORMATS = ("tiff_pipe", "png_pipe")  # where libav misreads a TIFF, it is given a PNG
 _IMAGE_FORMATS = ("gif", "apng", "webp_anim")  # besides those that libav calls pipes
 # The version of the bit stream is in the first five bits of the sixth byte (ETSI TS 102 366, annex E).
 _AC3_HEADER, _LAST_AC3 = 6, 10
@@ -73,6 +74,9 @@ def probe_file(
     if info.format in COUNTING_FORMATS:
         with open_bytes(location) as file:
             info = replace(info, missing_bytes=missing_bytes(file, info.format))
+    if info.format in _TIFF_FORMATS:
+        with open_bytes(location) as file:
+            info = replace(info, further_pages=further_pages(file))
     still = any(first[index].count == 1 for index in images)
     if restarts or (measure_length and untold_length(info) and not still):
         with open_source(location, limits) as container:

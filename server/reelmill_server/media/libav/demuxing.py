@@ -4,6 +4,8 @@ from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, S
 from itertools import chain
 from typing import Any
 
+import av
+from av import CodecContext, Packet
 from av.container import InputContainer
 
 from reelmill_server.media.libav.codec_names import codec_name
@@ -18,12 +20,23 @@ _REPEATING = ("theora",)  # an empty packet shows the frame before it once more,
 
 _JPEG_SCAN, _JPEG_END = b"\xff\xda", b"\xff\xd9"
 _GIF_ENDS, _TAIL_BYTES = (b"\0", b"\0;"), 64  # of a frame, and of the file: anything may follow
-# Whether a packet of these formats is whole: libav shows what there is, gray below or of the frame before, and says nothing.
+# Whether a packet of these formats is whole: libav shows what there is, gray or black or of the frame before, and says nothing.
 _IS_WHOLE: Mapping[str, Callable[[bytes], bool]] = {
-    "jpeg_pipe": lambda data: data.rfind(_JPEG_END) >= data.rfind(_JPEG_SCAN),
+    "jpeg_pipe": lambda data: data.rfind(_JPEG_END) >= data.rfind(_JPEG_SCAN) and _decodes(data),
     "gif": lambda data: data.endswith(_GIF_ENDS) or _GIF_ENDS[1] in data[-_TAIL_BYTES:],
 }
 _put_back: dict[InputContainer, Sequence[Any]] = {}
+
+
+def _decodes(jpeg: bytes) -> bool:
+    """Return whether a decoder that conceals nothing takes a JPEG."""
+    decoder = CodecContext.create("mjpeg", "r")
+    decoder.options = {"err_detect": "explode"}
+    try:
+        decoder.decode(Packet(jpeg))
+    except av.error.InvalidDataError:
+        return False
+    return True
 
 
 def put_back(container: InputContainer, packets: Sequence[Any]) -> None:

@@ -24,7 +24,7 @@ from reelmill_server.media.track.hidden_frames import HiddenFrames
 from reelmill_server.media.track.last_shown import LastShown
 from reelmill_server.media.track.measures import PRIMING, Measures
 from reelmill_server.model.plan import ImagePlan, StreamPlan, TargetPlan
-from reelmill_server.plan.clock import DECODING_FORMATS, OVERRUN
+from reelmill_server.plan.clock import DECODING_FORMATS, OVERRUN, finer
 from reelmill_server.plan.stream.container_fit import plain_rate
 
 # AVI needs start codes, and one tick per frame: its muxer writes an empty packet for every tick without a frame.
@@ -371,8 +371,8 @@ class CopyTrack(Track):
 
 
 def _ticks(origin: Any, in_samples: bool) -> Fraction:
-    """Return the time base for the packets of a copy of `origin`: its own, unless samples are finer."""
-    base, context = exact(origin.time_base), origin.codec_context
+    """Return the time base for the packets of a copy of `origin`: one in which cuts can be told, or samples."""
+    base, context = finer(exact(origin.time_base)), origin.codec_context
     rate = context.sample_rate if in_samples and context else 0
     return min(base, Fraction(1, rate)) if rate else base
 

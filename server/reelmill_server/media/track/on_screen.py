@@ -9,10 +9,10 @@ from av import VideoFrame
 from reelmill_server.media.input.part import Span
 from reelmill_server.media.libav.filter_graph import FrameTwins
 from reelmill_server.media.libav.timestamps import exact, first_tick
+from reelmill_server.plan.clock import finer
 
 UNSEEN = Fraction(1, 10)
 """What a span lacks at its start for less than this is the rest of a frame that began before it, not a frame of its own."""
-_COARSE, _FINE = Fraction(1, 25), Fraction(1, 90_000)
 
 
 class FramesOnScreen:
@@ -27,8 +27,8 @@ class FramesOnScreen:
         self.span = span
         self._before: VideoFrame | None = None
         self._held: VideoFrame | None = None
-        self._begun = self._several = False
-        self._twins = FrameTwins()
+        self._begun, self._whole = False, span.whole
+        self._twins, self._finer = FrameTwins(), FrameTwins()
         self.held = 0
         """How many frames from before the span are shown in it."""
         self.over = False
@@ -38,12 +38,23 @@ class FramesOnScreen:
         """Yield the frames of which all is known once `frame` came."""
         if frame.pts is None or frame.time_base is None:
             return
+        frame = self._fine(frame)
         if not (self._begun and self.span.whole) and not self._shown(frame):
             return
         earlier, self._held = self._held, frame
         if earlier is not None:
-            self._several = True
             yield earlier
+
+    def tick(self, base: Fraction) -> Fraction:
+        """Return the time base of the frames that are given, of those in `base`: one in which a cut can be told."""
+        return base if self._whole else finer(base)
+
+    def _fine(self, frame: VideoFrame) -> VideoFrame:
+        base, pts = exact(frame.time_base), frame.pts
+        if (tick := self.tick(base)) != base and pts is not None:
+            parts, frame = round(base / tick), self._finer.of(frame)
+            frame.pts, frame.duration, frame.time_base = pts * parts, (frame.duration or 0) * parts, tick
+        return frame
 
     def _shown(self, frame: VideoFrame) -> bool:
         """Return whether a frame is in the span; what was on screen when that began is held before the first."""
@@ -68,8 +79,6 @@ class FramesOnScreen:
         frame, self._held = self._held, None
         if frame is not None and end is not None and frame.time_base is not None:
             frame, base = self._twins.of(frame), exact(frame.time_base)
-            if not self._several and base > _COARSE:  # of a still in AVIF a tick may be a second
-                frame.pts, frame.time_base, base = round((frame.pts or 0) * base / _FINE), _FINE, _FINE
             shown = round(end / base) - (frame.pts or 0)
             frame.duration = shown if shown > 0 else frame.duration or 1
         if frame is not None:

@@ -14,6 +14,7 @@ from reelmill_server.media.input.source import average_rate
 from reelmill_server.media.libav.codec_names import canonical_name
 from reelmill_server.media.libav.comparison import References
 from reelmill_server.media.libav.filter_graph import Chain
+from reelmill_server.media.libav.timestamps import exact
 from reelmill_server.media.overlay.pipeline import Overlays
 from reelmill_server.media.track.base import StreamStats, Track, describe
 from reelmill_server.media.track.captions import Captions, caption_warnings
@@ -74,7 +75,7 @@ class VideoTrack(Track):
         """Build the filters of a part, after which the span begins at `shift` seconds of the source's speed."""
         plan = self._parts[part.number]
         origin: Any = part.source.streams[plan.stream]
-        ticks = round((self._span.begin - shift) / origin.time_base)
+        ticks = round((self._span.begin - shift) / self._on_screen.tick(exact(origin.time_base)))
         return Chain(
             lambda: (f"setpts=PTS-({ticks})", *self._captions.filters, *plan.filters),
             origin.sample_aspect_ratio or Fraction(1),

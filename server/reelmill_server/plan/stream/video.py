@@ -13,7 +13,7 @@ from reelmill_server.model.media_info import VideoStreamInfo
 from reelmill_server.model.plan import PartPlan, StreamPlan, StreamType, VideoOutput
 from reelmill_server.model.request import VideoSpec
 from reelmill_server.model.time import FALLBACK_RATE, MICROSECONDS
-from reelmill_server.plan.clock import Clock
+from reelmill_server.plan.clock import Clock, finer
 from reelmill_server.plan.codec import video_encoders
 from reelmill_server.plan.context import PlanFacts
 from reelmill_server.plan.stream import hdr
@@ -149,7 +149,7 @@ def plan_video(
             width=geometry.width,
             height=geometry.height,
             pixel_format=choice.pixel_format,
-            time_base=_tick(rate, spec) if rate else stream.time_base,
+            time_base=_tick(rate, spec) if rate else finer(stream.time_base) if clock.cuts else stream.time_base,
             frame_rate=rate or source_rate or FALLBACK_RATE,
             sample_aspect_ratio=geometry.sample_aspect_ratio,
             **_colours(stream, mapped),
