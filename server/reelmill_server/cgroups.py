@@ -66,20 +66,27 @@ class MemoryCgroup:
     def _files(self) -> _Files:
         return _VERSIONS[self.version]
 
-    def own(self, name: str, pid: int, limit_bytes: int) -> "MemoryCgroup | None":
-        """Move process `pid` into a new group below this one with a limit of its own; None where that is not allowed."""
+    def own(self, name: str, pid: int) -> "MemoryCgroup | None":
+        """Move process `pid` into a new group below this one; None where that is not allowed.
+
+        This may take 20 ms: the kernel waits until no processor is in the middle of something.
+        """
         own = MemoryCgroup(self.directory / f"{_PREFIX}{name}", self.version)
         try:
             own.directory.mkdir()
         except OSError:
             return None
         try:
-            (own.directory / self._files.limit).write_text(str(limit_bytes))
             (own.directory / "cgroup.procs").write_text(str(pid))
         except OSError:
             own.remove()
             return None
         return own
+
+    def limit(self, limit_bytes: int) -> None:
+        """Set the group's limit, where that is allowed."""
+        with suppress(OSError):
+            (self.directory / self._files.limit).write_text(str(limit_bytes))
 
     def remove(self) -> bool:
         """Remove the group, whose processes have ended or are ending; return whether it is gone."""

@@ -143,7 +143,7 @@ async def test_a_waiting_child_has_nothing_but_its_ends(tmp_path: Path, monkeypa
         before = await WaitingChild.spawn()
         await before.hand_over(Handover(b"", None, [other.fileno()]))
         waiting = await WaitingChild.spawn(_tell)
-        before.dismiss()
+        await before.dismiss()
         monkeypatch.setattr(WaitingChild, "spawn", _given(waiting))
         async with start(_PROBE, _Files([mine.fileno()])) as process:  # type: ignore[arg-type]
             answer = await process.receive(_SECONDS)

@@ -123,7 +123,7 @@ def test_version_2_without_delegation_is_left_alone(tmp_path: Path, monkeypatch:
 def test_a_group_of_ones_own_may_be_refused(tmp_path: Path) -> None:
     """Nothing is left of it then."""
     gone = MemoryCgroup(tmp_path / "nowhere")
-    assert gone.own("1", 1, GIB) is None
+    assert gone.own("1", 1) is None
 
 
 def cpu_files(version: str, quota: int | None, period: int = 100_000) -> dict[str, object]:

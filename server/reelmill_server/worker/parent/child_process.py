@@ -9,14 +9,12 @@ import threading
 from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack, asynccontextmanager, suppress
 from multiprocessing import forkserver
-from multiprocessing.connection import Connection
 
 from reelmill_server.address_space import peak_bytes, was_short
 from reelmill_server.errors import EncoderCrashed, OutOfMemory, ReelmillError, Stalled, Timeout, from_code
 from reelmill_server.telemetry import tracing
 from reelmill_server.worker import messages
 from reelmill_server.worker.child.entry import enter
-from reelmill_server.worker.forked import ForkedProcess
 from reelmill_server.worker.handover import Handover
 from reelmill_server.worker.messages import KEPT_ENVIRONMENT
 from reelmill_server.worker.parent.child_bounds import MOST_SMALL_BYTES, most_bytes, most_threads
@@ -73,13 +71,14 @@ def preload() -> None:
 class Child:
     """A running child. A thread reads its pipe, so that a child that stops in the middle of a message blocks nobody else."""
 
-    def __init__(self, process: ForkedProcess, pipe: Connection, crash: CrashReport, assignment: messages.Assignment) -> None:
-        """`crash` reports fatal signals."""
+    def __init__(self, waiting: WaitingChild, assignment: messages.Assignment) -> None:
+        """Give `assignment` to a child that waits, by `hand_over`."""
         self._concealment = Concealment(assignment)
-        self._process, self._pipe = process, pipe
-        self._crash, self._address_bytes = crash, assignment.max_address_bytes
-        most = assignment.limits.max_memory_bytes
-        self._memory = WatchedChild(self.pid, most, assignment.held_bytes, process.kill, most_threads(assignment))
+        self._process, self._pipe = waiting.process, waiting.pipe
+        self._crash, self._address_bytes = CrashReport(waiting.crashes, self.pid), assignment.max_address_bytes
+        most, threads = assignment.limits.max_memory_bytes, most_threads(assignment)
+        kill = self._process.kill
+        self._memory = WatchedChild(self.pid, most, assignment.held_bytes, kill, threads, group=waiting.group)
         MEMORY_WATCH.add(self._memory)
         self._subverted = self._leaves = False
         self._most_bytes = most_bytes(assignment)
@@ -246,7 +245,7 @@ async def start(
         channel = await stack.enter_async_context(_served(range_server)) if range_server and range_server.serves else None
         waiting = (reserve.take() if reserve else None) or await WaitingChild.spawn(enter)
         stack.callback(ChildOutput(waiting.output).close)
-        child = Child(waiting.process, waiting.pipe, CrashReport(waiting.crashes, waiting.process.pid or 0), assignment)
+        child = Child(waiting, assignment)
         try:
             files = range_server.descriptors if range_server else []
             with suppress(OSError):  # it has ended: that shows when it should be ready

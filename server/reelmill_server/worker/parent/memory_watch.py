@@ -33,7 +33,8 @@ class WatchedChild:
     """A child that is watched: its process, the most memory it may hold (0: any), what it was estimated to hold, and the most
     threads that it may have.
 
-    `kill` ends it at once; `peak_bytes` is the most that was seen of it; `stopped` says why it was ended, if it was.
+    `kill` ends it at once; `group` is its own cgroup, if it has one; `peak_bytes` is the most that was seen of it; `stopped`
+    says why it was ended, if it was.
     """
 
     pid: int
@@ -65,11 +66,9 @@ class MemoryWatch:
         self._thread: threading.Thread | None = None
 
     def add(self, child: WatchedChild) -> None:
-        """Watch a child from now on, in a cgroup of its own where that is allowed."""
-        parent = _delegated()
-        if parent is not None and child.limit_bytes:
-            slack = max(child.limit_bytes // _SLACK_SHARE, _LEAST_SLACK_BYTES)
-            child.group = parent.own(f"{child.pid}-{next(_names)}", child.pid, child.limit_bytes + slack)
+        """Watch a child from now on; its cgroup, if it has one, limits it."""
+        if child.group is not None and child.limit_bytes:
+            child.group.limit(child.limit_bytes + max(child.limit_bytes // _SLACK_SHARE, _LEAST_SLACK_BYTES))
         child.kills_before = self._kills(child)
         with self._changed:
             self._children.append(child)
@@ -148,6 +147,12 @@ def _peak(child: WatchedChild) -> str:
 
 def _mib(size: int) -> str:
     return f"{size >> 20} MiB"
+
+
+def own_group(pid: int) -> MemoryCgroup | None:
+    """Move a process into a cgroup of its own; None where that is not allowed. Blocks for a while."""
+    parent = _delegated()
+    return parent.own(f"{pid}-{next(_names)}", pid) if parent else None
 
 
 _group: list[MemoryCgroup | None] = []

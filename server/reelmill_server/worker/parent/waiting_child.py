@@ -8,10 +8,12 @@ from dataclasses import dataclass
 from multiprocessing.connection import Connection
 from typing import TYPE_CHECKING
 
+from reelmill_server.cgroups import MemoryCgroup
 from reelmill_server.errors import EncoderCrashed
 from reelmill_server.worker.child.entry import attend, enter
 from reelmill_server.worker.forked import ForkedProcess
 from reelmill_server.worker.handover import Handover, send_descriptors
+from reelmill_server.worker.parent.memory_watch import own_group
 
 if TYPE_CHECKING:
     from reelmill_server.worker.child.entry import Entry
@@ -24,13 +26,16 @@ _End = Connection | socket.socket
 
 @dataclass(frozen=True)
 class WaitingChild:
-    """A child that has been forked and prepared, and waits for an assignment: the process, and this side's ends."""
+    """A child that has been forked and prepared, and waits for an assignment: the process, this side's ends, and its cgroup,
+    if it has one.
+    """
 
     process: ForkedProcess
     pipe: Connection
     handover: socket.socket
     crashes: socket.socket
     output: Connection
+    group: MemoryCgroup | None
 
     @classmethod
     async def spawn(cls, entry: "Entry" = enter) -> "WaitingChild":
@@ -41,8 +46,8 @@ class WaitingChild:
         handover.setblocking(False)
         its_ends = its_pipe, its_handover, its_crashes, its_output
         process = ForkedProcess(target=attend, args=(entry, *its_ends), daemon=True)
-        await _start(process, (pipe, handover, crashes, output), its_ends)
-        return cls(process, pipe, handover, crashes, output)
+        group = await _start(process, (pipe, handover, crashes, output), its_ends)
+        return cls(process, pipe, handover, crashes, output, group)
 
     @property
     def waits(self) -> bool:
@@ -54,11 +59,13 @@ class WaitingChild:
         send_descriptors(self.handover, given)
         await asyncio.get_running_loop().sock_sendall(self.handover, given.assignment_json)
 
-    def dismiss(self) -> None:
+    async def dismiss(self) -> None:
         """End it without an assignment."""
         self.process.kill()
         for end in (self.handover, self.pipe, self.crashes, self.output):
             end.close()
+        if self.group is not None:
+            await asyncio.to_thread(self.group.remove)
 
 
 class Reserve:
@@ -72,7 +79,7 @@ class Reserve:
     def fill(self) -> None:
         """Start a child, unless one waits or is about to."""
         if not self._closed and (self._coming is None or (self._coming.done() and not self._ready)):
-            self._coming = asyncio.ensure_future(WaitingChild.spawn())
+            self._coming = asyncio.ensure_future(self._next(self._coming))
 
     def take(self) -> WaitingChild | None:
         """Return the child that waits, if any. Another one is started when `fill` is called, or soon."""
@@ -82,6 +89,12 @@ class Reserve:
         if ready:
             self._coming = None
         return ready
+
+    async def _next(self, before: asyncio.Task[WaitingChild] | None) -> WaitingChild:
+        """Start a child, in place of one that ended while it waited, or did not start."""
+        if before is not None and not before.cancelled() and before.exception() is None:
+            await before.result().dismiss()
+        return await WaitingChild.spawn()
 
     @property
     def _ready(self) -> WaitingChild | None:
@@ -101,16 +114,16 @@ class Reserve:
         if self._coming is not None:
             await asyncio.gather(self._coming, return_exceptions=True)
             if ready := self._ready:
-                ready.dismiss()
+                await ready.dismiss()
             self._coming = None
 
 
-async def _start(process: ForkedProcess, ours: Sequence[_End], theirs: Sequence[_End]) -> None:
-    """Start the process, and close its ends here."""
-    starting = asyncio.ensure_future(asyncio.to_thread(process.start))
+async def _start(process: ForkedProcess, ours: Sequence[_End], theirs: Sequence[_End]) -> MemoryCgroup | None:
+    """Start the process in a cgroup of its own, if that is allowed, and close its ends here; return the cgroup."""
+    starting = asyncio.ensure_future(asyncio.to_thread(_started, process))
     try:
         # Shielded: the pipe's end must stay open until the fork server has it.
-        await asyncio.shield(starting)
+        group = await asyncio.shield(starting)
     except asyncio.CancelledError:
         starting.add_done_callback(lambda _: _abandon(process, *ours, *theirs))
         raise
@@ -120,10 +133,16 @@ async def _start(process: ForkedProcess, ours: Sequence[_End], theirs: Sequence[
         raise EncoderCrashed(f"no child process could be started: {error}") from error
     for end in theirs:
         end.close()
+    return group
+
+
+def _started(process: ForkedProcess) -> MemoryCgroup | None:
+    process.start()
+    return own_group(process.pid or 0)  # now, as moving a process takes long: what it will do is waited for
 
 
 def _abandon(process: ForkedProcess, *pipes: _End) -> None:
-    """End a child whose caller was canceled while it started."""
+    """End a child whose caller was canceled while it started. Its cgroup is removed by the next server."""
     for pipe in pipes:
         pipe.close()
     if process.pid is not None:
