@@ -40,7 +40,7 @@ async def publish(
     """
     guard = guard or ExclusiveGuard()
     published: set[int] = set()
-    uploads = list({upload.uri: upload for upload in uploads}.values())  # for a repeated URI, the last one
+    uploads = distinct(uploads)
     limit = asyncio.Semaphore(FILES_AT_ONCE)
     staged: list[StagedFile | None] = [None] * len(uploads)
 
@@ -58,13 +58,23 @@ async def publish(
 
     try:
         await run_all(stage_file(index) for index in range(len(uploads)))
-        await guard.announce([PendingFile(upload.uri, file.mark) for upload, file in zip(uploads, staged, strict=True) if file])
+        await guard.announce(pending(uploads, [file for file in staged if file]))
         in_order = sorted(range(len(uploads)), key=lambda index: references_others(uploads[index].uri))
         for _, wave in groupby(in_order, lambda index: index if references_others(uploads[index].uri) else -1):
             await run_all(publish_file(index) for index in wave)
     except BaseException:
         await asyncio.shield(_roll_back_publication(staged, published, guard))
         raise
+
+
+def distinct(uploads: Sequence[Upload]) -> Sequence[Upload]:
+    """Return the uploads without those whose URI is repeated later."""
+    return list({upload.uri: upload for upload in uploads}.values())
+
+
+def pending(uploads: Sequence[Upload], staged: Sequence[StagedFile]) -> Sequence[PendingFile]:
+    """Return what is about to be published, from each upload and what was staged for it."""
+    return [PendingFile(upload.uri, file.mark) for upload, file in zip(uploads, staged, strict=True)]
 
 
 async def _roll_back_publication(staged: Sequence[StagedFile | None], published: set[int], guard: Guard) -> None:

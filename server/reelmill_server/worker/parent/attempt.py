@@ -255,18 +255,19 @@ class Attempts:
                 # The owner names task and attempt: two attempts never mix, even if one of them should already be dead.
                 async with uploading_early(storage, f"{request.task_id}.{uuid.uuid4().hex[:8]}") as early_upload:
                     cache = self._result_cache(assignment) if task.keeps else None
+                    guard = PublishGuard(task.claim)
                     context = AttemptContext(
                         assignment,
                         storage,
                         range_server,
                         early_upload,
+                        guard,
                         small_only=task.small_only,
                         raised=task.raised,
                         cached=cache.load if cache else None,
                     )
                     finished, plan = await self._supervisor.convert(context, lease, heartbeat)
                     heartbeat(replace(heartbeat.latest, phase=TaskPhase.PUBLISHING))
-                    guard = PublishGuard(task.claim)
                     if cache:  # before anything is waited for: hours of work must not depend on the engine being there now
                         await cache.store(plan, finished, guard.check_known)
                     await guard.check()

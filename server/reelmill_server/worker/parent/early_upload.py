@@ -12,7 +12,8 @@ from reelmill_server.model.plan import Plan
 from reelmill_server.plan.output.image_files import image_uri
 from reelmill_server.plan.output.package_files import part_uri, planned_files
 from reelmill_server.storage.base import Guard, StagedFile, Storage, Upload
-from reelmill_server.storage.publication import publish, roll_back
+from reelmill_server.storage.publication import FILES_AT_ONCE, distinct, pending, publish, roll_back
+from reelmill_server.storage.retry import run_all
 from reelmill_server.worker import messages
 
 # Few, so that uploads use the network without competing with reads.
@@ -37,6 +38,7 @@ class EarlyUpload:
         self._storage, self._owner = storage, owner
         self._limit = asyncio.Semaphore(_AT_ONCE)
         self._uploads: dict[Path, _Staging] = {}
+        self._preparing: asyncio.Task[None] | None = None
 
     def begin(self, upload: Upload) -> None:
         """Start to upload a file that was reported complete. If it changes later, `publish` uploads it again."""
@@ -57,14 +59,38 @@ class EarlyUpload:
             if begun.staging.done():
                 begun.staging.result()
 
+    def prepare(self, uploads: Sequence[Upload], guard: Guard) -> None:
+        """Start to upload what is missing, ask `guard`, and announce all files, so that `publish` need not wait."""
+        self._preparing = asyncio.create_task(self._prepare(distinct(uploads), guard))
+
+    async def _prepare(self, uploads: Sequence[Upload], guard: Guard) -> None:
+        for _ in range(FILES_AT_ONCE - _AT_ONCE):  # nothing is read any more
+            self._limit.release()
+        for upload in uploads:
+            self.begin(upload)
+
+        async def check() -> None:
+            await guard.check()
+
+        async def announce() -> None:
+            staged = await asyncio.gather(*(self._uploads[upload.path].staging for upload in uploads))
+            await guard.announce(pending(uploads, staged))
+
+        await run_all((check(), announce()))
+
     async def publish(self, uploads: Sequence[Upload], guard: Guard) -> None:
         """Upload what is missing or has changed, and publish all files; errors as in `storage.publication.publish`."""
+        if self._preparing is not None:
+            await self._preparing
         await publish(self._stage, uploads, self._owner, guard)
 
     async def roll_back(self) -> None:
         """Roll back all uploads that were not published."""
         left = [begun.staging for begun in self._uploads.values()]
         self._uploads.clear()
+        if self._preparing is not None:
+            self._preparing.cancel()
+            await asyncio.gather(self._preparing, return_exceptions=True)
         for staging in left:
             staging.cancel()
         brought = await asyncio.gather(*left, return_exceptions=True)

@@ -30,12 +30,15 @@ class PublishGuard:
 
     def __init__(self, claim: Claim) -> None:
         self._claim, self._asked_at, self._unanswered_at = claim, float("-inf"), float("-inf")
+        self._announced: Sequence[PendingFile] = ()
         self._asking = asyncio.Lock()
         self._waits = True
 
     async def announce(self, files: Sequence[PendingFile]) -> None:
-        """Have the task remember what is about to be published. Raise as `Claim.announce`."""
-        await self._until_answered(self._claim.announce, files)
+        """Have the task remember what is about to be published, if it does not yet. Raise as `Claim.announce`."""
+        if self._announced != files:
+            await self._until_answered(self._claim.announce, files)
+            self._announced = files
 
     async def check(self) -> None:
         """Raise InternalError when the attempt must not publish anything any more, ServiceUnavailable when nobody knows."""

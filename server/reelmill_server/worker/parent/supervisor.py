@@ -39,10 +39,11 @@ from reelmill_server.worker.parent.capabilities import Capabilities, Lease
 from reelmill_server.worker.parent.counters import count_fallback
 from reelmill_server.worker.parent.credible import check_plan, is_known
 from reelmill_server.worker.parent.destinations import check_destinations
-from reelmill_server.worker.parent.early_upload import EarlyUpload, inside, parts_of, upload_of
+from reelmill_server.worker.parent.early_upload import EarlyUpload, inside, parts_of, upload_of, uploads_of
 from reelmill_server.worker.parent.heartbeat import Heartbeat
 from reelmill_server.worker.parent.plan_log import log_adjustments, log_plan
 from reelmill_server.worker.parent.previews import preview_of
+from reelmill_server.worker.parent.publish_guard import PublishGuard
 from reelmill_server.worker.parent.range_server import RangeServer
 from reelmill_server.worker.parent.sessions import Sessions
 from reelmill_server.worker.parent.stall_watch import Bounds, StallWatch
@@ -63,7 +64,7 @@ class InspectionResult:
 
 @dataclass(frozen=True)
 class AttemptContext:
-    """A child's assignment and what serves it: where it reads from, and where its outputs go.
+    """A child's assignment and what serves it: where it reads from, where its outputs go, and who knows whether they may.
 
     `small_only`: defer a task that is not small; `raised`: this one is not, as an earlier attempt ran out of memory. `cached`
     returns the results that an earlier attempt kept for a plan.
@@ -73,6 +74,7 @@ class AttemptContext:
     storage: Storage
     range_server: RangeServer
     early_upload: EarlyUpload
+    guard: PublishGuard
     small_only: bool = False
     raised: bool = False
     cached: Callable[[Plan], Awaitable[messages.Finished | None]] | None = None
@@ -207,6 +209,8 @@ class Supervisor:
                     log_adjustments(message)
                     names = (*parts_of(message), *(result.path for result in message.made))
                     context.early_upload.check_own(inside(directory, name) for name in names)
+                    # While the child ends, which takes some ms.
+                    context.early_upload.prepare(uploads_of(message, course.plan, directory), context.guard)
                     return message, course.plan
 
     async def _unit(

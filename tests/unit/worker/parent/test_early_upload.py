@@ -184,3 +184,33 @@ def test_files_in_its_directory_are(tmp_path: Path) -> None:
     (tmp_path / "folder").mkdir()
     (tmp_path / "folder" / "file").write_text("its own")
     assert inside(tmp_path, "folder/file").read_text() == "its own"
+
+
+async def test_what_is_prepared_is_announced_once(tmp_path: Path) -> None:
+    """And asked for, while the child ends; a file that was changed since is uploaded and announced anew."""
+    storage, claim = RemoteStorage(tmp_path), FakeClaim()
+    guard = PublishGuard(claim)
+    one, two = upload(storage, tmp_path, "1.ts"), upload(storage, tmp_path, "2.m3u8")
+    async with uploading_early(storage, "task.x") as early_upload:
+        early_upload.prepare([one, two], guard)
+        await brought(storage, 2)
+        await early_upload.publish([one, two], guard)
+    assert claim.asked == 1 and [file.uri for file in claim.announced] == [one.uri, two.uri]
+    async with uploading_early(storage, "task.y") as early_upload:
+        early_upload.prepare([one, two], guard)
+        await brought(storage, 4)
+        (tmp_path / "1.ts").write_bytes(b"other data")
+        await early_upload.publish([one, two], guard)
+    announced = {PendingFile(staged.uri, staged.mark) for staged in storage.staged}
+    assert set(claim.announced) == announced and (tmp_path / "out/1.ts").read_bytes() == b"other data"
+
+
+async def test_what_is_prepared_and_not_published_is_rolled_back(tmp_path: Path) -> None:
+    """Whatever was asked meanwhile waits for no answer."""
+    storage, answered = RemoteStorage(tmp_path), asyncio.Event()
+    guard = Guard()
+    guard.check = answered.wait  # type: ignore[assignment,method-assign]
+    async with uploading_early(storage, "task.x") as early_upload:
+        early_upload.prepare([upload(storage, tmp_path, "1.ts")], guard)
+        await brought(storage, 1)
+    assert [staged.undone for staged in storage.staged] == [True]
