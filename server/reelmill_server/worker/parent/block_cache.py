@@ -37,7 +37,8 @@ class BlockCache:
         self._most, self._may_grow = limit_bytes // BLOCK_BYTES, may_grow
         self._slots: OrderedDict[Block, _Slot] = OrderedDict()
         self._count = 0
-        self._filling = 0  # how often it was emptied
+        # Where the blocks since it was last emptied begin: a thread may still be writing one from before.
+        self._first = 0
 
     @property
     def size_bytes(self) -> int:
@@ -48,32 +49,37 @@ class BlockCache:
         return block in self._slots
 
     async def get(self, blocks: Sequence[Block]) -> dict[Block, bytes]:
-        """Return those of `blocks` that are cached."""
+        """Return those of `blocks` that are cached and can be read."""
         slots = {block: self._slots[block] for block in blocks if block in self._slots}
         if not slots:
             return {}
         for block in slots:
             self._slots.move_to_end(block)
-        data_of = await asyncio.to_thread(self._read, slots)
+        try:
+            data_of = await asyncio.to_thread(self._read, slots)
+        except OSError:  # the disk is broken: storage has them, too
+            self.clear()
+            self._most = 0
+            return {}
         return {block: data for block, data in data_of.items() if self._slots.get(block) is slots[block]}
 
     async def put(self, blocks: Mapping[Block, bytes | memoryview]) -> None:
         """Store `blocks` as far as there is room. A full disk is not an error."""
-        filling = self._filling
+        first = self._first
         slots = {block: slot for block in blocks if block not in self._slots and (slot := self._take()) is not None}
         try:
             await asyncio.to_thread(self._write, {slot.number: blocks[block] for block, slot in slots.items()})
         except OSError:
             self._most = 0  # it grows no more
             return
-        if filling == self._filling:
+        if first == self._first:
             self._slots.update(slots)
 
     def clear(self) -> int:
         """Release all disk space; return how many bytes that was."""
         freed = self.size_bytes
         self._slots.clear()
-        self._count, self._filling = 0, self._filling + 1
+        self._first, self._count = self._first + self._count, 0
         with suppress(OSError):  # the disk is broken, which whoever writes there is told
             os.ftruncate(self._file, 0)
         return freed
@@ -81,7 +87,7 @@ class BlockCache:
     def _take(self) -> _Slot | None:
         if self._count < self._most and self._may_grow(BLOCK_BYTES):
             self._count += 1
-            return _Slot(self._count - 1)
+            return _Slot(self._first + self._count - 1)
         if not self._slots:
             return None
         _, oldest = self._slots.popitem(last=False)
@@ -92,4 +98,7 @@ class BlockCache:
 
     def _write(self, blocks: Mapping[int, bytes | memoryview]) -> None:
         for number, data in blocks.items():
-            os.pwrite(self._file, data, number * BLOCK_BYTES)
+            rest, place = memoryview(data), number * BLOCK_BYTES
+            while rest:  # a disk that becomes full takes a part, and says so only when it is to take the rest
+                written = os.pwrite(self._file, rest, place)
+                rest, place = rest[written:], place + written

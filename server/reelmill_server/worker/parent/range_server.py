@@ -120,8 +120,9 @@ class RangeServer:
         failed, data = False, b""
         try:
             data = await self._range(request)
-        except ReelmillError as error:
-            failed, data = True, json.dumps([error.code, error.message]).encode()[:MAX_LENGTH]
+        except Exception as error:  # whatever it is, the child waits for an answer
+            known = error if isinstance(error, ReelmillError) else InternalError(f"reading failed: {type(error).__name__}")
+            failed, data = True, json.dumps([known.code, known.message]).encode()[:MAX_LENGTH]
         with suppress(ConnectionError):
             async with writing:
                 outgoing.write(AnswerHead(request.number, failed, len(data)).packed())
