@@ -41,8 +41,8 @@ def until(shown: Any, script: str) -> None:
 
 @pytest.mark.slow
 def test_bars_rise_and_never_fall(service: Service, long_clip: Path, page: Open) -> None:
-    """In one page that is never loaded again. The encode takes minutes: it runs whenever the browser comes to look, and is canceled
-    once the bar has risen twice.
+    """In one page that is never loaded again. The encode takes minutes: it runs whenever the browser comes to look, and is
+    canceled once the bar has risen twice.
     """
     shown = page(submitted(service, service.request(long_clip, "risen.mp4", **SLOW)))
     shown.evaluate(RECORD)
