@@ -71,6 +71,15 @@ async def test_no_thread_uses_a_pipe_that_is_closed(reserve: Reserve, monkeypatc
     assert "child-pipe" not in {thread.name for thread in threading.enumerate()}
 
 
+async def test_messages_that_were_sent_are_let_go(reserve: Reserve) -> None:
+    """One that has ended by then, too: it takes none, and that is no error."""
+    async with start(_PROBE, reserve=reserve) as process:
+        await process.send(messages.Go())
+        assert isinstance(await process.receive(_SECONDS), messages.Probed)
+        await process.send(messages.Go())
+        await eventually(lambda: not process._sending, "nothing that is being sent")
+
+
 async def test_a_waiting_child_takes_one_assignment(reserve: Reserve) -> None:
     """The next attempt gets another one, which has been started meanwhile."""
     first = await _filled(reserve)

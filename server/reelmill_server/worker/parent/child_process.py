@@ -102,7 +102,13 @@ class Child:
         """Send a message; dropped if the child has exited or does not read."""
         sending = asyncio.create_task(asyncio.to_thread(self._pipe.send_bytes, messages.TO_CHILD.dump_json(message)))
         self._sending.add(sending)
+        sending.add_done_callback(self._sent)
         await asyncio.wait({sending}, timeout=_SEND_SECONDS)
+
+    def _sent(self, sending: asyncio.Task[None]) -> None:
+        self._sending.discard(sending)
+        if not sending.cancelled():
+            sending.exception()  # looked at: a child that has exited shows in what it sends
 
     async def receive(self, timeout: float) -> messages.FromChild | None:
         """Return the next message, or None on timeout (seconds).
