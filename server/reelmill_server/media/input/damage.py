@@ -15,8 +15,10 @@ from reelmill_server.model.plan import COPY, Plan, TargetPlan
 _MOST_PACKETS = 500
 
 
-def check_copied(plan: Plan, target: TargetPlan, locations: Sequence[Location], limits: Limits) -> None:
-    """Decode the first packets of what `target` copies. Raises InvalidMedia if the source has some that cannot be decoded."""
+def check_copied(plan: Plan, target: TargetPlan, locations: Sequence[Location], limits: Limits, fault: str) -> None:
+    """Decode the first packets of what `target` copies. Raises InvalidMedia if the source has some that cannot be decoded; the
+    `fault` of the output is told, too, as it may have another cause.
+    """
     copied = [part for planned in target.streams if planned.encoder == COPY for part in own_parts(planned)]
     for part in copied:
         number = plan.inputs[part.input].source
@@ -30,4 +32,5 @@ def check_copied(plan: Plan, target: TargetPlan, locations: Sequence[Location], 
                 counts.decode(packet)
         if counts.broken:
             where = f"sources[{number}], stream {part.stream} ({counts.kind})"
-            raise InvalidMedia(f"{where}: {counts.broken} of {counts.packets} packets cannot be decoded ({counts.last_error})")
+            broken = f"{counts.broken} of {counts.packets} packets cannot be decoded ({counts.last_error})"
+            raise InvalidMedia(f"{where}: {broken}, and the copy is not valid: {fault}")

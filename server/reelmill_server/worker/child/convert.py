@@ -202,7 +202,7 @@ def _verified(attempt: Attempt, plan: Plan, file: MediaFile, moved: Callable[[],
         for stream in file.plan.streams:
             if stream.device not in ("", SOFTWARE):
                 raise EncoderDown(stream.encoder, stream.device, f"what it made is not valid: {error.message}") from error
-        check_copied(plan, file.plan, attempt.locations, attempt.assignment.limits)
+        check_copied(plan, file.plan, attempt.locations, attempt.assignment.limits, error.message)
         raise
 
 
