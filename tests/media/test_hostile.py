@@ -21,6 +21,7 @@ from reelmill_server.model.capability import Limits
 from reelmill_server.model.overlay_request import WatermarkSpec
 from reelmill_server.model.request import AudioSpec
 from tests.media.converter import CLIP, Converter, encoded, plan_of, target
+from tests.media.test_snapshots import alone, snapshots
 from tests.sources import Audio, Clip, Shelf, Subtitle, Video
 
 pytestmark = pytest.mark.media
@@ -295,11 +296,42 @@ def test_a_decoder_that_cannot_be_opened_ends_no_process(convert: Converter, uno
         convert(Clip("mp4", (Video(seconds=1),), ()), target("mp4", encoded(watermarks=(mark,)), None))
 
 
+@pytest.fixture(scope="module")
+def far(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Video whose second frame is shown after 10**18 seconds."""
+    path, base = tmp_path_factory.mktemp("far") / "far.nut", Fraction(2**31 - 1)
+    with av.open(str(path), "w") as container:
+        stream = container.add_stream("mpeg4", rate=25)
+        stream.width, stream.height, stream.pix_fmt = 64, 48, "yuv420p"
+        stream.time_base = base
+        frames = [av.VideoFrame(64, 48, "yuv420p") for _ in range(3)]
+        packets = [packet for frame in (*frames, None) for packet in stream.encode(frame)]
+        for packet, ticks in zip(packets, (0, 10**9, 10**9 + 1), strict=True):
+            packet.time_base, packet.pts, packet.dts = base, ticks, ticks
+            container.mux(packet)
+    return path
+
+
+FAR = {
+    "encode": target("mkv", encoded(), None),
+    "copy": target("mkv", audio=None),
+    "rate": target("mp4", encoded(frame_rate=Fraction(25)), None),
+    "snapshots": alone(snapshots("jpg", number=2)),
+}
+
+
+@pytest.mark.parametrize("name", FAR)
+def test_times_that_no_clock_has_are_the_sources_fault(convert: Converter, far: Path, name: str) -> None:
+    """They ended as a container that does not take the media, and as outputs that are not what was written."""
+    with pytest.raises(InvalidMedia, match="times are broken"):
+        convert(far, FAR[name])
+
+
 def test_a_copy_of_broken_packets_is_the_sources_fault(shelf: Shelf, tmp_path: Path) -> None:
     """Copies are not decoded on their way: what is found in the output may have been in the source."""
     whole, path = shelf.get(Clip("matroska", (), (Audio("flac", seconds=1),))), tmp_path / "broken.mkv"
     path.write_bytes(whole.read_bytes().replace(b"\xff\xf8", b"\xff\x08"))  # what each frame begins with
     for source, broken in ((whole, False), (path, True)):
         plan = plan_of(source, [target("mkv", video=None)], CLIP, Limits())
-        with pytest.raises(InvalidMedia, match="packets cannot be decoded") if broken else nullcontext():
-            check_copied(plan, plan.targets[0], [str(source)], Limits())
+        with pytest.raises(InvalidMedia, match=r"packets cannot be decoded.*: the lengths differ") if broken else nullcontext():
+            check_copied(plan, plan.targets[0], [str(source)], Limits(), "the lengths differ")

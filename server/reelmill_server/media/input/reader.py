@@ -13,7 +13,7 @@ from reelmill_server.media.input.decoding import StreamDecoding
 from reelmill_server.media.input.edited_end import hidden_from, without_hidden_end
 from reelmill_server.media.input.padding import declared_ends, end_run, ends_at_most, without_padding
 from reelmill_server.media.input.part import Part
-from reelmill_server.media.input.seek import packets_from
+from reelmill_server.media.input.seek import check_near, packets_from
 from reelmill_server.media.input.source import average_rate
 from reelmill_server.media.input.still import held
 from reelmill_server.media.libav.timestamps import Extent, ShownExtent, exact
@@ -116,6 +116,7 @@ class Reader:
         if last is not None and packet.dts == last and isinstance(extent, ShownExtent):
             extent.end_at(end)
         latest = ticks * base.numerator / base.denominator
+        check_near(latest)
         if latest > self.latest:
             self.latest = latest
 
@@ -143,6 +144,8 @@ class Reader:
         extent.add_all(ticks, run.durations, run.base)
         if max(run.durations) * run.base > _CLAIM_SECONDS:
             self._claimed = max(self._claimed, max(map(add, ticks, run.durations)) * run.base)
+        for extreme in (min(ticks), max(ticks)):
+            check_near(extreme * run.base.numerator / run.base.denominator)
         self.latest = max(self.latest, max(ticks) * run.base.numerator / run.base.denominator)
 
     def _begin_extent(self, index: int) -> Extent:

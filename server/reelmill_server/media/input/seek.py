@@ -30,6 +30,8 @@ _REORDERING = Fraction(10)
 # Where times begin again, they do not say where the front is; FLV does not find it when its first keyframe is later.
 _ONE_WAY = "matroska,webm"  # of which libav finds the first recording no more once it has come to the next
 _BY_POSITION = ("mpegts", "mpeg", "ogg", "flv")
+# Seconds since 1970 are less, and more do not fit into 64 bits in the ticks of every container.
+_FAR = 2.0**32
 
 
 @dataclass(frozen=True)
@@ -142,7 +144,15 @@ def _noted(packets: Iterator[AnyPacket], note: Callable[[str], None]) -> AnyPack
     packet, broken = read(packets)
     if broken:
         note(broken)
+    if packet is not None and packet.pts is not None and packet.time_base:
+        check_near(packet.pts * packet.time_base)
     return packet
+
+
+def check_near(time: Fraction | float) -> None:
+    """Raise InvalidMedia for a time, seconds, that is beyond all that can be reckoned with."""
+    if not -_FAR < time < _FAR:
+        raise InvalidMedia(f"the source has a frame at {float(time):.3g} s: its times are broken")
 
 
 def rewind(container: InputContainer) -> None:

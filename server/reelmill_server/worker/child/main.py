@@ -111,9 +111,6 @@ def _failed(error: Exception, directory: str) -> messages.Failed:
         known = error
     elif isinstance(error, OSError):
         known = meaning_of_writing(error, "a file on the worker's disk", OutputError(f"the worker's disk: {error_text(error)}"))
-    elif isinstance(error, OverflowError):
-        # Of more than 64 bits: requests and plans have bounds, times and lengths in files have none.
-        known = InvalidMedia("a source has times or lengths that are too large")
     else:
         known = InternalError(f"{type(error).__name__}: {error_text(error)}")
     if known.code in _AMBIGUOUS and is_memory(error):
