@@ -1,9 +1,12 @@
-"""Time video that is not reordered by when it is decoded, where a container tells only that.
+"""Time video where a container tells only when it is decoded.
 
-libav may add the delay for which a stream's headers leave room, although no frame is reordered: all would be shown late.
+libav may add the delay for which a stream's headers leave room, although no frame is reordered: all would be shown late. Of
+codecs whose frames say whether they are reordered, it shows each other frame when the next such one is decoded, but the first
+frame too early, and the last as soon as the one before it, or too soon after it.
 """
 
 from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
 from typing import Any
 
 from av.container import InputContainer
@@ -14,13 +17,14 @@ from reelmill_server.plan.clock import DECODING_FORMATS, TELLING_B_FRAMES
 
 def timed_by_decoding(source: InputContainer, streams: Sequence[Any], packets: Iterator[Any]) -> Iterator[Any]:
     """Return `packets` of `source`; those of video that is not reordered are shown when they are decoded."""
-    indexes = {stream.index for stream in streams if _in_order(stream)} if source.format.name in DECODING_FORMATS else set()
-    return _at_decoding(packets, indexes) if indexes else packets
-
-
-def _in_order(stream: Any) -> bool:
-    context = stream.codec_context if stream.type == "video" else None
-    return context is not None and not context.has_b_frames and codec_name(context) not in TELLING_B_FRAMES
+    if source.format.name not in DECODING_FORMATS:
+        return packets
+    videos = [stream for stream in streams if stream.type == "video" and stream.codec_context]
+    told = {stream.index for stream in videos if codec_name(stream.codec_context) in TELLING_B_FRAMES}
+    in_order = {stream.index for stream in videos if not stream.codec_context.has_b_frames} - told
+    delayed = {stream.index for stream in videos if stream.codec_context.has_b_frames} & told
+    packets = _at_decoding(packets, in_order) if in_order else packets
+    return _by_the_next(packets, delayed) if delayed else packets
 
 
 def _at_decoding(packets: Iterator[Any], indexes: set[int]) -> Iterator[Any]:
@@ -28,3 +32,43 @@ def _at_decoding(packets: Iterator[Any], indexes: set[int]) -> Iterator[Any]:
         if packet.stream_index in indexes and packet.dts is not None:
             packet.pts = packet.dts
         yield packet
+
+
+@dataclass
+class _Held:
+    """A packet that waits for the next one, how much later than the one before it is decoded, and the latest time shown."""
+
+    packet: Any
+    step: int = 0
+    shown: int | None = None
+
+
+def _by_the_next(packets: Iterator[Any], indexes: set[int]) -> Iterator[Any]:
+    """Show the first frame of each stream in `indexes` when the next one is decoded, and the last one a step after its
+    decoding, unless it is a B-frame.
+    """
+    waiting: dict[int, _Held] = {}
+    for packet in packets:
+        held = waiting.get(packet.stream_index) if packet.stream_index in indexes else None
+        if packet.stream_index not in indexes or (held is None and None in (packet.pts, packet.dts)):
+            yield packet
+        elif held is None:
+            waiting[packet.stream_index] = _Held(packet)
+        elif None in (packet.pts, packet.dts):
+            del waiting[packet.stream_index]
+            yield from (_last(held), packet)
+        else:
+            before, step = held.packet, packet.dts - held.packet.dts
+            if held.shown is None and before.pts == before.dts and packet.pts > packet.dts:
+                before.pts = packet.dts
+            yield before
+            shown = before.pts if held.shown is None else max(held.shown, before.pts)
+            waiting[packet.stream_index] = _Held(packet, step, shown)
+    yield from map(_last, waiting.values())
+
+
+def _last(held: _Held) -> Any:
+    packet = held.packet
+    if packet.dts == held.shown:
+        packet.pts = packet.dts + held.step
+    return packet

@@ -24,7 +24,7 @@ from reelmill_server.media.track.hidden_frames import HiddenFrames
 from reelmill_server.media.track.last_shown import LastShown
 from reelmill_server.media.track.measures import PRIMING, Measures
 from reelmill_server.model.plan import ImagePlan, StreamPlan, TargetPlan
-from reelmill_server.plan.clock import DECODING_FORMATS, OVERRUN, finer
+from reelmill_server.plan.clock import OVERRUN, finer
 from reelmill_server.plan.stream.container_fit import plain_rate
 
 # AVI needs start codes, and one tick per frame: its muxer writes an empty packet for every tick without a frame.
@@ -61,8 +61,6 @@ class CopyTrack(Track):
         self._reveals = plan.type == "video" and output.format.name not in _HIDING
         self._measures: Measures | None = None  # known with the part's first packet
         self._previous: int | None = None
-        self._shown: int | None = None
-        self._by_decoding = plan.type == "video" and origin.container.format.name in DECODING_FORMATS
         self._reached: int | None = None  # the latest decode timestamp of the part
         self._last_decoded: int | None = None
         self._beyond: list[AnyPacket] = []
@@ -89,7 +87,7 @@ class CopyTrack(Track):
         name = _BITSTREAM_FILTERS.get((output.format.name, plan.codec))
         self._filter = av.BitStreamFilterContext(name, origin, self._stream) if name else None
         self._adts = AdtsHeaders() if becomes_one_header(plan.codec, origin, output.format.name) else None
-        self._straight = plan.type in ("video", "audio") and self._filter is None and not self._by_decoding
+        self._straight = plan.type in ("video", "audio") and self._filter is None
         describe(self._stream, plan, sources, keep_metadata)
 
     def begin(self, part: Part, span: Span) -> None:
@@ -227,7 +225,7 @@ class CopyTrack(Track):
         if exact(run.base) != self._time_base:
             for packet in run.packets:
                 packet.time_base = self._time_base
-        self._previous, self._shown, self._last_decoded = run.dts[-1], run.pts[-1], decoded[-1]
+        self._previous, self._last_decoded = run.dts[-1], decoded[-1]
         return shown, lengths
 
     def _before(self, begin: int, duration: int, measures: Measures) -> bool:
@@ -286,9 +284,7 @@ class CopyTrack(Track):
         if not duration and self._previous is not None:
             # A last packet of no duration would be dropped by readers of MP4.
             duration = max(0, decoded - self._previous)
-        if pts == self._shown and self._by_decoding:  # libav takes the time of the next packet, which the last one lacks
-            pts += duration
-        self._previous, self._shown = decoded, pts
+        self._previous = decoded
         if (
             self.plan.type == "data" and measures.stop is not None
         ):  # data packets may last long; a player would wait for their end
