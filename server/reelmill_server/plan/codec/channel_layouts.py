@@ -131,8 +131,10 @@ def loss(layout: str, count: int, output: str) -> str:
     if layout.startswith("ambisonic"):
         return f"the sound field ({layout}) is heard as two microphones would, facing left and right"
     if not own:
-        is_whole = count in (1, 2, len(outer)) and count <= len(outer)
-        return "" if is_whole else f"{count} channels that do not say which they are: all are mixed into {output}"
+        if count <= min(2, len(outer)):
+            return ""
+        become = f"they are taken for those of {output}" if count == len(outer) else f"all are mixed into {output}"
+        return f"{count} channels that do not say which they are: {become}"
     if own in (("FC",), outer) or _places(own, outer) or (layout, output) == ("stereo", "mono"):
         return ""
     left_out = " without its low-frequency channel" if "LFE" in own and "LFE" not in outer else ""
