@@ -41,7 +41,7 @@ def outcomes(case: Case) -> list[Outcome]:
         path = folder / f"clip.{case.extension}"
         if not make(case, path):
             return []
-        process = ForkedProcess(target=convert_in_all_modes, args=(path, answer))
+        process = ForkedProcess(target=convert_in_all_modes, args=(path, answer, case.rate))
         process.start()
         process.join(_SECONDS)
         if process.exitcode is None:

@@ -4,6 +4,7 @@ import re
 import subprocess
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from fractions import Fraction
 from functools import cache
 from pathlib import Path
 
@@ -83,7 +84,8 @@ _PAIRS = (
     ("wmv2", "wmav2"),
     ("libx265", "ac3"),
 )
-_FRAMES, _RATE, _SIZE = 12, 25, "176x144"
+FRAMES = 12
+_RATE, _SIZE = 25, "176x144"
 
 
 @dataclass(frozen=True)
@@ -103,6 +105,12 @@ class Case:
         """How tables name it."""
         codecs = " + ".join(word for word in (self.video, self.audio) if word)
         return f"{self.muxer}: {codecs}{f', {self.variant}' if self.variant else ''}"
+
+    @property
+    def rate(self) -> Fraction:
+        """How many pictures a second it was made with."""
+        _, told, rate = " ".join(self.arguments).partition("-r ")
+        return Fraction(rate) if told else Fraction(_RATE)
 
 
 def cases() -> Iterator[Case]:
@@ -148,7 +156,7 @@ def _ffmpeg() -> str:
 
 def make(case: Case, path: Path) -> bool:
     """Write the clip; False when the judge cannot: then there is no such combination."""
-    seconds = _FRAMES / _RATE
+    seconds = FRAMES / _RATE
     inputs: list[str] = []
     outputs: list[str] = []
     if case.video:
@@ -157,7 +165,7 @@ def make(case: Case, path: Path) -> bool:
         code = f"geq=lum='16+219*mod(floor((N+1)/pow(2,{bit})),2)':cb=128:cr=128,format=yuv420p"
         inputs += ["-f", "lavfi", "-i", f"{picture},{code}"]
         outputs += ["-c:v", case.video, "-q:v", "3", *_ARGUMENTS.get(case.video, ()), "-threads", "1"]
-        frames = 1 if case.muxer == "image2pipe" else _FRAMES
+        frames = 1 if case.muxer == "image2pipe" else FRAMES
         outputs += ["-frames:v", str(frames)]
     if case.audio:
         tones = "|".join(f"0.3*sin(2*PI*{tone}*t)" for tone in tones_of(case.layout))

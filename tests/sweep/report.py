@@ -17,26 +17,28 @@ can write into them: half a second of numbered pictures or of one tone per chann
 nobody here encodes (WMV 3, RealVideo 3 and 4, Monkey's Audio, DTS-HD and others) are not covered.
 
 - `ok`: the number and order of pictures, their times (within 2 ms), shape and matrix, the samples, the layout and the
-  signal of each channel are those that the judge reads in the source. Copied audio may be up to 2048 samples longer or
-  shorter, since packets are whole; audio beside pictures may differ by 60 ms more.
+  signal of each channel are those that the judge reads in the source, or those that were put into it: the times of the
+  pictures, and the samples that an edit list shows, where the judge reads others. Copied audio may be up to 2048 samples
+  longer or shorter, since packets are whole; audio beside pictures may differ by 60 ms more.
 - `told`: they differ, and a warning says that something does.
 - `refused`: by an error, whose words are below.
-- `unjudged`: the judge cannot read its own clip without errors, and the service converts it: nothing was compared.
+- `unjudged`: the judge cannot read audio of its own clip without errors, and the service converts it: nothing was compared.
 - `wrong`: all else, with the reason where it is known.
 """
 STATES = ("ok", "told", "refused", "unjudged", "wrong")
-# Faults that are known: what "mode container: codecs: words" looks like, and why it is so.
+# What is known of faults and of what is unjudged: what "mode container: codecs: words" looks like, and why it is so.
 KNOWN: tuple[tuple[str, str], ...] = (
-    (r"copy \w+: mpeg2video, wide pixels: SAR", "the shape that the stream tells is kept, not the container's"),
-    (r"encode asf: mpeg[12]video.*pictures are", "the judge gives the last two pictures one time, and moves those before them"),
-    (r"encode avi: mpeg1video.*pictures are", "the judge moves all pictures after the first by one, which leaves a hole"),
-    (r" (?:matroska|nut): pcm_.*layout", "the container tells how many channels there are, and readers differ on which"),
-    (r"encode mov: (?:adpcm|libvorbis|libopencore)", "the track ends within the last packet, which the judge plays whole"),
+    (r"copy mpeg: targa", "MPEG-PS has no number for the codec: the clip holds bytes that any reader takes for MP1"),
+    (
+        r"encode mpeg: libx264, 4:4:4",
+        "libav gives one frame the time of the next, which begins in the same packet: it is shown late",
+    ),
+    (r"encode caf: flac, 7\.1", "CAF tells the sides before the rear, as the output has them; the judge refuses that order"),
 )
 
 
 def known(outcome: Outcome) -> str:
-    """Why a wrong outcome is known; empty if it is not."""
+    """Why an outcome is known; empty if it is not."""
     text = f"{outcome.mode} {outcome.case.name}: {outcome.words}"
     return next((why for pattern, why in KNOWN if re.search(pattern, text)), "")
 
@@ -69,12 +71,12 @@ def write(path: Path, result: Sequence[Outcome]) -> None:
     ]
     for (muxer, mode), counts in rows.items():
         lines.append(f"| {muxer} | {mode} | " + " | ".join(str(counts[state] or "") for state in STATES) + " |")
-    for state, title in (("wrong", "Wrong"), ("told", "Told"), ("refused", "Refused")):
+    for state, title in (("wrong", "Wrong"), ("unjudged", "Unjudged"), ("told", "Told"), ("refused", "Refused")):
         lines += ["", f"## {title}", ""]
         by_words: dict[str, list[str]] = defaultdict(list)
         for outcome in result:
             if outcome.state == state:
-                why = known(outcome) if state == "wrong" else ""
+                why = known(outcome)
                 by_words[f"{outcome.words}{f' ({why})' if why else ''}"].append(f"{outcome.mode} {outcome.case.name}")
         lines += ["| what is said | combinations |", "|---|---|"]
         for words, names in sorted(by_words.items(), key=lambda item: -len(item[1])):

@@ -1,6 +1,8 @@
 """Whether a conversion gave what the judge sees in the source."""
 
 import re
+import struct
+from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from fractions import Fraction
 from pathlib import Path
@@ -12,6 +14,7 @@ from reelmill_server.errors import ReelmillError
 from reelmill_server.model.request import AudioSpec, TargetSpec, VideoSpec
 from tests import judge
 from tests.media.converter import COPIED_AUDIO, COPIED_VIDEO, Converter, encoded, target
+from tests.sweep.clips import FRAMES
 
 _TICK = 0.0011  # s: Matroska counts milliseconds
 _SAME_TICKS = 2
@@ -25,8 +28,8 @@ _SAME, _SIDES_AND_BACK = {"SL": "BL", "SR": "BR", "DL": "FL", "DR": "FR"}, 8
 MODES = ("encode", "copy")
 
 
-def run(convert: Converter, path: Path, mode: str) -> tuple[str, str]:
-    """Convert a clip; return ok, refused or wrong, and the words."""
+def run(convert: Converter, path: Path, mode: str, rate: Fraction) -> tuple[str, str]:
+    """Convert a clip, made with `rate` pictures a second; return ok, refused or wrong, and the words."""
     kinds: set[str] = set()
     try:
         kinds = {stream.kind for stream in judge.describe(path).streams}
@@ -35,9 +38,9 @@ def run(convert: Converter, path: Path, mode: str) -> tuple[str, str]:
             if kind in kinds:
                 read(path)
     except judge.Judgement as error:
-        return _unread(convert, path, kinds, mode, _short(str(error)))
+        return _unread(convert, path, kinds, mode, rate, _short(str(error)))
     if not reference:
-        return _unread(convert, path, kinds, mode, "the judge reads nothing")
+        return _unread(convert, path, kinds, mode, rate, "the judge reads nothing")
     try:
         converted = convert(path, _target(kinds, mode))
     except ReelmillError as error:
@@ -45,7 +48,7 @@ def run(convert: Converter, path: Path, mode: str) -> tuple[str, str]:
     except Exception as error:
         return "wrong", f"{type(error).__name__}: {_short(str(error), path)}"
     try:
-        faults = [*_pictures(path, converted.path)] if "Video" in kinds else []
+        faults = [*_pictures(path, converted.path, rate)] if "Video" in kinds else []
         faults += _sound(path, converted.path, "Video" in kinds, mode) if "Audio" in kinds else []
     except judge.Judgement as error:
         return "wrong", f"the judge cannot read the output: {_short(str(error), path)}"
@@ -55,15 +58,27 @@ def run(convert: Converter, path: Path, mode: str) -> tuple[str, str]:
     return ("told" if said else "wrong"), "; ".join([*faults, *(f"told: {text}" for text in said)])
 
 
-def _unread(convert: Converter, path: Path, kinds: set[str], mode: str, why: str) -> tuple[str, str]:
-    """Convert a clip that the judge does not read: it is to be refused, or else nothing can be said."""
+def _unread(convert: Converter, path: Path, kinds: set[str], mode: str, rate: Fraction, why: str) -> tuple[str, str]:
+    """Convert a clip that the judge does not read: it is to be refused, or to give the pictures that were put into it."""
     try:
-        convert(path, _target(kinds or {"Video", "Audio"}, mode))
+        converted = convert(path, _target(kinds or {"Video", "Audio"}, mode))
     except ReelmillError as error:
         return "refused", f"{type(error).__name__}: {_short(str(error), path)}"
     except Exception as error:
         return "wrong", f"{type(error).__name__}: {_short(str(error), path)}"
-    return "unjudged", why
+    if kinds != {"Video"}:
+        return "unjudged", why
+    try:
+        numbers, apart = judge.numbers(converted.path), _apart(judge.times(converted.path), _made(rate))
+    except judge.Judgement as error:
+        return "wrong", f"the judge cannot read the output: {_short(str(error), path)}"
+    whole = numbers == [*range(1, FRAMES + 1)] and apart <= _TICK * _SAME_TICKS
+    return ("ok", "") if whole else ("wrong", f"pictures {numbers}, up to {apart:.3f} s away, of {FRAMES}")
+
+
+def _made(rate: Fraction) -> list[Fraction]:
+    """Return when the pictures are shown that were put into a clip."""
+    return [number / rate for number in range(FRAMES)]
 
 
 def _short(text: str, path: Path | None = None) -> str:
@@ -78,17 +93,17 @@ def _target(kinds: set[str], mode: str) -> TargetSpec:
     return replace(result, video_asked=video is not None, audio_asked=audio is not None)
 
 
-def _pictures(source: Path, output: Path) -> list[str]:
+def _pictures(source: Path, output: Path, rate: Fraction) -> list[str]:
     wanted, given = judge.numbers(source), judge.numbers(output)
     faults = []
     if len(wanted) != len(given):
         faults.append(f"{len(given)} of {len(wanted)} pictures")
     elif wanted != given:
         faults.append(f"pictures {given} instead of {wanted}")
-    before, after = judge.times(source), judge.times(output)
-    apart = [float(abs((a - after[0]) - (b - before[0]))) for a, b in zip(after, before, strict=False)]
-    if max(apart) > _TICK * _SAME_TICKS:
-        faults.append(f"pictures are up to {max(apart):.3f} s away")
+    after = judge.times(output)
+    apart = min(_apart(after, judge.times(source)), _apart(after, _made(rate)))
+    if apart > _TICK * _SAME_TICKS:
+        faults.append(f"pictures are up to {apart:.3f} s away")
     for what in ("SAR", "DAR"):
         old, new = (_after(judge.describe(file).of("Video")[0].rest, what) for file in (source, output))
         if old and new and old != new:
@@ -98,6 +113,11 @@ def _pictures(source: Path, output: Path) -> list[str]:
         if old and not new:
             faults.append(f"{matrix} is lost")
     return faults
+
+
+def _apart(after: Sequence[Fraction], before: Sequence[Fraction]) -> float:
+    """Return by how much pictures are nearer to or further from the first one than they were, at most."""
+    return max(float(abs((a - after[0]) - (b - before[0]))) for a, b in zip(after, before, strict=False))
 
 
 def _after(text: str, word: str) -> str:
@@ -110,8 +130,8 @@ def _after(text: str, word: str) -> str:
 
 
 def _sound(source: Path, output: Path, beside_pictures: bool, mode: str) -> list[str]:
-    wanted, given = judge.sound(source), judge.sound(output)
     rate = judge.sample_rate(source)
+    wanted, given = judge.sound(source), judge.sound(output)
     faults = []
     if judge.sample_rate(output) != rate:
         faults.append(f"{judge.sample_rate(output)} Hz instead of {rate}")
@@ -122,7 +142,7 @@ def _sound(source: Path, output: Path, beside_pictures: bool, mode: str) -> list
     if sorted(names) != sorted(places):
         faults.append(f"layout {judge.layout(output)} instead of {judge.layout(source)}")
         places = names
-    more = len(given) - len(wanted)
+    more = min((len(given) - length for length in (len(wanted), *_edited(source, rate))), key=abs)
     if abs(more) > (_OVERRUN * rate + _CODEC_FRAME if beside_pictures else _CODEC_FRAME if mode == "copy" else 1):
         return [*faults, f"{more:+d} samples of {len(wanted)}"]
     length = min(len(wanted), len(given))
@@ -133,6 +153,15 @@ def _sound(source: Path, output: Path, beside_pictures: bool, mode: str) -> list
         if likeness < _LIKENESS:
             faults.append(f"channel {names[channel]} is another ({likeness:.2f})")
     return faults
+
+
+def _edited(path: Path, rate: int) -> Iterator[int]:
+    """Yield how many samples the edit list of MP4 or MOV shows, if it has one entry: the judge plays the last packet whole."""
+    data = path.read_bytes()
+    movie, edits = data.find(b"mvhd"), data.find(b"elst")
+    if min(movie, edits) > 0 and data[edits + 4 : edits + 12] == bytes(7) + b"\x01":
+        (ticks,), (shown,) = struct.unpack_from(">I", data, movie + 16), struct.unpack_from(">I", data, edits + 12)
+        yield round(Fraction(shown * rate, ticks))
 
 
 def _channels(layout: str) -> list[str]:
