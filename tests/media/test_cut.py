@@ -8,10 +8,13 @@ import numpy as np
 import pytest
 
 from reelmill_server.errors import InvalidArgument
-from reelmill_server.model.request import AudioSpec
+from reelmill_server.model.request import AlignMode, AudioSpec
 from tests import judge
 from tests.media.converter import Converter, encoded, target
+from tests.media.test_joined import Joiner, beside, join
 from tests.sources import Audio, Clip, Video
+
+__all__ = ["join"]
 
 pytestmark = pytest.mark.media
 
@@ -217,3 +220,26 @@ def test_a_cut_where_the_audio_has_nothing_has_none(convert: Converter, clip: Cl
     first = round(begin * 25)
     assert judge.numbers(converted.path) == list(range(first, first + 20)) and not judge.describe(converted.path).of("Audio")
     assert any("has nothing in the span: left out" in text for text in converted.warnings)
+
+
+LATE_VIDEO = tuple(Fraction(number, 25) + Fraction(3, 2) for number in range(25))
+
+
+@pytest.mark.parametrize("form", ["mp4", "mov", "matroska", "mpegts", "flv"])
+def test_a_cut_before_the_video_begins_keeps_the_audio_there(convert: Converter, form: str) -> None:
+    """Seeking leads to the first keyframe, past it."""
+    clip = Clip(form, (Video(times=LATE_VIDEO, gop=25),), (Audio("aac", clicks=CLICKS, seconds=3),))
+    begin = judge.describe(convert.shelf.get(clip)).start
+    clicks = [click - begin - 0.8 for click in judge.clicks(convert.shelf.get(clip)) if click - begin > 0.8]
+    for wanted in (EXACT, target("m4a", None, AudioSpec("aac")), target("mkv")):
+        converted = convert(clip, wanted, start=0.8)
+        heard = judge.clicks(converted.path)
+        assert [click - judge.describe(converted.path).start for click in heard] == pytest.approx(clicks, abs=0.04)
+
+
+def test_audio_before_late_video_is_repeated_with_it(join: Joiner) -> None:
+    """Where a source is read from its front again."""
+    late = Clip("mp4", (Video(times=LATE_VIDEO, gop=25),), (Audio("aac", clicks=CLICKS, seconds=2.5),))
+    mute = Clip("mp4", (Video(seconds=5),), ())
+    _, (path,) = join([mute, (late, beside(AlignMode.LOOP))], target("mkv", None, AudioSpec("flac")))
+    assert len(judge.clicks(path)) == 2 * len([click for click in CLICKS if click < 2.5])

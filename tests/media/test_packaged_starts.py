@@ -9,7 +9,7 @@ import pytest
 
 from reelmill_server.model.request import AudioSpec, SegmentFormat, SegmentSpec, TargetSpec
 from tests import judge
-from tests.media.converter import COPIED_VIDEO, Converted, Converter, encoded, target
+from tests.media.converter import COPIED_AUDIO, COPIED_VIDEO, Converted, Converter, encoded, target
 from tests.media.test_packaged_subtitles import MASTER
 from tests.media.test_packaging import ladder
 from tests.sources import Audio, Clip, Video
@@ -50,6 +50,29 @@ def test_copied_video_may_begin_later_than_audio(convert: Converter, source: str
     assert judge.numbers(path) == [*range(50)]
     assert lag(path) == pytest.approx(-1.2, abs=0.03)
     assert seconds == pytest.approx(3.2, abs=0.03)
+
+
+@pytest.mark.parametrize(("container", "form"), FORMS)
+def test_encoded_video_may_begin_much_later_than_audio(convert: Converter, container: str, form: SegmentFormat) -> None:
+    """Its first frame is shown from 0 on, with B-frames, too."""
+    late = tuple(Fraction(number, 25) + Fraction(12, 5) for number in range(50))
+    clip = Clip("mp4", (Video(times=late, gop=25),), (Audio("aac", seconds=2.5),))
+    path, seconds = listed(convert(clip, packaged(form, target(container, encoded(), AudioSpec("aac")))))
+    assert judge.numbers(path) == [*range(50)]
+    assert seconds == pytest.approx(4.4, abs=0.03)
+
+
+@pytest.mark.parametrize(("container", "form"), FORMS)
+@pytest.mark.parametrize("wanted", [None, AudioSpec("aac")], ids=["copied", "encoded"])
+def test_audio_may_begin_after_the_first_segment(
+    convert: Converter, container: str, form: SegmentFormat, wanted: AudioSpec | None
+) -> None:
+    """The streams keep their distance."""
+    late = Clip("matroska", (Video(seconds=3, gop=25),), (Audio("aac", seconds=1, start=1.8),))
+    video, audio = (COPIED_VIDEO, COPIED_AUDIO) if wanted is None else (encoded(), wanted)
+    path, _ = listed(convert(late, packaged(form, target(container, video, audio))))
+    assert judge.numbers(path) == [*range(75)]
+    assert lag(path) == pytest.approx(1.8, abs=0.03)
 
 
 @pytest.mark.parametrize(("container", "form"), FORMS)

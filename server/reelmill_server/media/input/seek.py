@@ -1,6 +1,6 @@
 """Find where to begin reading so that a span can be cut exactly."""
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from fractions import Fraction
 from typing import Any
@@ -8,7 +8,7 @@ from typing import Any
 import av
 from av import VideoFrame
 from av.container import InputContainer
-from av.stream import Stream
+from av.stream import Disposition, Stream
 
 from reelmill_server.errors import InvalidMedia
 from reelmill_server.media.input.decoding import StreamDecoding
@@ -19,6 +19,7 @@ from reelmill_server.media.input.timeline import continuous
 from reelmill_server.media.libav.demuxing import forget, packets_of
 from reelmill_server.media.libav.errors import check_memory
 from reelmill_server.media.libav.log import error_text
+from reelmill_server.media.libav.timestamps import exact
 from reelmill_server.media.libav.types import AnyPacket
 from reelmill_server.plan.clock import COUNTING_FORMATS, DECODING_FORMATS, UNINDEXED_FORMATS
 
@@ -55,7 +56,7 @@ def packets_from(container: InputContainer, streams: Sequence[Stream], others: S
     video = next((stream for stream in streams if stream.type == "video"), None)
     if begin > front and begins_again(container):
         return _from_front(container, wanted, video, begin)
-    if begin <= front or container.format.name in UNINDEXED_FORMATS:
+    if begin <= front or container.format.name in UNINDEXED_FORMATS or _is_passed_over(container, wanted, begin):
         seams: list[Fraction] = []
         return SeekResult(continuous(container, wanted, seams), begin, seams=seams)
     if video is None:
@@ -72,6 +73,13 @@ def packets_from(container: InputContainer, streams: Sequence[Stream], others: S
     if not _seek(container, before) and not _seek(container, front):
         _rewind_any(container)
     return SeekResult(continuous(container, wanted), begin)
+
+
+def _is_passed_over(container: InputContainer, wanted: Iterable[Stream], begin: Fraction) -> bool:
+    """Return whether seeking would lead to the first keyframe of video that begins later, past audio that begins before it."""
+    videos = [stream for stream in container.streams.video if not stream.disposition & Disposition.attached_pic]
+    late = any(stream.start_time is not None and stream.start_time * exact(stream.time_base) > begin for stream in videos)
+    return late and any(stream.type != "video" for stream in wanted)
 
 
 def _from_front(container: InputContainer, wanted: Sequence[Stream], video: Stream | None, begin: Fraction) -> SeekResult:
@@ -160,6 +168,11 @@ def rewind(container: InputContainer) -> None:
     forget(container)
     if container.format.name in _BY_POSITION:
         container.seek(0, unsupported_byte_offset=True)
+        return
+    front = Fraction(container.start_time or 0, av.time_base)
+    if _is_passed_over(container, container.streams, front + _PREROLL):
+        first: Any = min(container.streams, key=lambda stream: (stream.start_time or 0) * exact(stream.time_base or 1))
+        container.seek(first.start_time or 0, stream=first)
     else:
         container.seek(container.start_time or 0)
 

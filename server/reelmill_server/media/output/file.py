@@ -19,7 +19,7 @@ from reelmill_server.media.output.base import MediaFile, Output, Stopped, StopSi
 from reelmill_server.media.output.beginning import begun_together
 from reelmill_server.media.output.last_decoded import LastDecoded
 from reelmill_server.media.overlay.pipeline import make_overlays
-from reelmill_server.media.package.segments import Reframing, join_tail, open_output, pad_transport_stream
+from reelmill_server.media.package.segments import Reframing, begun_late, join_tail, open_output, pad_transport_stream
 from reelmill_server.media.track import timecode
 from reelmill_server.media.track.audio import AudioTrack
 from reelmill_server.media.track.base import Track, copy_metadata
@@ -163,7 +163,8 @@ class FileOutput(Output):
         return MediaFile(self.path, self.plan, tuple(track.written for track in self.tracks), given)
 
     def _write(self) -> None:
-        bundles, mux = LastDecoded(self.plan).all_of(begun_together(self.plan, self._bundles())), self._container.mux
+        begun = begun_late(self.plan, self._container, begun_together(self.plan, self._bundles()))
+        bundles, mux = LastDecoded(self.plan).all_of(begun), self._container.mux
         for packets in Reframing(self.plan, list(self._container.streams)).all_of(bundles):
             mux(packets)
             if self._stop.is_set():

@@ -56,8 +56,10 @@ class LastDecoded:
             if line is None:
                 self._lines[index] = _Line(pts, dts, end, packet)
                 continue
+            begun, lasts = line.held.dts or 0, line.held.duration or 0
+            if dts <= begun < pts:  # what it follows was moved behind it
+                packet.dts = dts = begun + 1
             if self._fragments and (packet.is_keyframe or not self._ends[index]):
-                begun, lasts = line.held.dts or 0, line.held.duration or 0
                 if dts < begun + lasts <= pts:
                     packet.dts = dts = begun + lasts
                 line.held.duration = dts - begun or lasts

@@ -5,7 +5,8 @@ from bisect import bisect_right
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from fractions import Fraction
-from itertools import accumulate
+from itertools import accumulate, chain
+from math import inf
 from pathlib import Path
 from typing import Any, BinaryIO
 
@@ -26,6 +27,7 @@ from reelmill_server.media.package.playlists import MediaPlaylist, read_manifest
 from reelmill_server.model.media_info import DolbyVision
 from reelmill_server.model.plan import COPY, Plan, StreamPlan, StreamType, TargetPlan
 from reelmill_server.model.request import SegmentFormat
+from reelmill_server.model.time import MICROSECONDS
 from reelmill_server.plan.output.package_files import output_path
 
 _SEGMENT = re.compile(r"(?P<stream>(?:\d+-)?)(?P<number>\d+)(?P<extension>\.ts|\.m4s)")
@@ -36,6 +38,7 @@ _TAIL_SECONDS = Fraction(1, 10)  # the longest priming is that of HE-AAC, 0.09 s
 # libav takes fewer packets than this, of 204 bytes as with error correction, for another format (mpegts_probe).
 _TOLD_BYTES = 204 * 10
 _NULL_PACKET = b"\x47\x1f\xff\x10" + b"\xff" * 184  # ISO/IEC 13818-1, 2.4.3.3
+_INTERLEAVED = (StreamType.VIDEO, StreamType.AUDIO)
 _EDITING = ("mp4", "mov", "ipod")
 # With an index of its own (sidx), each fragment would begin where the one before it ended: in an open GOP, a keyframe that is
 # shown behind frames that follow it would be shown too early.
@@ -66,6 +69,29 @@ def open_output(plan: TargetPlan, path: str) -> OutputContainer:
         # Edit lists count in ticks of the whole file, by default milliseconds: audio alone is to end with its last sample.
         options["movie_timescale"] = str(max(stream.audio.sample_rate for stream in plan.streams if stream.audio))
     return av.open(path, "w", format=plan.muxer, options=options)
+
+
+def begun_late(
+    plan: TargetPlan, output: OutputContainer, bundles: Iterator[Sequence[AnyPacket]]
+) -> Iterator[Sequence[AnyPacket]]:
+    """Return `bundles`, of which the first ones are the first packet of each stream. Where one begins after the first segment of
+    MP4, have the muxer of HLS place it there: it takes the first packet of a stream for its beginning.
+    """
+    if plan.package is None or plan.package.rendition or plan.package.format is SegmentFormat.DASH or plan.container != "mp4":
+        return bundles
+    first, read = dict[int, AnyPacket](), list[Sequence[AnyPacket]]()
+    expected = sum(stream.type in _INTERLEAVED for stream in plan.streams)
+    for packets in bundles:
+        read.append(packets)
+        again = any(first.setdefault(packet.stream_index, packet) is not packet for packet in packets)
+        if again or len(first) == expected:
+            break
+    begins = [packet.pts * exact(packet.time_base) for packet in first.values() if packet.pts is not None and packet.time_base]
+    latest = max(begins, default=0) if len(first) >= expected else inf
+    if latest * MICROSECONDS >= plan.package.segment_us and min(begins, default=0) >= 0:  # it takes none before 0 then
+        options: Any = output.options
+        options["hls_segment_options"] = f"{options.get('hls_segment_options', 'movflags=')}+frag_discont"
+    return chain(read, bundles)
 
 
 class Reframing:
