@@ -74,8 +74,8 @@ def open_output(plan: TargetPlan, path: str) -> OutputContainer:
 def begun_late(
     plan: TargetPlan, output: OutputContainer, bundles: Iterator[Sequence[AnyPacket]]
 ) -> Iterator[Sequence[AnyPacket]]:
-    """Return `bundles`, of which the first ones are the first packet of each stream. Where one begins after the first segment of
-    MP4, have the muxer of HLS place it there: it takes the first packet of a stream for its beginning.
+    """Return `bundles`, of which the first ones are the first packet of each stream. Where one begins after the first segment
+    of MP4, have the muxer of HLS place it there: it takes the first packet of a stream for its beginning.
     """
     if plan.package is None or plan.package.rendition or plan.package.format is SegmentFormat.DASH or plan.container != "mp4":
         return bundles
