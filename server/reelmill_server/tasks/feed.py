@@ -238,6 +238,7 @@ class Feeds:
                 yield entry
             finally:
                 entry.watchers -= 1
+                follower.let_go(task_id, entry)
             return
         raise no_such_task(follower.project_name, task_id)
 
@@ -284,7 +285,7 @@ class Feeds:
             return
         # A round that is earlier is of another database, as above.
         self._round, reports = await self._progress.since(self._round if self._round < self._told_round else 0)
-        for follower in self._followers.values():
+        for follower in list(self._followers.values()):
             for task_id, its in reports.items():
                 entry = follower.entries.get(task_id)
                 if entry is not None:

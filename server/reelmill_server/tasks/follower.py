@@ -151,11 +151,20 @@ class Follower:
             self.floor = self.log[-limit // 2][0] - 1
             self._cut(bisect_left(self.log, (self.floor + 1,)))
 
+    def let_go(self, task_id: str, entry: Entry) -> None:
+        """Forget a task that has lost a watcher of its own, if nobody needs it any more: it was kept when its change was."""
+        if (not self.log or entry.seq < self.log[0][0]) and self.entries.get(task_id) is entry:
+            self._forget(task_id, entry)
+
+    def _forget(self, task_id: str, entry: Entry) -> None:
+        if not entry.runs and not entry.watchers:
+            del self.entries[task_id]
+
     def _cut(self, count: int) -> None:
         for seq, task_id in self.log[:count]:
             entry = self.entries.get(task_id)
-            if entry is not None and entry.seq == seq and not entry.runs and not entry.watchers:
-                del self.entries[task_id]
+            if entry is not None and entry.seq == seq:
+                self._forget(task_id, entry)
         del self.log[:count]
 
     def _current(self, seq: int, task_id: str) -> bool:

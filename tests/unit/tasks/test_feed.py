@@ -4,6 +4,7 @@ import asyncio
 from collections import Counter
 from collections.abc import AsyncGenerator, AsyncIterator, Callable, Collection, Mapping, Sequence
 from contextlib import aclosing
+from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -18,7 +19,7 @@ from reelmill_server.tasks import feed, waits
 from reelmill_server.tasks.changes import Change, ChangeStore
 from reelmill_server.tasks.database import Database
 from reelmill_server.tasks.feed import Feeds
-from reelmill_server.tasks.follower import Snapshot
+from reelmill_server.tasks.follower import Follower, Snapshot
 from reelmill_server.tasks.leases import Lease
 from reelmill_server.tasks.migrate import upgrade
 from reelmill_server.tasks.progress import ProgressStore
@@ -107,6 +108,10 @@ class World:
     async def add(self, task_id: str, **tags: str) -> None:
         """A running task, which the engine does not have yet."""
         await self.store.insert(self._record(task_id, tags=tags))
+
+    async def add_to(self, project_name: str, task_id: str) -> None:
+        """A running task of another project, which the engine has."""
+        await self.store.insert(replace(self._record(task_id, engine_started=True), project_name=project_name))
 
     async def add_started(self, task_id: str) -> None:
         """A running task that the engine has."""
@@ -497,3 +502,44 @@ async def test_an_attempt_of_this_process_is_shown_before_it_is_written(world: W
     shown = await world.feeds.snapshot(await world.store.get("default", "task"))
     assert (shown.progress.percent, shown.progress.phase) == (30, TaskPhase.CONVERTING)
     await watch.aclose()
+
+
+async def test_progress_reaches_all_projects_whoever_comes_meanwhile(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A watcher who came while reports were passed on ended that, and what they said to the others was never told."""
+    await world.projects.ensure("other")
+    await world.add_started("task")
+    await world.add_to("other", "last")
+    watch, last = world.feeds.watch("default", "task"), world.feeds.watch("other", "last")
+    await asyncio.gather(anext(watch), anext(last))
+    progress_of, came = world.feeds._snapshots.progress_of, list[Follower]()
+
+    async def joined(*arguments: Any) -> Progress:
+        came.append(Follower(f"new{len(came)}"))
+        world.feeds._followers[came[-1].project_name] = came[-1]
+        return await progress_of(*arguments)
+
+    monkeypatch.setattr(world.feeds._snapshots, "progress_of", joined)
+    await world.progress.tell(
+        {name: ReportedProgress(Progress(TaskPhase.CONVERTING, 50, 1), working=True) for name in ("task", "last")}
+    )
+    async with asyncio.timeout(5):
+        await asyncio.gather(_until_percent(watch, 50), _until_percent(last, 50))
+    for follower in came:
+        del world.feeds._followers[follower.project_name]
+    await asyncio.gather(watch.aclose(), last.aclose())
+
+
+async def test_tasks_that_were_watched_to_their_end_are_forgotten(world: World) -> None:
+    """Also while others of the project are watched without a pause: each left an entry behind."""
+    await world.add("stays")
+    stays = world.feeds.watch("default", "stays")
+    await anext(stays)
+    for name in ("first", "second"):
+        await world.add(name)
+        watch = world.feeds.watch("default", name)
+        await anext(watch)
+        await world.end(name)
+        async with asyncio.timeout(5):
+            assert [snapshot async for snapshot in watch][-1].record.status is TaskStatus.SUCCEEDED
+    await _until(lambda: set(world.feeds._followers["default"].entries) == {"stays"})
+    await stays.aclose()
