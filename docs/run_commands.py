@@ -1,4 +1,4 @@
-"""Run the commands in the documentation, as a reader would, and compares what they print with what the page shows.
+"""Run the commands in the documentation, as a reader would, and compare what they print with what the page shows.
 
 python docs/run_commands.py [PAGE ...]
 

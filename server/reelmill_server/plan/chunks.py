@@ -124,7 +124,7 @@ def _objection(plan: Plan, infos: Sequence[MediaInfo], keys_us: Sequence[int]) -
         (not keys_us, f"{infos[first.source].format} has no index of key frames"),
         (len(read) > 1, "several video streams of the source are encoded, which have key frames of their own"),
         (any(isinstance(overlay, BlurPlan) for overlay in overlays), "faces and plates are followed from picture to picture"),
-        (any(_has_mean_rate(stream) for stream in video), "its bits are spread over the whole film"),
+        (any(_has_mean_rate(stream) for stream in video), "its bits are spread over the whole video"),
         (any(stream.quality and stream.quality.crf is None for stream in video), "the CRF of its quality is searched first"),
         (open_ladders(plan), "the rungs of its ladder are chosen first"),
         (copied and first.start_us, "copied video decides where the output begins"),

@@ -85,7 +85,7 @@ def with_shared_reading(images: Sequence[ImagePlan]) -> list[ImagePlan]:
         if image.reading is FrameAccess.SEQUENTIAL and not _bounded(image.frames):
             leading.setdefault(_streams(image), image)
     return [
-        replace(image, reading=SHARED.way, reason="other pictures of the task decode all of it")
+        replace(image, reading=SHARED.way, reason="other images of the task decode all of it")
         if leading.get(_streams(image), image) is not image
         else image
         for image in images
