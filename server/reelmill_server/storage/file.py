@@ -163,12 +163,13 @@ class FileStorage:
         path = self._parse(uri)
         if uri.endswith("/") or path.name in ("", ".."):
             raise InvalidArgument(f"{uri} is not the URI of a file")
-        if any(len(name.encode()) > _MAX_NAME_BYTES for name in path.parts):
-            raise InvalidArgument(f"{uri} has a name of more than {_MAX_NAME_BYTES} bytes: shorten it")
+        _check_names(path, uri)
         return self._inside(self._real(path.parent, uri) / path.name, uri)
 
     def _resolve(self, uri: str) -> Path:
-        return self._inside(self._real(self._parse(uri), uri), uri)
+        path = self._parse(uri)
+        _check_names(path, uri)
+        return self._inside(self._real(path, uri), uri)
 
     @staticmethod
     def _real(path: Path, uri: str) -> Path:
@@ -221,16 +222,28 @@ def file_path(uri: str) -> Path:
     return Path(resource.path)
 
 
+def _check_names(path: Path, uri: str) -> None:
+    """Raise InvalidArgument for a name that no file can have."""
+    if any(len(name.encode()) > _MAX_NAME_BYTES for name in path.parts):
+        raise InvalidArgument(f"{uri} has a name of more than {_MAX_NAME_BYTES} bytes: shorten it")
+
+
 def _not_read(uri: str, error: OSError) -> AccessDenied | ResourceNotFound:
-    if isinstance(error, FileNotFoundError | NotADirectoryError):
+    if isinstance(error, FileNotFoundError | NotADirectoryError) or error.errno == errno.ENAMETOOLONG:
         return ResourceNotFound(f"The specified resource {uri} is not found")
     return AccessDenied(f"{uri} cannot be read: {error.strerror}")
 
 
 def _check_access(destination: Path, uri: str) -> None:
-    """Raise AccessDenied if this process may not make a file there, or the folders that it needs."""
+    """Raise AccessDenied if this process may not make a file there, or the folders that it needs; InvalidArgument where a
+    folder is in its place, or a file in that of a folder.
+    """
     folder = next(folder for folder in destination.parents if os.path.exists(folder))  # False without access, too
-    if os.path.isdir(folder) and not os.access(folder, os.W_OK | os.X_OK, effective_ids=os.access in os.supports_effective_ids):
+    if not os.path.isdir(folder):
+        raise InvalidArgument(f"{uri} is below a file: expected a folder there")
+    if os.path.isdir(destination) and not os.path.islink(destination):
+        raise InvalidArgument(f"{uri} is a folder: name a file in it")
+    if not os.access(folder, os.W_OK | os.X_OK, effective_ids=os.access in os.supports_effective_ids):
         raise AccessDenied(f"{uri} cannot be written: the server's user may not write to {folder}")
 
 

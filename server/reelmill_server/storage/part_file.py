@@ -15,7 +15,8 @@ from reelmill_server.storage.base import Check, Upload, no_check
 from reelmill_server.storage.beneath import Beneath
 from reelmill_server.storage.retry import in_thread
 
-_DENIED = {errno.EACCES, errno.EPERM, errno.EROFS}  # another attempt would meet the same
+# Another attempt would meet the same: access, or something else in the place of a folder or of the file.
+_DENIED = {errno.EACCES, errno.EPERM, errno.EROFS, errno.ENOTDIR, errno.EISDIR, errno.ENAMETOOLONG}
 _COPY_BYTES = 1 << 20
 _MADE = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW
 

@@ -9,7 +9,7 @@ from urllib.parse import quote
 
 import pytest
 
-from reelmill_server.errors import AccessDenied, InvalidArgument, OutputError, ReelmillError, ResourceNotFound
+from reelmill_server.errors import AccessDenied, InvalidArgument, ReelmillError, ResourceNotFound
 from reelmill_server.plan.codec.containers import CONTAINERS
 from reelmill_server.plan.output.images import ANIMATIONS, STILLS
 from reelmill_server.plan.output.packaging import LIST_EXTENSION
@@ -53,6 +53,8 @@ async def test_a_file_is_opened_by_its_encoded_uri(storage: Registry, root: Path
         ("file://{root}/nothing.mp4", ResourceNotFound),
         ("file://{root}", ResourceNotFound),
         ("file://{root}/a%20b%25.mp4/x", ResourceNotFound),
+        ("file://{root}/" + 256 * "x", InvalidArgument),
+        ("file://{root}" + 20 * ("/" + 250 * "x"), ResourceNotFound),
         ("file://{root}/../secret", AccessDenied),
         ("file://{root}/%2e%2e/secret", AccessDenied),
         ("file://{root}x/secret", AccessDenied),
@@ -99,7 +101,7 @@ async def test_all_or_none(storage: Registry, root: Path, tmp_path: Path) -> Non
     (root / "folder").mkdir()
     for name in ("1", "2"):
         (tmp_path / name).write_bytes(b"x")
-    with pytest.raises(OutputError):
+    with pytest.raises(AccessDenied):
         await storage.publish(
             [Upload(tmp_path / "1", f"{root.as_uri()}/first"), Upload(tmp_path / "2", f"{root.as_uri()}/folder")], "task"
         )
@@ -173,6 +175,20 @@ async def test_only_what_may_change_is_tried_again(
     with pytest.raises(ReelmillError, match=r"cannot be written") as caught:
         await storage.publish([Upload(root / "a b%.mp4", f"{root.as_uri()}/made.mp4")], "task")
     assert caught.value.retryable == (number == errno.ENOSPC)
+
+
+@pytest.mark.parametrize(("name", "text"), [("a%20b%25.mp4/x/made.mp4", "is below a file"), ("folder", "is a folder")])
+async def test_a_place_that_something_else_has_is_refused_at_once(storage: Registry, root: Path, name: str, text: str) -> None:
+    """It was found when all was converted, and then twice more."""
+    (root / "folder").mkdir()
+    uri = f"{root.as_uri()}/{name}"
+    with pytest.raises(InvalidArgument, match=text):
+        FileStorage([root], writes_here=True).check_writable(uri)
+    with pytest.raises(AccessDenied, match=r"cannot be written: (Not|Is) a directory") as caught:
+        await storage.publish([Upload(root / "a b%.mp4", uri)], "task")
+    assert not caught.value.retryable
+    (root / "link").symlink_to(root / "folder")
+    FileStorage([root], writes_here=True).check_writable(f"{root.as_uri()}/link")  # it is replaced
 
 
 def test_a_refusal_names_the_folders_and_how_to_allow_more(storage: Registry, root: Path, tmp_path: Path) -> None:
