@@ -109,7 +109,11 @@ def _bad_request(violations: Sequence[Violation]) -> error_details_pb2.BadReques
 
 
 def _truncate(text: str, characters: int) -> str:
-    return text if len(text) <= characters else f"{text[: characters - 1]}…"
+    """Cut a text in its middle: it may begin with a long URI, and end with what is wrong with it."""
+    if len(text) <= characters:
+        return text
+    end = characters // 2
+    return f"{text[: characters - 1 - end]}…{text[-end:]}"
 
 
 async def _abort(context: grpc.aio.ServicerContext[Any, Any], error: ReelmillError, call_id: str) -> None:

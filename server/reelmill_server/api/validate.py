@@ -28,6 +28,7 @@ _MAX_OFFSET_SECONDS = 86_400  # a day, longer than any video
 _MAX_TAGS = 100
 _MAX_TAG_KEY = 128
 _MAX_TAG_VALUE = 1024
+_NO_NUL = "must not contain the character U+0000"
 
 
 def check(message: Message, custom_rules: Callable[[], Iterator[Violation | ReelmillError]] = lambda: iter(())) -> None:
@@ -36,7 +37,7 @@ def check(message: Message, custom_rules: Callable[[], Iterator[Violation | Reel
     Raises InvalidArgument with every violation; else FieldNotSupported with every unsupported field that is set; else the first
     other error of `custom_rules`.
     """
-    _check_numbers(message)
+    _check_values(message)
     results = list(custom_rules())
     violations = [*_proto_violations(message), *(item for item in results if isinstance(item, Violation))]
     unsupported_fields = list(supported_fields.unsupported(message))
@@ -51,21 +52,21 @@ def check(message: Message, custom_rules: Callable[[], Iterator[Violation | Reel
 
 def check_rules(message: Message) -> None:
     """Raise InvalidArgument with every violation of the protos' rules."""
-    _check_numbers(message)
+    _check_values(message)
     violations = list(_proto_violations(message))
     if violations:
         raise InvalidArgument(violations=violations)
 
 
-def _check_numbers(message: Message) -> None:
-    """Raise InvalidArgument for NaN and infinities, with which the rules cannot calculate."""
-    violations = [Violation(path, "must be a finite number") for path in _not_finite(message)]
+def _check_values(message: Message) -> None:
+    """Raise InvalidArgument for NaN and infinities, which no rule can calculate with, and for texts that cannot be kept."""
+    violations = [*_odd_values(message)]
     if violations:
         raise InvalidArgument(violations=violations)
 
 
-def _not_finite(message: Message, prefix: str = "") -> Iterator[str]:
-    """Yield the paths of numbers that are none, in our messages."""
+def _odd_values(message: Message, prefix: str = "") -> Iterator[Violation]:
+    """Yield the numbers that are none and the texts with U+0000, in our messages."""
     for field, value in message.ListFields():
         path, inner = f"{prefix}{field.name}", field.message_type
         if inner is not None and not inner.full_name.startswith(_PACKAGE):
@@ -74,9 +75,11 @@ def _not_finite(message: Message, prefix: str = "") -> Iterator[str]:
         for index, item in several:
             place = path if index is None else f"{path}[{index}]"
             if inner is not None:
-                yield from _not_finite(item, f"{place}.")
+                yield from _odd_values(item, f"{place}.")
             elif isinstance(item, float) and not isfinite(item):
-                yield place
+                yield Violation(place, "must be a finite number")
+            elif isinstance(item, str) and "\0" in item:
+                yield Violation(place, _NO_NUL)
 
 
 def check_required(message: Message, field: str) -> None:
@@ -217,6 +220,8 @@ def _tags(request: media_convert_service_pb2.CreateMediaConvertTaskRequest) -> I
     for key, value in request.tags.fields.items():
         if value.WhichOneof("kind") in ("struct_value", "list_value") or not isfinite(value.number_value):
             yield Violation(f"tags.{key}", "must be a string, a finite number, a boolean or null")
+        if "\0" in key or "\0" in value.string_value:
+            yield Violation(f"tags.{key}".replace("\0", "\\0"), _NO_NUL)
         if not key or len(key) > _MAX_TAG_KEY or len(value.string_value) > _MAX_TAG_VALUE:
             yield Violation(
                 f"tags.{key}", f"must have a key of 1 to {_MAX_TAG_KEY} and a value of at most {_MAX_TAG_VALUE} characters"

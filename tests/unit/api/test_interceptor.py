@@ -11,9 +11,10 @@ from typing import Any
 import grpc
 import pytest
 from google.protobuf.message import DecodeError
+from google.rpc import error_details_pb2
 
-from reelmill_server.api.interceptor import CallInterceptor, _CallScope
-from reelmill_server.errors import ResourceNotFound, ServiceUnavailable, StorageUnavailable
+from reelmill_server.api.interceptor import CallInterceptor, _CallScope, status_of
+from reelmill_server.errors import InvalidArgument, ResourceNotFound, ServiceUnavailable, StorageUnavailable, Violation
 from reelmill_server.telemetry.metrics import Metrics
 
 
@@ -144,3 +145,13 @@ async def test_nothing_is_asked_about_a_call_that_has_ended() -> None:
     call = _Call()
     async with _CallScope(Metrics(), "/reelmill.v1.MediaConvertService/CancelTask", None, call):
         call.ended = True
+
+
+def test_what_is_wrong_with_a_long_uri_is_told() -> None:
+    """It stands behind the URI: cutting off the end left nothing of it."""
+    description = f"file:///{'x' * 300} has a name of more than 255 bytes"
+    status = status_of(InvalidArgument(violations=[Violation("targets[0].uri", description)]), "call")
+    request = error_details_pb2.BadRequest()
+    assert status.details[1].Unpack(request)
+    for text in (status.message, request.field_violations[0].description):
+        assert text.endswith(" has a name of more than 255 bytes") and "file:///xx" in text
