@@ -15,7 +15,7 @@ from reelmill_server.model.plan import COPY
 from reelmill_server.model.request import SegmentFormat, SegmentSpec, SourceSpec, VideoSpec
 from reelmill_server.model.smart_cut import SmartCut
 from reelmill_server.model.task import ArtifactKind
-from tests import judge
+from tests import fields, judge
 from tests.media.converter import Converted, Converter, target
 from tests.sources import Audio, Clip, Video
 
@@ -26,7 +26,8 @@ CLOSED_H265 = replace(FILM, codec="libx265", options=(("x265-params", "log-level
 OPEN_H265 = replace(FILM, codec="libx265", options=(("x265-params", "log-level=none:open-gop=1:keyint=25:min-keyint=25"),))
 MASTERING = "G(13250,34500)B(7500,3000)R(34000,16000)WP(15635,16450)L(10000000,1)"
 HDR10 = f"log-level=none:hdr10=1:master-display={MASTERING}:max-cll=1000,400"
-OPEN_H264 = replace(FILM, options=(("x264-params", "open-gop=1:keyint=25:min-keyint=25:bframes=3"),))
+OPEN, BUFFERED = "open-gop=1:keyint=25:min-keyint=25:bframes=3", (("maxrate", "2M"), ("bufsize", "2M"))
+OPEN_H264 = replace(FILM, options=(("x264-params", OPEN),))
 MPEG2 = replace(FILM, codec="mpeg2video", b_frames=2)
 MPEG2_FIELDS = replace(MPEG2, options=(("flags", "+ildct+ilme"),), fps=Fraction(30000, 1001))
 MPEG2_WIDE = replace(MPEG2, pixel_format="yuv422p", options=(("flags", "+cgop"), ("sc_threshold", "1000000000")))
@@ -52,6 +53,8 @@ SOURCES = {
     "h264 open": Clip("mp4", (OPEN_H264,), SOUND),
     "h264 open pyramid": Clip("matroska", (OPEN_PYRAMID,), SOUND),
     "h264 open in ts": Clip("mpegts", (OPEN_H264,), SOUND),
+    "h264 interlaced": Clip("matroska", (replace(FILM, options=(("x264-params", "tff=1:nal-hrd=vbr"), *BUFFERED)),), SOUND),
+    "h264 interlaced open in ts": Clip("mpegts", (replace(FILM, options=(("x264-params", f"bff=1:{OPEN}"),)),), SOUND),
     "h265": Clip("mp4", (CLOSED_H265,), SOUND),
     "h265 open": Clip("mp4", (OPEN_H265,), SOUND),
     "h265 10 bit": Clip("mp4", (replace(OPEN_H265, pixel_format="yuv420p10le"),), SOUND),
@@ -166,6 +169,26 @@ def test_edges_of_mpeg2_are_of_its_sequence(convert: Converter, name: str) -> No
     assert len(sequences - {b""}) == 1
     with av.open(converted.path) as file:
         assert {bool(frame.interlaced_frame) for frame in file.decode(video=0)} == {name == "mpeg2 of fields"}
+
+
+@pytest.mark.parametrize("name", ["h264 interlaced", "h264 interlaced open in ts"])
+def test_interlaced_frames_stay_so(convert: Converter, name: str) -> None:
+    """What is encoded has the sequence of what is copied, and says as it does how each frame is shown."""
+    clip = SOURCES[name]
+    converted = convert(clip, target(CONTAINERS[clip.format], REQUIRED), start=0.513, duration=2.8)
+    check(converted, convert.shelf.get(clip), 0.513, 2.8)
+    with av.open(converted.path) as file:
+        assert all(frame.interlaced_frame for frame in file.decode(video=0))
+
+
+def test_frames_beside_fields_are_whole(convert: Converter, tmp_path: Path) -> None:
+    """Where each is coded as two fields (PAFF). Where these have packets of their own, nothing is cut so."""
+    video = Video(size=(64, 64))
+    film = fields.write(tmp_path / "film.mp4", video)
+    spec = replace(target("mp4", REQUIRED), audio=None)
+    check(convert(film, spec, start=0.52, duration=2.0), film, 0.52, 2.0)
+    with pytest.raises(ConditionNotMet, match="its fields have packets of their own"):
+        convert(fields.write(tmp_path / "film.ts", video), replace(spec, container="ts"), start=0.52, duration=2.0)
 
 
 def test_repeated_fields_of_mpeg2_stay_so(convert: Converter, tmp_path: Path) -> None:
@@ -309,8 +332,8 @@ def test_unlike_sources_are_not_joined_so(convert: Converter) -> None:
 
 REFUSED = {
     "its frames are interlaced": (
-        Clip("mp4", (replace(FILM, fields="tt", options=(("x264-params", "tff=1"),)),), ()),
-        target("mp4"),
+        Clip("matroska", (replace(FILM, codec="libx265", options=(("x265-params", "log-level=none:interlace=tff"),)),), ()),
+        target("mkv"),
     ),
     "no keyframe lies between": (Clip("mp4", (replace(FILM, gop=500),), ()), target("mp4")),
     "flv does not take it": (SOURCES["h264"], target("flv")),

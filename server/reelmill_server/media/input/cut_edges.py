@@ -15,7 +15,7 @@ from reelmill_server.media.input.part import TOLERANCE
 from reelmill_server.media.input.restarts import begins_again
 from reelmill_server.media.input.seek import packets_from, read
 from reelmill_server.media.input.source import Location, open_source
-from reelmill_server.media.libav.avc_bridge import RecoveryPoint
+from reelmill_server.media.libav.avc_bridge import RecoveryPoint, check_fields, is_lone_field
 from reelmill_server.media.libav.codec_names import codec_name
 from reelmill_server.media.libav.parameter_sets import CODECS, Unspliceable, spare_number
 from reelmill_server.media.libav.random_access import recovers_at, starts_decoding
@@ -32,6 +32,7 @@ from reelmill_server.plan.stream.smart_cut import edges_needed, span_of
 _FARTHEST = Fraction(300)  # seconds from an edge to a keyframe: what is longer is not searched
 _STEPS_BACK = 8
 _UNTIMED = "not all of its packets say when they are shown"
+_FIELDS_APART = "its fields have packets of their own"
 _NOTHING = "no keyframe lies between its ends from which on packets could be copied"
 
 
@@ -105,9 +106,11 @@ def _us(time: Fraction | None) -> int | None:
 
 def _check_spliceable(stream: Any) -> None:
     """Raise Unspliceable if no encoder's packets can be put beside those of `stream`, as far as it tells."""
-    codec = codec_name(stream.codec_context)
+    codec, extradata = codec_name(stream.codec_context), bytes(stream.codec_context.extradata or b"")
     if codec in CODECS:
-        spare_number(codec, bytes(stream.codec_context.extradata or b""))
+        spare_number(codec, extradata)
+    if codec == "h264":
+        check_fields(extradata)
 
 
 def _start(container: InputContainer, index: int, begin: Fraction, end: Fraction | None) -> tuple[_Entry, int, tuple[int, ...]]:
@@ -232,6 +235,10 @@ def _entry(packet: AnyPacket, codec: str) -> _Entry:
         raise _Objection(_UNTIMED)
     base = exact(packet.time_base)
     decoded = None if packet.dts is None else packet.dts * base
+    if packet.is_keyframe and codec == "h264":
+        extradata = bytes(packet.stream.codec_context.extradata or b"")
+        if is_lone_field(bytes(packet), extradata):
+            raise _Objection(_FIELDS_APART)
     closed = packet.is_keyframe and starts_decoding(packet, codec)
     recovers = packet.is_keyframe and not closed and recovers_at(packet, codec)
     return _Entry(packet.pts * base, decoded, closed or recovers, recovers)

@@ -15,18 +15,53 @@ from reelmill_server.media.libav.bits import Bits, aligned, golomb
 from reelmill_server.media.libav.nal_units import escaped, length_bytes, parted, plain, split, united
 from reelmill_server.media.libav.parameter_sets import AVC, Splice, Unspliceable, own_sets, spare_number
 
-OPTIONS = "weightp=0:ref=1"
-"""What x264 must be told, so that headers of slices have as little as can be."""
+_OPTIONS = "weightp=0:ref=1"  # headers of slices have as little as can be
 _LEAST_FRAMES = 8  # before a recovery point, so that their order can be counted up to its own in steps that decoders follow
 _LOOKED_AT = 32  # frames after a recovery point that may drop frames before it
 _BROKEN, _UNUSUAL = (
     "its parameter sets cannot be read",
     "its keyframes are recovery points of a kind that nothing can lead into",
 )
+_UNUSUAL_FIELDS = "its frames are interlaced, and its parameter sets of a kind that an encoder's cannot stand beside"
+_OTHER_BLOCKS = "the encoder's frames have other blocks"
 _BROKEN_SLICE = "the header of a keyframe that is a recovery point cannot be read"
 _MARK_IDR, _MARK_OTHER = 2, 1  # bits by which the encoder says that it drops nothing
 _P = 0
 _IDR_NUMBER = 4095  # an IDR frame of the source that follows has another
+
+
+def check_fields(extradata: bytes) -> None:
+    """Raise Unspliceable if frames may be coded as fields, but nothing that is encoded can have the sequence parameter set."""
+    own = own_sets("h264", extradata)
+    try:
+        sets = [SequenceSet.of(unit) for unit in own if kind_of(unit) == SPS]
+    except (ValueError, IndexError):
+        raise Unspliceable(_BROKEN) from None
+    if any(facts.fields for facts in sets) and not (len(sets) == 1 and sets[0].usual):
+        raise Unspliceable(_UNUSUAL_FIELDS)
+
+
+def is_lone_field(packet: bytes, extradata: bytes) -> bool:
+    """Return whether a packet has one field, and another packet the other one of its frame."""
+    try:
+        own = own_sets("h264", extradata)
+        sequence, pictures = _sequence(own), _pictures(own)
+        units = parted(packet, length_bytes("h264", extradata)) if sequence.fields else ()
+        fields = {Slice.of(unit, sequence, pictures).field for unit in units if kind_of(unit) in SLICES}
+    except (Unspliceable, KeyError, ValueError):
+        return False
+    return len(fields) == 1 and fields != {0}
+
+
+def options(extradata: bytes) -> str:
+    """Return what x264 must be told, behind which field is first, so that its slices can be those of a stream with `extradata`:
+    where pairs of blocks may be fields, they say whether they are. Frames beside others that are coded as fields are whole.
+    """
+    try:
+        facts = _sequence(own_sets("h264", extradata))
+    except Unspliceable:
+        return _OPTIONS
+    return f"interlaced={int(facts.adaptive)}:{_OPTIONS}"
 
 
 class RecoveryPoint:
@@ -74,6 +109,8 @@ class RecoveryPoint:
             piece = Slice.of(unit, self._sequence, self._pictures)
         except (KeyError, ValueError):
             raise Unspliceable(_BROKEN) from None
+        if piece.field:
+            raise Unspliceable(_UNUSUAL)
         if self._number is None:
             self._number = piece.frame
         self._since += (piece.frame - self._number) % (1 << self._sequence.frame_bits)
@@ -116,15 +153,15 @@ def bridge(extradata: bytes, encoder_extradata: bytes, held: Sequence[int], cont
     own = own_sets("h264", extradata)
     number, facts = spare_number("h264", extradata), _sequence(own)
     (sequence,), (picture,) = ([unit for unit in split(encoder_extradata) if kind_of(unit) == kind] for kind in (SPS, PPS))
-    theirs = PictureSet.of(picture)
+    theirs, encoded = PictureSet.of(picture), SequenceSet.of(sequence)
+    if (encoded.adaptive, encoded.rows) != (facts.adaptive, facts.rows):
+        raise Unspliceable(_OTHER_BLOCKS)
     rest = Bits(plain(picture)).text(theirs.rest_at).rstrip("0")
     added = escaped(picture[:1] + aligned(golomb(number) + golomb(facts.number) + rest, "0"))
     sets = [*(map(_lenient, own) if continues else own), added]
     size = length_bytes("h264", extradata)
     described = AVC.of(extradata, sets) if size else united(sets, 0)
-    return Bridge(
-        "h264", described, size, tuple(sets), number, facts, SequenceSet.of(sequence), theirs, _pictures(own), tuple(held)
-    )
+    return Bridge("h264", described, size, tuple(sets), number, facts, encoded, theirs, _pictures(own), tuple(held))
 
 
 def _lenient(unit: bytes) -> bytes:
@@ -213,13 +250,15 @@ class Bridge(Splice):
         bits = Bits(whole)
         bits.skip(8)
         first, kind, _ = bits.golomb(), bits.golomb(), bits.golomb()
-        bits.skip(self.sequence.frame_bits)
+        bits.skip(self.sequence.frame_bits + self.sequence.fields)  # they are of frames
         text = golomb(first) + golomb(kind) + golomb(self.number) + _fixed(place.frame, self.own.frame_bits)
+        text += "0" * self.own.fields
         begins = is_idr and not place.order  # another IDR frame becomes one that refers to nothing
         bits.skip_golombs(is_idr)
         text += golomb(_IDR_NUMBER) if begins else ""
         bits.skip(self.sequence.order_bits)
-        text += _fixed(place.order, self.own.order_bits)
+        begin, second = bits.place, bits.signed_golomb() if self.picture.has_bottom_order else 0
+        text += _fixed(place.order - min(second, 0), self.own.order_bits) + bits.text(begin, bits.place)
         if kind % 5 == _P:
             begin = bits.place
             bits.skip_golombs(bits.number(1))  # of one frame, how many are referred to

@@ -3,14 +3,18 @@
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
-from reelmill_server.media.libav.bits import Bits
-from reelmill_server.media.libav.nal_units import parted, plain
+from reelmill_server.media.libav.bits import Bits, aligned
+from reelmill_server.media.libav.nal_units import escaped, parted, plain
 
 IDR, SEI, SPS, PPS = 5, 6, 7, 8
 SLICES = (1, IDR)
 DROP_SHORT = 1
 """The operation by which a frame drops another that was to be referred to."""
-_RECOVERY_POINT = 6
+_PICTURE_TIMING, _RECOVERY_POINT = 1, 6
+_EXTENDED_SHAPE, _FULL_CHROMA, _SMALL_MATRICES = 255, 3, 6
+# By how a frame is shown (`pic_struct`): as which frame the fields 1 and 2 are, and how many clocks there are (D.2.3).
+_FRAME_OF_FIELD = {1: 3, 2: 4}
+_CLOCKS = (1, 1, 1, 2, 2, 3, 3, 2, 3)
 _HIGH = (100, 110, 122, 244, 44, 83, 86, 118, 128)
 _P, _B, _I = 0, 1, 2
 _END_OF_LISTS = 3
@@ -26,7 +30,11 @@ def kind_of(unit: bytes) -> int:
 @dataclass(frozen=True)
 class SequenceSet:
     """A sequence parameter set. `order_bits` 0: the order of frames is not in the headers of slices. `gaps_at`: the bit that
-    says whether frame numbers may be missing. `usual`: it has no fields, scaling matrices, nor cropping at the top or left.
+    says whether frame numbers may be missing. `usual`: it has no scaling matrices, nor cropping at the top or left, and frames
+    have no order of another kind.
+
+    `fields`: frames may be coded as fields, `adaptive`: also pairs of blocks of them (MBAFF). `rows` of blocks. `delay_bits`:
+    how many there are in a message of its time before how a frame is shown (`pic_struct`); None: that is not said.
     """
 
     number: int
@@ -36,6 +44,10 @@ class SequenceSet:
     gaps_at: int
     has_chroma: bool
     usual: bool
+    fields: bool = False
+    adaptive: bool = False
+    rows: int = 0
+    delay_bits: int | None = None
 
     @classmethod
     def of(cls, unit: bytes) -> "SequenceSet":
@@ -47,22 +59,75 @@ class SequenceSet:
         number, usual, chroma = bits.golomb(), True, 1
         if profile in _HIGH:
             chroma = bits.golomb()
-            usual = chroma < 3
+            bits.skip(chroma == _FULL_CHROMA)
             bits.skip_golombs(2)
-            usual = not bits.number(2) and usual  # a transform that is left out, scaling matrices
+            without_transform, matrices = bits.number(1), bits.number(1)
+            usual = chroma != _FULL_CHROMA and not without_transform and not matrices
+            for place in range(matrices * (12 if chroma == _FULL_CHROMA else 8)):
+                _skip_matrix(bits, 16 if place < _SMALL_MATRICES else 64)
         frame_bits, kind = bits.golomb() + 4, bits.golomb()
         order_bits = bits.golomb() + 4 if kind == 0 else 0
-        if not usual or kind == 1:
-            return cls(number, frame_bits, order_bits, 0, 0, bool(chroma), False)
+        if kind == 1:
+            bits.skip(1)
+            bits.skip_golombs(2)
+            bits.skip_golombs(bits.golomb())
         references, gaps_at = bits.golomb(), bits.place
         bits.skip(1)
-        bits.skip_golombs(2)
-        usual = bool(bits.number(1))
+        bits.skip_golombs(1)
+        rows, fields = bits.golomb() + 1, not bits.number(1)
+        adaptive = fields and bool(bits.number(1))
         bits.skip(1)
         if bits.number(1):
             left, _, top, _ = (bits.golomb() for _ in range(4))
             usual = usual and not left and not top
-        return cls(number, frame_bits, order_bits, references, gaps_at, bool(chroma), usual)
+        delays = _delay_bits(bits)
+        usual, rows = usual and kind != 1, rows * (1 + fields)
+        return cls(number, frame_bits, order_bits, references, gaps_at, bool(chroma), usual, fields, adaptive, rows, delays)
+
+
+def _skip_matrix(bits: Bits, size: int) -> None:
+    """Skip a scaling matrix, if there is one (7.3.2.1.1.1)."""
+    last, following = 8, 8 * bits.number(1)
+    for _ in range(size):
+        if following:
+            following = (last + bits.signed_golomb()) % 256
+            last = following or last
+
+
+def _delay_bits(bits: Bits) -> int | None:
+    """Read how video is to be shown, as far as `SequenceSet.delay_bits` needs it. It may be broken: nothing else needs it."""
+    try:
+        return _told_delay_bits(bits) if bits.number(1) else None
+    except ValueError:
+        return None
+
+
+def _told_delay_bits(bits: Bits) -> int | None:
+    """Return `SequenceSet.delay_bits` (E.1.1)."""
+    if bits.number(1) and bits.number(8) == _EXTENDED_SHAPE:
+        bits.skip(32)
+    bits.skip(bits.number(1))
+    if bits.number(1):
+        bits.skip(4)
+        bits.skip(24 * bits.number(1))
+    bits.skip_golombs(2 * bits.number(1))
+    bits.skip(65 * bits.number(1))
+    delays = [_buffer_delay_bits(bits) for _ in range(2) if bits.number(1)]
+    bits.skip(bool(delays))
+    return (delays or [0])[-1] if bits.number(1) else None
+
+
+def _buffer_delay_bits(bits: Bits) -> int:
+    """Read what a sequence says of buffers (E.1.2); return how many bits both delays have."""
+    buffers = bits.golomb() + 1
+    bits.skip(8)
+    for _ in range(buffers):
+        bits.skip_golombs(2)
+        bits.skip(1)
+    bits.skip(5)
+    delays = bits.number(5) + 1 + bits.number(5) + 1
+    bits.skip(5)
+    return delays
 
 
 @dataclass(frozen=True)
@@ -99,13 +164,15 @@ class PictureSet:
 @dataclass(frozen=True)
 class Slice:
     """The header of a slice: of which frame, by its number and its place in the order; whether others may refer to it. `drops`:
-    operations on frames that were to be referred to, and their first operand.
+    operations on frames that were to be referred to, and their first operand. `field`: 1 and 2 are slices of the field at the
+    top and the bottom, 0 of a frame.
     """
 
     frame: int
     order: int
     referred: bool
     drops: tuple[tuple[int, int], ...]
+    field: int = 0
 
     @classmethod
     def of(cls, unit: bytes, sequence: SequenceSet, pictures: Mapping[int, PictureSet]) -> "Slice":
@@ -116,11 +183,14 @@ class Slice:
         bits.golomb()
         kind, picture = bits.golomb() % 5, pictures[bits.golomb()]
         frame = bits.number(sequence.frame_bits)
+        field = 1 + bits.number(1) if sequence.fields and bits.number(1) else 0
         bits.skip_golombs(is_idr)
         order = bits.number(sequence.order_bits)
-        bits.skip_golombs((picture.has_bottom_order and sequence.order_bits > 0) + picture.redundant)
+        if picture.has_bottom_order and sequence.order_bits and not field:
+            order += min(bits.signed_golomb(), 0)  # that of the field that is shown first
+        bits.skip_golombs(picture.redundant)
         _skip_lists(bits, kind, picture, sequence.has_chroma)
-        return cls(frame, order, referred, tuple(_drops(bits)) if referred and not is_idr else ())
+        return cls(frame, order, referred, tuple(_drops(bits)) if referred and not is_idr else (), field)
 
 
 def _skip_lists(bits: Bits, kind: int, picture: PictureSet, has_chroma: bool) -> None:
@@ -161,7 +231,7 @@ def _recovers(data: bytes, length: int) -> bool:
     announced, kinds = False, set()
     for unit in parted(data, length):
         if kind_of(unit) == SEI:
-            announced = announced or any(kind == _RECOVERY_POINT and Bits(body).golomb() == 0 for kind, body in _messages(unit))
+            announced = announced or any(kind == _RECOVERY_POINT and Bits(body).golomb() == 0 for kind, body in messages(unit))
         elif kind_of(unit) in SLICES:
             bits = Bits(plain(unit[:16]))
             bits.skip(8)
@@ -170,7 +240,24 @@ def _recovers(data: bytes, length: int) -> bool:
     return announced and kinds == {_I}
 
 
-def _messages(unit: bytes) -> Iterator[tuple[int, bytes]]:
+def timing_of(data: bytes, length: int, delay_bits: int) -> bytes:
+    """Return a unit that says how a frame is shown, as the one in `data` says of the frame or its first field, without clocks;
+    empty: it says nothing.
+    """
+    units = (unit for unit in parted(data, length) if kind_of(unit) == SEI)
+    body = next((body for unit in units for kind, body in messages(unit) if kind == _PICTURE_TIMING), b"")
+    if len(body) * 8 < delay_bits + 4:
+        return b""
+    bits = Bits(body)
+    bits.skip(delay_bits)
+    shown = bits.number(4)
+    shown = _FRAME_OF_FIELD.get(shown, shown)
+    text = f"{bits.text(0, delay_bits)}{shown:04b}{'0' * (*_CLOCKS, *[0] * 7)[shown]}"
+    told = aligned(text + "1" * (len(text) % 8 > 0), "0")
+    return escaped(bytes([SEI, _PICTURE_TIMING, len(told)]) + told + b"\x80")
+
+
+def messages(unit: bytes) -> Iterator[tuple[int, bytes]]:
     """Yield the kinds and bodies of a unit of messages (7.3.2.3.1)."""
     data, place = plain(unit), 1
     while place + 2 < len(data):

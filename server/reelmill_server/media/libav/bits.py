@@ -25,6 +25,11 @@ class Bits:
         zeros, self.place = end - self.place, end
         return self.number(zeros + 1) - 1
 
+    def signed_golomb(self) -> int:
+        """Return a signed number in that code."""
+        code = self.golomb()
+        return (code + 1) // 2 if code % 2 else -(code // 2)
+
     def skip_golombs(self, count: int) -> None:
         """Leave out so many numbers in that code, with or without a sign."""
         for _ in range(count):

@@ -81,4 +81,4 @@ class CaptionSearch:
         except (IndexError, ValueError):
             self._has_fields[-1] = True  # who knows
         else:
-            self._has_fields[sequence.number] = not sequence.usual
+            self._has_fields[sequence.number] = sequence.fields

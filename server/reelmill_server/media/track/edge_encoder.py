@@ -11,7 +11,8 @@ from av.codec.context import Flags
 from av.video.frame import PictureType
 
 from reelmill_server.errors import InvalidMedia, ReelmillError, UnsupportedFormat
-from reelmill_server.media.libav.avc_bridge import OPTIONS, bridge
+from reelmill_server.media.libav.avc_bridge import bridge, check_fields
+from reelmill_server.media.libav.avc_bridge import options as bridge_options
 from reelmill_server.media.libav.codec_names import codec_name
 from reelmill_server.media.libav.encoder import configure_video, failure_of_encoder
 from reelmill_server.media.libav.errors import LIBAV_ERRORS, check_memory
@@ -44,7 +45,7 @@ class EdgeCodec:
         self._extradata = bytes(origin.codec_context.extradata or b"")
         options = dict(self._cut.options)
         if name := _NUMBERED.get(self._cut.encoder):
-            own = f"sps-id={spare_number(plan.codec, self._extradata)}:{OPTIONS}"
+            own = f"sps-id={spare_number(plan.codec, self._extradata)}:{bridge_options(self._extradata)}"
             options[name] = ":".join(filter(None, (options.get(name, ""), own)))
         self._options = options
         described = bytes(self.encoder().extradata or b"")
@@ -57,6 +58,7 @@ class EdgeCodec:
             try:
                 return bridge(self._extradata, self._described, edges.held, self._cut.continues)
             except Unspliceable:
+                check_fields(self._extradata)
                 if self._cut.continues:
                     raise
         return splice(self._plan.codec, self._extradata, self._described)
@@ -134,13 +136,17 @@ class Edge:
             self._encode(None)
         encoded = [(self._data(number), not number) for number in range(len(self._encoded))]
         try:
-            written = self._codec.splice_of(self._edges).packets(encoded, None if key is None else bytes(key))
+            written = self._spliced(encoded, None if key is None else bytes(key))
         except Unspliceable as reason:
             raise not_cut(reason) from None
         return [
             self._packet(packet, data, decoded)
             for packet, data, decoded in zip(self._encoded, written, self._decode_timestamps(), strict=True)
         ]
+
+    def _spliced(self, encoded: Sequence[tuple[bytes, bool]], key: bytes | None) -> Sequence[bytes]:
+        """Return encoded packets as `Splice.packets` does. Raises Unspliceable."""
+        return self._codec.splice_of(self._edges).packets(encoded, key)
 
     def _decode_timestamps(self) -> list[int]:
         count = len(self._encoded)

@@ -12,6 +12,7 @@ from reelmill_server.media.libav.packets import twin
 from reelmill_server.media.libav.parameter_sets import Unspliceable, broken_link
 from reelmill_server.media.libav.timestamps import exact
 from reelmill_server.media.libav.types import AnyPacket
+from reelmill_server.media.track.avc_edge import AvcEdge
 from reelmill_server.media.track.base import Track, template_of
 from reelmill_server.media.track.copy import CopyTrack
 from reelmill_server.media.track.edge_encoder import Edge, EdgeCodec, not_cut
@@ -19,7 +20,7 @@ from reelmill_server.media.track.mpeg2_edge import Mpeg2Edge
 from reelmill_server.model.plan import StreamPlan
 from reelmill_server.model.time import MICROSECONDS
 
-_EDGES: Mapping[str, type[Edge]] = {"mpeg2video": Mpeg2Edge}
+_EDGES: Mapping[str, type[Edge]] = {"h264": AvcEdge, "mpeg2video": Mpeg2Edge}
 
 
 class SmartCutTrack(CopyTrack):

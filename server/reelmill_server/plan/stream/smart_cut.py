@@ -50,7 +50,7 @@ _OWN: Mapping[str, str] = {
 _OF_EDGES_ONLY: Mapping[str, Mapping[str, str]] = {
     "mpeg2video": {"flags": "+qscale+cgop", "global_quality": "236", "g": "15", "bf": "0", "sc_threshold": "1000000000"}
 }
-_FIELDS = ("mpeg2video",)  # codecs whose edges keep fields
+_FIELDS = ("mpeg2video", "h264")  # codecs whose edges keep fields
 
 
 def wanted(target: TargetSpec) -> bool:
