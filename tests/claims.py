@@ -18,6 +18,7 @@ class FakeClaim:
         self.asked += 1
         return self._answer()
 
-    async def announce(self, files: Sequence[PendingFile]) -> None:
+    async def announce(self, files: Sequence[PendingFile]) -> bool:
         """As of a claim."""
         self.announced += files
+        return False

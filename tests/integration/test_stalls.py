@@ -14,10 +14,13 @@ from temporalio.client import Client
 from temporalio.worker import Worker
 
 from reelmill_server.engine import CONTROL_QUEUE, FAST_QUEUE, INSPECT_QUEUE
+from reelmill_server.engine.attempt_heartbeat import AttemptHeartbeat
 from reelmill_server.engine.claim import TaskClaim
 from reelmill_server.engine.client import Engine
 from reelmill_server.engine.control_activities import ControlActivities
+from reelmill_server.engine.left_behind import left_by
 from reelmill_server.engine.notification import NotifyActivities
+from reelmill_server.engine.pending_files import unpack
 from reelmill_server.engine.stalls import CANNOT_REPLAY, problem_of
 from reelmill_server.engine.work import AttemptResult, Withdrawal, Work
 from reelmill_server.engine.workers import control_worker
@@ -54,12 +57,15 @@ class World:
 
     @activity.defn(name="convert")
     async def convert(self, work: Work) -> AttemptResult:
-        """Announce a file and end when the test says so."""
+        """Announce files, by a signal and by a heartbeat, and end when the test says so."""
         activity_id = activity.info().activity_id
-        await TaskClaim(self.engine, work.request.task_id, activity_id).announce([PendingFile("file:///out.mp4", "mark")])
+        heartbeat = AttemptHeartbeat(self.engine, True)
+        for number, its in enumerate((None, heartbeat)):
+            claim = TaskClaim(self.engine, work.request.task_id, activity_id, its)
+            await claim.announce([PendingFile("file:///out.mp4", f"{number}")])
         self.begun.set()
         await self.end.wait()
-        return AttemptResult(activity_id=activity_id)
+        return AttemptResult(activity_id=activity_id, announced=heartbeat.announced)
 
     @activity.defn(name="withdraw")
     async def withdraw(self, withdrawal: Withdrawal) -> None:
@@ -129,17 +135,23 @@ async def test_a_task_whose_workflow_cannot_be_run_is_found_and_can_be_ended(eng
                 return bool(world.erased)
 
             await _until(cleaned)
-            assert [withdrawal.packed for withdrawal in world.withdrawn] == [packed async for packed in _packed(world, task_id)]
+            marks = [file.mark for withdrawal in world.withdrawn for file in unpack(withdrawal.packed)]
+            assert marks == ["0", "1"]
             assert world.erased == [task_id]
 
 
-async def _packed(world: World, task_id: str) -> Any:
-    """Yield what was announced, from the task's history."""
-    history = await world.client.get_workflow_handle(task_id).fetch_history()
-    for event in history.events:
-        if event.HasField("workflow_execution_signaled_event_attributes"):
-            payloads = event.workflow_execution_signaled_event_attributes.input.payloads
-            yield (await world.client.data_converter.decode(payloads))[0]["packed"]
+@pytest.mark.xdist_group("workflow")
+async def test_what_an_attempt_announced_that_still_runs_is_found(engine_client: Client) -> None:
+    """Its last heartbeat outlives the workflow."""
+    world, task_id = World(engine_client), "ended"
+    fast = Worker(world.client, task_queue=FAST_QUEUE, activities=[world.convert])
+    async with fast, world.before():
+        await world.engine.start(Work(ConvertRequest(task_id, "default", (), ()), heartbeat_seconds=30))
+        await world.begun.wait()
+        await world.client.get_workflow_handle(task_id).terminate()
+        left = await left_by(world.client, task_id, timedelta(seconds=5))
+        world.end.set()
+    assert [file.mark for packed in left.placings for file in unpack(packed)] == ["0", "1"]
 
 
 @pytest.mark.parametrize(

@@ -17,12 +17,14 @@ from temporalio.worker import Worker
 
 from reelmill_server.engine import FAST_QUEUE, INSPECT_QUEUE, encode_queue
 from reelmill_server.engine.activities import WorkerActivities
+from reelmill_server.engine.attempt_heartbeat import AttemptHeartbeat
 from reelmill_server.engine.claim import TaskClaim
 from reelmill_server.engine.client import Engine
 from reelmill_server.engine.connection import connect
 from reelmill_server.engine.control_activities import ControlActivities
 from reelmill_server.engine.history import Failure, History
 from reelmill_server.engine.notification import NotifyActivities
+from reelmill_server.engine.pending_files import pack
 from reelmill_server.engine.queues import Backlog, backlogs
 from reelmill_server.engine.shares import share
 from reelmill_server.engine.work import AttemptResult, Continuation, Work
@@ -56,6 +58,7 @@ class World:
         self.withdrawn: list[PendingFile] = []
         self.withdraw_failures = 0
         self.rooms: dict[str, int] = {}
+        self.announces = False
         self.on_record: Callable[[str, Outcome], Awaitable[None]] = self.keep
 
     async def succeed(self, _: Work) -> AttemptResult:
@@ -67,7 +70,8 @@ class World:
         """What the test says."""
         self.numbers.append(work.attempt)
         self.lanes.append(work.lane)
-        activity.heartbeat(Progress(TaskPhase.CONVERTING, 7, work.attempt))
+        if not self.announces:
+            activity.heartbeat(Progress(TaskPhase.CONVERTING, 7, work.attempt))
         return await self.attempt(work)
 
     async def withdraw(self, _: Credentials, files: Sequence[PendingFile]) -> None:
@@ -78,10 +82,11 @@ class World:
         self.withdrawn += files
 
     async def announce(self, work: Work) -> list[PendingFile]:
-        """As an attempt does before it publishes two files."""
+        """As an attempt does before it publishes two files; in a heartbeat, if the test wants that."""
         task_id, activity_id = work.request.task_id, activity.info().activity_id
         files = [PendingFile(f"file:///{name}.mp4", f"{work.attempt}") for name in "ab"]
-        await TaskClaim(self.engine, task_id, activity_id).announce(files)
+        heartbeat = AttemptHeartbeat(self.engine, self.announces)
+        assert await TaskClaim(self.engine, task_id, activity_id, heartbeat).announce(files) is self.announces
         return files
 
     async def record(self, task_id: str, outcome: Outcome) -> None:
@@ -727,6 +732,46 @@ async def test_what_a_lost_worker_has_placed_is_gone_when_the_task_is_canceled(w
     assert world.withdrawn == placed and gone == [2]
 
 
+async def test_what_a_lost_worker_announced_by_its_last_heartbeat_goes(world: World) -> None:
+    """That costs the workflow no step: none but those of the start and of the two ends."""
+
+    async def fall_silent_once(work: Work) -> AttemptResult:
+        if work.attempt == 1:
+            placed.extend(await world.announce(work))
+            await asyncio.sleep(30)
+        raise ApplicationError("broken", [], 0, type="InvalidMedia", non_retryable=True)
+
+    placed: list[PendingFile] = []
+    world.attempt, world.announces = fall_silent_once, True
+    async with withdrawing(world):
+        await world.start("silent", heartbeat_seconds=1)
+        outcome = await world.outcome("silent")
+    assert [attempt.code for attempt in outcome.failed_attempts] == ["WorkerLost"] and outcome.code == "InvalidMedia"
+    assert world.withdrawn == placed and len(placed) == 2
+    history = await world.client.get_workflow_handle("silent").fetch_history()
+    assert not any(event.HasField("workflow_execution_signaled_event_attributes") for event in history.events)
+
+
+async def test_an_attempt_whose_task_has_ended_learns_that_from_its_heartbeat(world: World) -> None:
+    """And is told what it is."""
+
+    async def announce_late(work: Work) -> AttemptResult:
+        await world.client.get_workflow_handle("late").terminate()
+        try:
+            await world.announce(work)
+        except InternalError as error:
+            said.append(error.message)
+        raise ApplicationError("over", [], 0, non_retryable=True)
+
+    said: list[str] = []
+    world.attempt, world.announces = announce_late, True
+    await world.start("late")
+    async with asyncio.timeout(20):
+        while not said:
+            await asyncio.sleep(0.05)
+    assert said == [Standing.ENDED]
+
+
 async def test_what_succeeded_stays_and_what_was_lost_before_goes(world: World) -> None:
     """The storage takes away what bears the mark of the first; of names that the second used again that is nothing."""
 
@@ -744,7 +789,7 @@ async def test_what_succeeded_stays_and_what_was_lost_before_goes(world: World) 
         await world.view("second", lambda view: view.state is EngineState.CLOSED)
     assert world.withdrawn == placed[0] != placed[1]
     with pytest.raises(InternalError, match="canceled, or has failed"):
-        await world.engine.announce("second", "any", placed[0])
+        await world.engine.announce("second", "any", pack(placed[0]))
 
 
 @pytest.mark.slow

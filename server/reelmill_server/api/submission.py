@@ -147,6 +147,7 @@ class Submissions:
             trace=tracing.current(),
             progress_step=request.notification.notify_progress_percent_step,
             records_at_once=True,
+            heartbeats_announce=True,
         )
         return TaskRecord(
             task_id=task_id,

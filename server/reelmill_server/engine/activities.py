@@ -12,6 +12,7 @@ import structlog
 from temporalio import activity
 from temporalio.exceptions import ApplicationError, ApplicationErrorCategory
 
+from reelmill_server.engine.attempt_heartbeat import AttemptHeartbeat
 from reelmill_server.engine.claim import TaskClaim
 from reelmill_server.engine.client import Engine
 from reelmill_server.engine.heartbeat import heartbeating
@@ -146,6 +147,8 @@ class WorkerActivities:
             self._metrics.task_queue_wait_seconds.observe(_seconds_since(work.request.created_us))
             self._metrics.task_start_seconds.observe(_seconds_since(work.admitted_us or work.request.created_us))
         milestones = Milestones(partial(self._engine.report_progress, work.request.task_id), work.progress_step)
+        heartbeat = AttemptHeartbeat(self._engine, work.heartbeats_announce)
+        claim = self._claim(work, heartbeat)
 
         async with self._counted(work, TaskPart.JOIN if work.kept else TaskPart.WHOLE) as running:
 
@@ -154,7 +157,7 @@ class WorkerActivities:
                 running.percent = percent = running.state.whole_percent
                 # Replicas of the version before read it of the engine; those of this one, what the whole worker shows.
                 scaled = replace(progress, percent=percent, attempt=work.attempt)
-                activity.heartbeat(scaled)
+                heartbeat.send(scaled)
                 milestones.reached(percent)
                 if self._advanced:
                     self._advanced(work.request.task_id, scaled)
@@ -163,7 +166,7 @@ class WorkerActivities:
                 artifacts, warnings = await self._attempts.convert(
                     work.request,
                     report=report,
-                    claim=self._claim(work),
+                    claim=claim,
                     lane=work.lane,
                     needs=work.needs,
                     kept=work.kept,
@@ -174,7 +177,14 @@ class WorkerActivities:
             except Deferred as deferred:
                 running.outcome = "Deferred"
                 return AttemptResult(started_us=running.started_us, needs=deferred.needs)
-        return AttemptResult(artifacts, warnings, running.started_us, activity_id=activity.info().activity_id)
+            except BaseException:
+                await asyncio.shield(claim.hand_on())
+                raise
+        return AttemptResult(
+            *(artifacts, warnings, running.started_us),
+            activity_id=activity.info().activity_id,
+            announced=heartbeat.announced,
+        )
 
     @activity.defn(name=ENCODE_UNIT)
     async def encode_unit(self, unit: UnitWork) -> UnitResult:
@@ -245,9 +255,9 @@ class WorkerActivities:
             self._metrics.attempt_seconds.labels(work.lane, part).observe(time.time() - running.started_us / MICROSECONDS)
             _log.info("attempt ended", outcome=running.outcome)
 
-    def _claim(self, work: Work) -> Claim:
+    def _claim(self, work: Work, heartbeat: AttemptHeartbeat | None = None) -> TaskClaim:
         """Return the claim of this activity's attempt on its task."""
-        return TaskClaim(self._engine, work.request.task_id, activity.info().activity_id)
+        return TaskClaim(self._engine, work.request.task_id, activity.info().activity_id, heartbeat)
 
     @activity.defn(name=INSPECT)
     async def inspect(self, inspection: Inspection) -> Inspected:

@@ -3,7 +3,7 @@
 import asyncio
 import time
 import uuid
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from datetime import timedelta
 from typing import get_args
 
@@ -12,12 +12,12 @@ from temporalio.api.taskqueue.v1 import TaskQueue
 from temporalio.api.workflow.v1 import PendingActivityInfo
 from temporalio.api.workflowservice.v1 import DescribeTaskQueueRequest
 from temporalio.client import (
+    AsyncActivityCancelledError,
     Client,
     WorkflowExecutionDescription,
     WorkflowExecutionStatus,
     WorkflowFailureError,
     WorkflowHandle,
-    WorkflowHistory,
     WorkflowQueryFailedError,
     WorkflowQueryRejectedError,
 )
@@ -26,17 +26,16 @@ from temporalio.exceptions import ActivityError, ApplicationError, WorkflowAlrea
 from temporalio.service import RPCError, RPCStatusCode
 
 from reelmill_server.engine import CONTROL_QUEUE, FAST_QUEUE, encode_queue, presence_queue
-from reelmill_server.engine.names import CONVERT, ENCODE_UNIT, PLACING, UNITS
+from reelmill_server.engine.left_behind import left_by
+from reelmill_server.engine.names import CONVERT, ENCODE_UNIT, UNITS
 from reelmill_server.engine.notification import NotifyWorkflow
-from reelmill_server.engine.pending_files import pack
 from reelmill_server.engine.stalls import CANNOT_REPLAY, STALLED_QUERY, UNTAKEN, problem_of
-from reelmill_server.engine.work import Inspected, Inspection, Leftovers, Placing, Work
+from reelmill_server.engine.work import Inspected, Inspection, Placing, Work
 from reelmill_server.engine.workflow import CleanUpWorkflow, InspectWorkflow, MediaConvertWorkflow
 from reelmill_server.errors import InternalError, InvalidArgument, ReelmillError, ServiceUnavailable, Violation, from_code
 from reelmill_server.model.engine_view import EngineState, EngineView, Standing
 from reelmill_server.model.needs import FAST
 from reelmill_server.model.notification import END
-from reelmill_server.model.publication import PendingFile
 from reelmill_server.model.task import Progress, TaskStatus
 from reelmill_server.model.worker_state import JOINING_FROM
 from reelmill_server.settings.fields import EncoderFamily
@@ -210,7 +209,7 @@ class Engine:
             except RPCError as error:
                 if error.status is not RPCStatusCode.NOT_FOUND:  # it ended before
                     raise
-            left = await self._left_by(await handle.fetch_history(rpc_timeout=_RPC_SECONDS), task_id)
+            left = await left_by(self._client, task_id, _RPC_SECONDS)
             await self._client.start_workflow(
                 CleanUpWorkflow.run,
                 left,
@@ -221,18 +220,6 @@ class Engine:
             )
         except RPCError as error:
             raise ServiceUnavailable(f"the engine did not end the task: {error.message}") from error
-
-    async def _left_by(self, history: WorkflowHistory, task_id: str) -> Leftovers:
-        """Return what a workflow that was terminated would have cleaned up."""
-        decode = self._client.data_converter.decode
-        begun = history.events[0].workflow_execution_started_event_attributes
-        (work,) = await decode(begun.input.payloads, [Work])
-        placings = list(work.earlier.placings) if work.earlier else []
-        for event in history.events:
-            signal = event.workflow_execution_signaled_event_attributes
-            if signal.signal_name == PLACING:
-                placings += await decode(signal.input.payloads, [Placing])
-        return Leftovers(task_id, work.request.credentials, tuple(placing.packed for placing in placings))
 
     async def standing(self, task_id: str, activity_id: str) -> Standing:
         """Return the standing of this activity with its task. Raises ServiceUnavailable."""
@@ -253,12 +240,12 @@ class Engine:
             raise ServiceUnavailable(f"the engine did not answer: {error.message}") from error
         return Standing.TAKEN_OVER if succeeded else Standing.ENDED
 
-    async def announce(self, task_id: str, activity_id: str, files: Sequence[PendingFile]) -> None:
-        """Have a task remember what an attempt is about to publish. Raises InternalError if the task is over, or
+    async def announce(self, task_id: str, activity_id: str, packed_files: Iterable[str]) -> None:
+        """Have a task remember what an attempt is about to publish, packed. Raises InternalError if the task is over, or
         ServiceUnavailable.
         """
         handle = self._client.get_workflow_handle(task_id)
-        for packed in pack(files):
+        for packed in packed_files:
             try:
                 placing = Placing(activity_id, packed)
                 await handle.signal(MediaConvertWorkflow.placing, placing, rpc_timeout=_RPC_SECONDS)
@@ -266,6 +253,20 @@ class Engine:
                 if error.status is RPCStatusCode.NOT_FOUND:
                     raise InternalError(Standing.ENDED) from error
                 raise ServiceUnavailable(f"the engine did not take what is placed: {error.message}") from error
+
+    async def heartbeat(self, token: bytes, progress: Progress, packed: str) -> bool:
+        """Have an activity, named by its token, send a heartbeat with the files that its attempt is about to publish, packed;
+        return whether it still runs, and is not to end. Raises ServiceUnavailable.
+        """
+        try:
+            await self._client.get_async_activity_handle(task_token=token).heartbeat(progress, packed, rpc_timeout=_RPC_SECONDS)
+        except AsyncActivityCancelledError:
+            return False
+        except RPCError as error:
+            if error.status is RPCStatusCode.NOT_FOUND:
+                return False
+            raise ServiceUnavailable(f"the engine did not take what is placed: {error.message}") from error
+        return True
 
     async def present(self, families: Sequence[str]) -> dict[str, int]:
         """Count the workers on which each of `families` (of encoders) works, or did minutes ago. Raises ServiceUnavailable."""

@@ -63,6 +63,13 @@ class Failure:
         return cls(InternalError.code, str(cause or error), True)
 
 
+def announced_by(error: FailureError) -> str:
+    """Return the files, packed, that an attempt which was lost had announced in its last heartbeat; empty if it had not."""
+    cause = error.cause if isinstance(error, ActivityError) else None
+    details = cause.last_heartbeat_details if isinstance(cause, TimeoutError) else ()
+    return str(details[1]) if len(details) > 1 else ""
+
+
 def _last_percent(heartbeat: Sequence[Any]) -> int:
     """Return the percent of the progress in an attempt's last heartbeat, which the engine keeps as plain data; 0: none."""
     progress = heartbeat[0] if heartbeat else None

@@ -66,7 +66,8 @@ class Work:
     earlier versions, whose workflows may be replayed, do it in an activity. `memory_bytes`: memory that the attempt needs at
     least, as an earlier one ran out of less; 0: none did. `avoided`: encoders not to use, as their drivers failed.
     `admitted_us`: when its project's quota let in a task that had waited for it, in microseconds since the epoch; 0: it did
-    not wait.
+    not wait. `heartbeats_announce`: the workflow looks for files that a lost attempt announced in its last heartbeat, too;
+    those of earlier versions know signals only.
     """
 
     request: ConvertRequest
@@ -89,6 +90,7 @@ class Work:
     memory_bytes: int = 0
     admitted_us: int = 0
     avoided: tuple[str, ...] = ()
+    heartbeats_announce: bool = False
 
     def returned(self) -> "Work":
         """Return the work as a worker without room hands it back. A first look has no turn before those of other projects."""
@@ -113,7 +115,8 @@ class UnitWork:
 @dataclass(frozen=True)
 class AttemptResult:
     """Result of an attempt that succeeded; `started_us` is when it began, microseconds since the epoch; `activity_id` names it
-    in the engine. With `needs` nothing was converted: the task is not small.
+    in the engine. With `needs` nothing was converted: the task is not small. `announced`: the files that its heartbeats
+    announced, packed, for whoever ends the task without its workflow.
     """
 
     artifacts: tuple[Artifact, ...] = ()
@@ -121,6 +124,7 @@ class AttemptResult:
     started_us: int = 0
     needs: Needs | None = None
     activity_id: str = ""
+    announced: str = ""
 
 
 @dataclass(frozen=True)

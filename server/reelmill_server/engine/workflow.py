@@ -15,7 +15,7 @@ with workflow.unsafe.imports_passed_through():
     from reelmill_server.engine.bounds import Backoff, HistoryFull, check_history
     from reelmill_server.engine.chunks import Chunks
     from reelmill_server.engine.heartbeat import SILENCE_SECONDS
-    from reelmill_server.engine.history import Failure, History
+    from reelmill_server.engine.history import Failure, History, announced_by
     from reelmill_server.engine.more_memory import has_room, ran_out, with_more_memory
     from reelmill_server.engine.names import ERASE, INSPECT, PLACING, PROGRESS, RECORD, WITHDRAW
     from reelmill_server.engine.notification import ProgressNotes
@@ -34,6 +34,7 @@ with workflow.unsafe.imports_passed_through():
     from reelmill_server.model.needs import Needs
     from reelmill_server.model.task import Outcome, TaskStatus
 
+_HEARTBEATS_ANNOUNCE = "heartbeats-announce"
 _AVOIDS = "avoids-drivers"  # workflows of before tried the same encoder again
 _RECORD_SECONDS = 30
 _RECORD_AT_ONCE_SECONDS = 5  # a step of a workflow may take ten
@@ -102,6 +103,7 @@ class MediaConvertWorkflow:
                 try:
                     result = await self._attempt()
                 except FailureError as error:
+                    self._remember(error)
                     if is_cancelled_exception(error) or workflow.cancellation_reason() is not None:
                         return history.canceled()
                     failure = Failure.of(error)
@@ -118,6 +120,12 @@ class MediaConvertWorkflow:
                 backoff = Backoff()
         except asyncio.CancelledError:
             return history.canceled()
+
+    def _remember(self, error: FailureError) -> None:
+        """Remember the files that a lost attempt was about to publish."""
+        packed = announced_by(error)
+        if packed and isinstance(error, ActivityError) and workflow.patched(_HEARTBEATS_ANNOUNCE):
+            self._placings.append(Placing(error.activity_id, packed))
 
     async def _goes_on(self, failure: Failure, backoff: Backoff) -> bool:
         """Prepare the next attempt after a failure, and pause; return whether there is one."""

@@ -21,8 +21,8 @@ class Claim(Protocol):
     async def standing(self) -> Standing:
         """Return whether the task still belongs to this attempt."""
 
-    async def announce(self, files: Sequence[PendingFile]) -> None:
-        """Record in the task which files this attempt is about to publish.
+    async def announce(self, files: Sequence[PendingFile]) -> bool:
+        """Record in the task which files this attempt is about to publish; return whether that tells that it owns the task.
 
         Files of an attempt that does not succeed are removed when the task ends. Raises InternalError if the task has ended.
         """

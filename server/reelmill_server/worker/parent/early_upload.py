@@ -13,7 +13,6 @@ from reelmill_server.plan.output.image_files import image_uri
 from reelmill_server.plan.output.package_files import part_uri, planned_files
 from reelmill_server.storage.base import Guard, StagedFile, Storage, Upload
 from reelmill_server.storage.publication import FILES_AT_ONCE, distinct, pending, publish, roll_back
-from reelmill_server.storage.retry import run_all
 from reelmill_server.worker import messages
 
 # Few, so that uploads use the network without competing with reads.
@@ -60,7 +59,7 @@ class EarlyUpload:
                 begun.staging.result()
 
     def prepare(self, uploads: Sequence[Upload], guard: Guard) -> None:
-        """Start to upload what is missing, ask `guard`, and announce all files, so that `publish` need not wait."""
+        """Start to upload what is missing, announce all files, and ask `guard`, so that `publish` need not wait."""
         self._preparing = asyncio.create_task(self._prepare(distinct(uploads), guard))
 
     async def _prepare(self, uploads: Sequence[Upload], guard: Guard) -> None:
@@ -68,20 +67,17 @@ class EarlyUpload:
             self._limit.release()
         for upload in uploads:
             self.begin(upload)
+        staged = await asyncio.gather(*(self._uploads[upload.path].staging for upload in uploads))
+        await guard.announce(pending(uploads, staged))
+        await guard.check()
 
-        async def check() -> None:
-            await guard.check()
-
-        async def announce() -> None:
-            staged = await asyncio.gather(*(self._uploads[upload.path].staging for upload in uploads))
-            await guard.announce(pending(uploads, staged))
-
-        await run_all((check(), announce()))
+    async def prepared(self) -> None:
+        """Wait for what `prepare` has started, if anything. Raises its error."""
+        if self._preparing is not None:
+            await self._preparing
 
     async def publish(self, uploads: Sequence[Upload], guard: Guard) -> None:
         """Upload what is missing or has changed, and publish all files; errors as in `storage.publication.publish`."""
-        if self._preparing is not None:
-            await self._preparing
         await publish(self._stage, uploads, self._owner, guard)
 
     async def roll_back(self) -> None:

@@ -37,7 +37,8 @@ class PublishGuard:
     async def announce(self, files: Sequence[PendingFile]) -> None:
         """Have the task remember what is about to be published, if it does not yet. Raise as `Claim.announce`."""
         if self._announced != files:
-            await self._until_answered(self._claim.announce, files)
+            if await self._until_answered(self._claim.announce, files):
+                self._asked_at = time.monotonic()
             self._announced = files
 
     async def check(self) -> None:

@@ -1,0 +1,48 @@
+"""Heartbeats of an attempt, which also announce the files of one that is soon done."""
+
+import time
+from collections.abc import Sequence
+
+from temporalio import activity
+
+from reelmill_server.engine.client import Engine
+from reelmill_server.engine.pending_files import pack
+from reelmill_server.model.publication import PendingFile
+from reelmill_server.model.task import Progress
+
+_QUIET_SECONDS = 0.5  # small tasks have ended by then
+
+
+class AttemptHeartbeat:
+    """Heartbeats of the current activity, with the progress of its attempt.
+
+    What an attempt is about to publish may be part of a heartbeat. Unlike a signal it costs the workflow no step, and it tells
+    whether the activity still runs. Each heartbeat replaces the one before, and two may overtake each other on their way. So
+    that none without the files comes after that, there is none in the first moment, and all later ones repeat the files.
+    """
+
+    def __init__(self, engine: Engine, announces: bool) -> None:
+        """`announces`: the task's workflow looks for files in the heartbeats of an attempt that was lost."""
+        self._engine, self._announces = engine, announces
+        self._quiet_until = time.monotonic() + _QUIET_SECONDS
+        self._latest = Progress()
+        self.announced = ""
+        """The files that were announced, packed; empty if none were."""
+
+    def send(self, progress: Progress) -> None:
+        """Send the progress, some time later if another heartbeat was sent shortly before."""
+        self._latest = progress
+        if self._announces and not self.announced and time.monotonic() < self._quiet_until:
+            return
+        self._announces = bool(self.announced)
+        activity.heartbeat(progress, *([self.announced] if self.announced else ()))
+
+    async def announce(self, files: Sequence[PendingFile]) -> bool:
+        """Announce files, if that is possible here; return whether they were, and the activity still runs. Raises
+        ServiceUnavailable.
+        """
+        packed = list(pack(files))
+        if not self._announces or len(packed) != 1 or self.announced not in ("", *packed):
+            return False
+        (self.announced,) = packed
+        return await self._engine.heartbeat(activity.info().task_token, self._latest, self.announced)
