@@ -4,13 +4,16 @@ All problems are collected and reported at once.
 """
 
 from collections.abc import Callable, Iterator
-from functools import partial
+from functools import cache, partial
 from itertools import chain
 from math import isfinite
+from typing import Any
 
 import protovalidate
+from google.protobuf.descriptor import FieldDescriptor
 from google.protobuf.message import Message
 
+from buf.validate import validate_pb2
 from reelmill.v1 import media_convert_service_pb2, notification_pb2, source_pb2
 from reelmill_server.api import notification_requests, supported_fields
 from reelmill_server.api.field_values import AnyTarget
@@ -59,17 +62,22 @@ def check_rules(message: Message) -> None:
 
 
 def _check_values(message: Message) -> None:
-    """Raise InvalidArgument for NaN and infinities, which no rule can calculate with, and for texts that cannot be kept."""
+    """Raise InvalidArgument for NaN and infinities, which no rule can calculate with, for texts that cannot be kept, and for
+    lists that are too long, as the rules take time for each element.
+    """
     violations = [*_odd_values(message)]
     if violations:
         raise InvalidArgument(violations=violations)
 
 
 def _odd_values(message: Message, prefix: str = "") -> Iterator[Violation]:
-    """Yield the numbers that are none and the texts with U+0000, in our messages."""
+    """Yield the numbers that are none, the texts with U+0000 and the lists with too many elements, in our messages."""
     for field, value in message.ListFields():
         path, inner = f"{prefix}{field.name}", field.message_type
         if inner is not None and not inner.full_name.startswith(_PACKAGE):
+            continue
+        if field.is_repeated and len(value) > (most := _most_items(field)) > 0:
+            yield Violation(path, f"must contain no more than {most} item(s)")
             continue
         several = enumerate(value) if field.is_repeated else ((None, value),)
         for index, item in several:
@@ -80,6 +88,13 @@ def _odd_values(message: Message, prefix: str = "") -> Iterator[Violation]:
                 yield Violation(place, "must be a finite number")
             elif isinstance(item, str) and "\0" in item:
                 yield Violation(place, _NO_NUL)
+
+
+@cache
+def _most_items(field: FieldDescriptor) -> int:
+    """Return how many elements the rules allow; 0: any number."""
+    options: Any = field.GetOptions()
+    return int(options.Extensions[validate_pb2.field].repeated.max_items)
 
 
 def check_required(message: Message, field: str) -> None:

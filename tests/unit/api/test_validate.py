@@ -482,6 +482,19 @@ def test_subtitles_of_groups_that_can_be() -> None:
         check(TargetGroups=[{"URI": "file:///out/m.m3u8", "Targets": targets}])
 
 
+def test_a_list_that_is_too_long_is_refused_before_its_elements_are_looked_at(monkeypatch: pytest.MonkeyPatch) -> None:
+    """With thousands, that took a replica most of a second, in which it did nothing else."""
+
+    def looked(*_: object) -> None:
+        raise AssertionError
+
+    monkeypatch.setattr(Anywhere, "check_writable", looked)
+    monkeypatch.setattr(validate, "_proto_violations", looked)
+    with pytest.raises(InvalidArgument) as failure:
+        check(Targets=[{"URI": f"file:///out/{number}", "Container": "mp4"} for number in range(101)])
+    assert fields(failure.value) == {"targets"}
+
+
 def test_every_text_and_list_of_a_request_is_bounded() -> None:
     """Records, logs and workflows hold them: one without a bound may have the four megabytes of a message."""
     services = (media_convert_service_pb2, project_service_pb2, notification_service_pb2)
