@@ -6,7 +6,7 @@ from contextlib import asynccontextmanager, suppress
 from dataclasses import replace
 from datetime import timedelta
 from typing import Any, cast
-from unittest.mock import Mock
+from unittest.mock import AsyncMock, Mock
 
 import pytest
 from temporalio import activity
@@ -27,7 +27,7 @@ from reelmill_server.engine.notification import NotifyActivities
 from reelmill_server.engine.pending_files import pack
 from reelmill_server.engine.queues import Backlog, backlogs
 from reelmill_server.engine.shares import share
-from reelmill_server.engine.work import AttemptResult, Continuation, Work
+from reelmill_server.engine.work import AttemptResult, Continuation, Inspection, Withdrawal, Work
 from reelmill_server.engine.workers import control_worker, presence_worker
 from reelmill_server.errors import InternalError, InvalidMedia, ServiceUnavailable, StorageUnavailable
 from reelmill_server.model.cost import Cost
@@ -256,6 +256,23 @@ async def test_an_attempt_that_fails_tells_how_far_it_came() -> None:
         with pytest.raises(ApplicationError) as failure:
             await ActivityEnvironment().run(activities.convert, Work(ConvertRequest("task", "p", (), ())))
         assert failure.value.details[2] == 42
+
+
+@pytest.mark.parametrize(
+    ("name", "argument"),
+    [
+        ("inspect", Inspection("probe", ConvertRequest("task", "p", (), ()))),
+        ("erase", "task"),
+        ("withdraw", Withdrawal(Credentials(), next(pack([PendingFile("file:///x", "mark")])))),
+    ],
+)
+async def test_a_defect_names_no_path_of_the_worker(name: str, argument: object) -> None:
+    """Nor what else is in its text: callers of ProbeMedia were told."""
+    attempts = Mock(**{name: AsyncMock(side_effect=OSError(5, "Input/output error", "/var/lib/reelmill/secret"))})
+    activities = WorkerActivities(cast(Any, attempts), cast(Any, Mock()), Metrics())
+    with pytest.raises(ApplicationError) as failure:
+        await ActivityEnvironment().run(getattr(activities, name), argument)
+    assert (failure.value.type, failure.value.message) == ("InternalError", "internal error: OSError")
 
 
 async def test_attempts_that_a_draining_worker_hands_back_count_for_nothing(world: World) -> None:

@@ -2,8 +2,8 @@
 
 import asyncio
 import time
-from collections.abc import AsyncIterator, Callable, Sequence
-from contextlib import asynccontextmanager
+from collections.abc import AsyncIterator, Callable, Iterator, Sequence
+from contextlib import asynccontextmanager, contextmanager
 from dataclasses import replace
 from functools import partial
 from typing import Protocol
@@ -64,6 +64,23 @@ def _failure(error: ReelmillError, started_us: int = 0, percent: int = 0) -> App
         non_retryable=not error.retryable,
         category=ApplicationErrorCategory.BENIGN,  # else the engine's library logs a trace of what is logged already
     )
+
+
+def _unexpected(event: str, error: Exception) -> InternalError:
+    """Log an error that nobody expected, and return what others are told: its text may name paths of this machine."""
+    _log.error(event, exc_info=error)
+    return InternalError(f"internal error: {type(error).__name__}")
+
+
+@contextmanager
+def _crossing() -> Iterator[None]:
+    """Have errors cross the engine with their codes."""
+    try:
+        yield
+    except ReelmillError as error:
+        raise _failure(error) from error
+    except Exception as error:
+        raise _failure(_unexpected("an activity failed", error)) from error
 
 
 class InspectionResult(Protocol):
@@ -245,10 +262,7 @@ class WorkerActivities:
             raise _failure(error, running.started_us, running.percent) from error
         except Exception as error:
             running.outcome = InternalError.code
-            _log.exception("attempt failed")
-            # Its text, which may name paths of this machine, is in the log.
-            known = InternalError(f"internal error: {type(error).__name__}")
-            raise _failure(known, running.started_us, running.percent) from error
+            raise _failure(_unexpected("attempt failed", error), running.started_us, running.percent) from error
         finally:
             self._running.remove(running)
             self._metrics.attempt_total.labels(work.lane, part, running.outcome).inc()
@@ -264,20 +278,16 @@ class WorkerActivities:
         """Probe, plan, or report capabilities; fail with the error's code."""
         if inspection.request is None:
             return Inspected(report=self._attempts.describe())
-        try:
+        with _crossing():
             result = await self._attempts.inspect(inspection.action, inspection.request)
-        except ReelmillError as error:
-            raise _failure(error) from error
         return Inspected(result.infos, result.plan, result.split)
 
     @activity.defn(name=ERASE)
     async def erase(self, task_id: str) -> None:
         """Remove what a task left in shared scratch."""
-        try:
+        with _crossing():
             async with heartbeating():
                 await self._attempts.erase(task_id)
-        except ReelmillError as error:
-            raise _failure(error) from error
 
     @activity.defn(name=WITHDRAW)
     async def withdraw(self, withdrawal: Withdrawal) -> None:
@@ -285,12 +295,13 @@ class WorkerActivities:
         files = unpack(withdrawal.packed)
         structlog.contextvars.bind_contextvars(task_id=activity.info().workflow_id)
         _log.info("outputs of a lost attempt are rolled back", files=len(files))
-        try:
-            async with heartbeating():
-                await self._attempts.withdraw(withdrawal.credentials, files)
-        except ReelmillError as error:
-            _log.warning("outputs of a lost attempt could not be rolled back", code=error.code, reason=error.message)
-            raise _failure(error) from error
+        with _crossing():
+            try:
+                async with heartbeating():
+                    await self._attempts.withdraw(withdrawal.credentials, files)
+            except ReelmillError as error:
+                _log.warning("outputs of a lost attempt could not be rolled back", code=error.code, reason=error.message)
+                raise
 
 
 def _seconds_since(us: int) -> float:
