@@ -3,7 +3,9 @@
 import re
 from dataclasses import replace
 from pathlib import Path
+from xml.etree import ElementTree
 
+import av
 import pytest
 
 from reelmill_server.media.input.probe import probe_file
@@ -12,7 +14,7 @@ from reelmill_server.model.request import ExtractSpec, SegmentFormat
 from reelmill_server.worker import messages
 from tests.media.converter import Converter, encoded, target
 from tests.media.test_packaging import AAC, cut, ladder
-from tests.sources import Audio, Clip, Subtitle, Video
+from tests.sources import Audio, Clip, Shelf, Subtitle, Video
 
 pytestmark = pytest.mark.media
 
@@ -55,6 +57,21 @@ def test_no_tag_leads_a_player_elsewhere(convert: Converter, text: str) -> None:
         assert not re.search(r'BaseURL|href|lang="|LANGUAGE=|^#EXT-X-MAP:URI=http|,URI="http', content, re.MULTILINE), content
     assert {kind for kind in map(str, done.warnings) if "is not a code of ISO 639" in kind}
     assert {stream.language for artifact in done.artifacts for stream in artifact.streams} <= {"", "und"}
+
+
+def test_a_title_that_no_xml_holds_is_cleaned_for_a_manifest(convert: Converter, shelf: Shelf, tmp_path: Path) -> None:
+    """Control characters in it ended tasks with a manifest that is no XML, as a fault of ours."""
+    path = tmp_path / "titled.mkv"
+    with av.open(str(shelf.get(Clip("mp4", (Video(seconds=1, gop=25),), ())))) as source, av.open(str(path), "w") as titled:
+        titled.metadata["title"] = "\x1b]0;owned\x07 & <b>Title</b>\ufffe"
+        stream = titled.add_stream_from_template(source.streams.video[0])
+        for packet in source.demux(video=0):
+            if packet.size:
+                packet.stream = stream
+                titled.mux(packet)
+    done = convert(path, cut(target("mp4", audio=None), DASH))
+    (manifest,) = done.published.rglob("*.mpd")
+    assert ElementTree.parse(manifest).findtext(".//{*}Title") == "]0;owned & <b>Title</b>"
 
 
 def test_the_language_of_an_honest_file_stays(convert: Converter) -> None:

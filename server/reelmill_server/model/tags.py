@@ -16,6 +16,8 @@ _PLACE = re.compile(r"([+-])(\d{2})(\d{2})?(\d{2})?(\.\d+)?([+-])(\d{3})(\d{2})?
 _LANGUAGE = re.compile(r"[A-Za-z]{2,3}(-[A-Za-z0-9]{1,8})*")
 _MAX_LANGUAGE_LENGTH = 35  # RFC 5646, 4.4.1: what every reader holds
 
+_NOT_IN_XML = re.compile("[^\t\n\r\x20-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]")
+
 MOST_CHARACTERS = 64 << 10
 """Of the tags of a stream or a file together, names included."""
 
@@ -23,6 +25,11 @@ MOST_CHARACTERS = 64 << 10
 def readable(text: str) -> str:
     """Return a text of a file, bytes of it that are not UTF-8 replaced: PyAV 19 keeps them as what no message can hold."""
     return text.encode("utf-8", "surrogateescape").decode("utf-8", "replace")
+
+
+def in_xml(text: str) -> str:
+    """Return a text without the characters that no XML may have, escaped or not, such as most control characters."""
+    return _NOT_IN_XML.sub("", text)
 
 
 def bounded(tags: Mapping[str, str]) -> dict[str, str]:

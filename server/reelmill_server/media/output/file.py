@@ -91,7 +91,10 @@ class FileOutput(Output):
         self._attach(sources)
         self.fed = len(self._joined) < len(self.tracks)
         if plan.keep_metadata:
-            self._container.metadata.update(copy_metadata(sources[plan.described_by].metadata))
+            described = copy_metadata(sources[plan.described_by].metadata)
+            if plan.package and plan.package.format == SegmentFormat.DASH:  # libav writes the title into the manifest
+                described = {name: tags.in_xml(text) for name, text in described.items()}
+            self._container.metadata.update(described)
             if plan.muxer not in _CHAPTERS_AT_THE_END:
                 self._container.set_chapters(self._chapters())
 
