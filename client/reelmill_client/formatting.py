@@ -1,5 +1,6 @@
 """Numbers and states of a task as text for people."""
 
+import re
 from collections.abc import Iterator
 
 from google.protobuf.timestamp_pb2 import Timestamp
@@ -9,6 +10,15 @@ from reelmill.v1.task_pb2 import Artifact, ArtifactKind, ArtifactStream, StreamA
 from reelmill_client.watch import is_final
 
 _IMAGE_LISTS = (ArtifactKind.ARTIFACT_KIND_SPRITE_WEB_VTT, ArtifactKind.ARTIFACT_KIND_IMAGE_PLAYLIST)
+
+
+# Control characters but tab and newline, and what turns the direction of the text behind it.
+_UNSEEN = re.compile("[\0-\x08\x0b-\x1f\x7f-\x9f\u202a-\u202e\u2066-\u2069]")
+
+
+def printable(text: str) -> str:
+    """Return a text for a terminal: what would move its cursor, or show something else than there is, is escaped."""
+    return _UNSEEN.sub(lambda match: match[0].encode("unicode_escape").decode(), text)
 
 
 def status_word(task: Task) -> str:

@@ -8,7 +8,7 @@ from urllib.parse import unquote
 from reelmill import vendor_json
 from reelmill.v1 import media_convert_service_pb2 as media_convert
 from reelmill.v1.task_pb2 import Task
-from reelmill_client.formatting import short_id
+from reelmill_client.formatting import printable, short_id
 
 
 @dataclass(frozen=True)
@@ -43,5 +43,5 @@ def task_label(task: Task) -> TaskLabel:
 
 
 def file_name(uri: str) -> str:
-    """Return the last part of a URI's path, decoded."""
-    return unquote(uri.rstrip("/").rsplit("/", 1)[-1])
+    """Return the last part of a URI's path, decoded, in one line for a terminal."""
+    return printable(unquote(uri.rstrip("/").rsplit("/", 1)[-1])).replace("\n", r"\n")

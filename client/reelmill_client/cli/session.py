@@ -9,17 +9,26 @@ from typing import Any
 import typer
 from google.protobuf.message import Message
 from rich.console import Console
+from rich.text import Text
 
 from reelmill import vendor_json
 from reelmill_client.client import Client
+from reelmill_client.formatting import printable
 
 # Tables written to a file or a pipe are as wide as they need to be.
 _UNBOUNDED_COLUMNS = 10_000
 
 
+class _Console(Console):
+    """A console for texts of others: names of files, titles of media, messages of servers."""
+
+    def render_str(self, text: str, **options: Any) -> Text:
+        return super().render_str(printable(text), **options)
+
+
 def _console(*, stderr: bool) -> Console:
     """Return a console that prints text verbatim: URIs and messages may contain brackets and colons."""
-    console = Console(stderr=stderr, markup=False, highlight=False, emoji=False)
+    console = _Console(stderr=stderr, markup=False, highlight=False, emoji=False)
     if not console.is_terminal:
         console.width = _UNBOUNDED_COLUMNS
     return console

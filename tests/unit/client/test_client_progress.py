@@ -7,6 +7,7 @@ from typing import Any
 import pytest
 from google.protobuf.timestamp_pb2 import Timestamp
 from rich.console import Console
+from rich.table import Table
 
 from reelmill.v1.task_pb2 import (
     STREAM_TYPE_AUDIO,
@@ -24,7 +25,8 @@ from reelmill.v1.task_pb2 import (
     TaskStatus,
 )
 from reelmill_client import formatting
-from reelmill_client.labels import TaskLabel
+from reelmill_client.cli.session import _console
+from reelmill_client.labels import TaskLabel, file_name
 from reelmill_client.progress import BarReporter, JsonReporter, LineReporter, choose_reporter
 
 
@@ -223,3 +225,16 @@ def test_nothing_of_an_ended_task_is_kept(reporter: LineReporter | BarReporter) 
             reporter.show(Task(task_id=str(number), status=status, failed_attempts=[FailedAttempt(attempt=1, code="Stalled")]))
     kept = [value for value in (*vars(reporter).values(), *vars(reporter._attempts).values()) if isinstance(value, dict)]
     assert kept and not any(kept)
+
+
+def test_texts_of_others_do_not_steer_the_terminal(capsys: pytest.CaptureFixture[str]) -> None:
+    """A title, the name of a file or a message could move the cursor, set the window's title, or show another name."""
+    evil = "\x1b]0;owned\x07 \u202egnp.mp4 \x9b2J\r"
+    table = Table()
+    table.add_column(evil)
+    table.add_row(evil)
+    _console(stderr=False).print(evil, table)
+    shown = capsys.readouterr().out
+    assert shown.count(r"\x1b]0;owned\x07 \u202egnp.mp4 \x9b2J\r") == 3
+    assert not set(evil) & set(shown) - set(r"\x1b]0;owned\x07 \u202egnp.mp4 \x9b2J\r")
+    assert file_name("file:///a%0Ab%1B.mp4") == r"a\nb\x1b.mp4"
