@@ -5,9 +5,10 @@ from dataclasses import replace
 from fractions import Fraction
 from pathlib import Path
 
+import numpy as np
 import pytest
 
-from reelmill_server.errors import MediaLimitExceeded
+from reelmill_server.errors import MediaLimitExceeded, UnsupportedFormat
 from reelmill_server.media.input.probe import probe_file
 from reelmill_server.model.capability import Limits
 from reelmill_server.model.request import AudioSpec, TargetSpec
@@ -126,6 +127,62 @@ def test_chained_ogg_is_read_to_its_end(shelf: Shelf, convert: Converter, codec:
     assert not any("could not be decoded" in warning for warning in whole.warnings)
     assert len(judge.sound(convert(source, target("mkv", None)).path)) == pytest.approx(3 * 48000, abs=2000)
     assert len(judge.sound(convert(source, lossless, start=1.5).path)) == pytest.approx(1.5 * 48000, abs=2000)
+
+
+def test_raw_flac_behind_another_is_read_to_its_end(shelf: Shelf, convert: Converter) -> None:
+    """libav's parser gives the last frames before the seam as one packet, with the header of what follows."""
+    parts = [made(shelf, f"link-{number}.flac", "-c:a", "flac", seconds="1", begin=str(number)) for number in range(2)]
+    source = shelf.join("chained.flac", *parts)
+    for wanted in (target("flac", None, AudioSpec("flac")), target("mkv", None)):
+        assert (judge.sound(convert(source, wanted).path) == np.concatenate([judge.sound(part) for part in parts])).all()
+    cut = convert(source, target("flac", None, AudioSpec("flac")), start=0.5, duration=1.2)
+    assert len(judge.sound(cut.path)) == round(1.2 * 48000)
+    with pytest.raises(UnsupportedFormat, match="numbers its frames"):
+        convert(source, target("flac", None))
+    with pytest.raises(UnsupportedFormat, match="numbers its frames"):
+        convert(parts[0], target("flac", None), start=0.5)
+
+
+def test_chained_vorbis_may_have_other_settings(shelf: Shelf, convert: Converter) -> None:
+    """libav's decoder keeps those of the first recording, with which the second is noise."""
+    parts = [made(shelf, f"link-{quality}.ogg", "-c:a", "libvorbis", "-q:a", quality, seconds="1") for quality in ("0", "9")]
+    source = shelf.join("chained.ogg", *parts)
+    converted, rate = convert(source, target("flac", None, AudioSpec("flac"))), 48000
+    for second in range(2):
+        heard = judge.sound(converted.path)[round((second + 0.1) * rate) : round((second + 0.9) * rate), 0]
+        assert judge.pitch(heard, rate) == pytest.approx(440, abs=2)
+        assert np.sqrt((heard**2).mean()) == pytest.approx(0.125, rel=0.05)
+    with pytest.raises(UnsupportedFormat, match="different settings"):
+        convert(source, target("mkv", None))
+
+
+def test_concatenated_matroska_is_copied(shelf: Shelf, convert: Converter) -> None:
+    """Behind the seam, libav takes the times at which frames are shown for those at which they are decoded."""
+    clip = recording("matroska", 0)
+    source = joined(shelf, "again.mkv", clip, clip)
+    assert judge.numbers(convert(source, COPIED).path) == [*range(50), *range(50)]
+    for start, first in ((0.9, 12), (2.6, 62)):
+        copied = convert(source, COPIED, start=start)
+        assert judge.numbers(copied.path) == [*range(50), *range(50)][first:]
+        judge.check(copied.path)
+
+
+@pytest.mark.parametrize("form", ["mp4", "wav", "aiff"])
+def test_files_that_are_not_read_are_told(shelf: Shelf, convert: Converter, form: str) -> None:
+    """Where libav reads the first of several."""
+    clip = Clip(form, (), (Audio("aac" if form == "mp4" else "pcm_s16be" if form == "aiff" else "pcm_s16le"),))
+    converted = convert(joined(shelf, f"again.{form}", clip, clip), target("mkv", None, AudioSpec("flac")))
+    bytes_behind = shelf.get(clip).stat().st_size
+    assert [text for text in converted.warnings if f"the first is read: {bytes_behind} bytes follow" in text]
+    assert not convert(clip, target("mkv", None, AudioSpec("flac"))).warnings
+
+
+def test_avi_behind_another_is_read_to_its_end(shelf: Shelf, convert: Converter) -> None:
+    clip = Clip("avi", (Video("mpeg4", b_frames=0),), (Audio("mp3", clicks=CLICKS),))
+    source = joined(shelf, "again.avi", clip, clip)
+    assert judge.numbers(convert(source, ENCODED).path) == [*range(50), *range(50)]
+    numbers = judge.numbers(convert(source, ENCODED, start=2.5).path)
+    assert numbers == [*range(50)][-len(numbers) :] and len(numbers) == pytest.approx(38, abs=2)
 
 
 def test_a_seam_is_found_where_the_packets_before_it_break_off(shelf: Shelf, convert: Converter, tmp_path: Path) -> None:

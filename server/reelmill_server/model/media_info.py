@@ -202,6 +202,7 @@ class MediaInfo:
     """A media file. `format` is the name of libav's demuxer, `start_seconds` the earliest timestamp. `tags_left_out`: so many
     of the file and its streams are too long. `measured`: the duration was found by reading all of the file.
     `missing_bytes`: so many the header says are there behind the end of the file. `further_pages`: those behind the one shown.
+    `follower_bytes`: so many lie in the file behind the first of several in it, which alone is read.
     """
 
     format: str
@@ -221,6 +222,7 @@ class MediaInfo:
     measured: bool = False
     missing_bytes: int = 0
     further_pages: int = 0
+    follower_bytes: int = 0
     text: TextInfo = TextInfo()
 
     @property

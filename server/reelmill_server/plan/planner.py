@@ -86,6 +86,9 @@ def _unseen(inputs: Inputs) -> Iterator[str]:
     for item in (*inputs.main, *inputs.attached):
         if missing := item.info.missing_bytes:
             yield f"sources[{item.source_number}] is truncated: its header says that {missing} bytes more follow"
+        if more := item.info.follower_bytes:
+            several = "is of several files behind each other, of which the first is read"
+            yield f"sources[{item.source_number}] {several}: {more} bytes follow"
         if more := item.info.further_pages:
             yield f"sources[{item.source_number}] has {more + 1} pages, of which the first is shown"
 

@@ -17,6 +17,7 @@ from reelmill_server.media.libav.errors import LIBAV_ERRORS, meaning
 from reelmill_server.media.libav.layouts import keep_layouts
 from reelmill_server.media.libav.log import error_text
 from reelmill_server.media.libav.types import AnyPacket
+from reelmill_server.media.libav.xiph_headers import CODECS, changed_setup
 from reelmill_server.plan.stream.alpha import alpha_decoder
 
 BROKEN_SHARE = Fraction(1, 10)
@@ -24,21 +25,27 @@ BROKEN_SHARE = Fraction(1, 10)
 
 
 class Decoders:
-    """Decode packets: with the decoder that PyAV gives to their stream, unless its alpha channel needs another."""
+    """Decode packets: with the decoder that PyAV gives to their stream, unless its alpha channel needs another, or a recording
+    follows that was encoded with other settings.
+    """
 
     def __init__(self) -> None:
         self._own: dict[Stream, Any] = {}
-        self._special: dict[Stream, tuple[bool, str]] = {}  # whether uncompressed; the decoder of the alpha channel
+        self._renewed: dict[Stream, Any] = {}
+        # Whether uncompressed; the decoder of the alpha channel; whether recordings may follow each other in the stream.
+        self._special: dict[Stream, tuple[bool, str, bool]] = {}
 
     def decode(self, packet: Any) -> Sequence[Any]:
         """Return the frames that a packet of any stream completes. Raises InvalidDataError for a short uncompressed frame."""
         stream: Any = packet.stream
         known = self._special.get(stream)
-        uncompressed, name = known or self._special.setdefault(stream, _special(stream))
+        uncompressed, name, several = known or self._special.setdefault(stream, _special(stream))
         if uncompressed:
             refuse_short_frame(packet, stream)
         if not name:
             check_decoder(stream.codec_context)
+            if several and (decoder := self._renew(packet, stream)):
+                return decoder.decode(packet)  # type: ignore[no-any-return]
             return packet.decode()  # type: ignore[no-any-return]
         # libvpx delays no frames: there is nothing to flush.
         if not packet.size or (stream.codec_context.skip_frame == "NONKEY" and not packet.is_keyframe):
@@ -47,13 +54,24 @@ class Decoders:
             self._own[stream] = _decoder(name, stream.codec_context)
         return self._own[stream].decode(packet)  # type: ignore[no-any-return]
 
+    def _renew(self, packet: Any, stream: Any) -> Any:
+        """Return the decoder of a recording that follows another one in the same stream; None: that of the stream."""
+        before = self._renewed.get(stream)
+        extradata = changed_setup(packet, bytes((before or stream.codec_context).extradata or b""))
+        if extradata is not None:
+            self._renewed[stream] = _decoder(codec_name(stream.codec_context), stream.codec_context, extradata)
+        return self._renewed.get(stream)
 
-def _special(stream: Any) -> tuple[bool, str]:
-    """Return whether a stream is uncompressed video, and the decoder that its alpha channel needs."""
-    if stream.type != "video":
-        return False, ""
-    context = stream.codec_context
-    return codec_name(context) == "rawvideo", alpha_decoder(canonical_name(context), stream.metadata)
+
+def _special(stream: Any) -> tuple[bool, str, bool]:
+    """Return whether a stream is uncompressed video, the decoder that its alpha channel needs, and whether other recordings
+    may follow in it.
+    """
+    context, alpha = stream.codec_context, ""
+    if stream.type == "video":
+        alpha = alpha_decoder(canonical_name(context), stream.metadata)
+    name = codec_name(context)
+    return name == "rawvideo", alpha, stream.container.format.name == "ogg" and name in CODECS
 
 
 def refuse_short_frame(packet: Any, stream: Any) -> None:
@@ -68,13 +86,15 @@ def refuse_short_frame(packet: Any, stream: Any) -> None:
         raise av.error.InvalidDataError(errno.EINVAL, "an uncompressed frame ends early")
 
 
-def _decoder(name: str, like: Any) -> Any:
-    """Return the decoder `name` with the limits of `like`; that itself where this build of libav lacks it."""
+def _decoder(name: str, like: Any, extradata: bytes | None = None) -> Any:
+    """Return the decoder `name` with the limits of `like`, and its extradata or other; that itself where this build of libav
+    lacks it.
+    """
     try:
         decoder: Any = CodecContext.create(name, "r")
     except av.codec.codec.UnknownCodecError:
         return like
-    decoder.extradata, decoder.options, decoder.thread_count = like.extradata, dict(like.options), 0
+    decoder.extradata, decoder.options, decoder.thread_count = extradata or like.extradata, dict(like.options), 0
     return decoder
 
 

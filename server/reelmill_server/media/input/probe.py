@@ -12,6 +12,7 @@ from av.container import InputContainer
 
 from reelmill_server.errors import InvalidMedia, MediaLimitExceeded, UnsupportedFormat
 from reelmill_server.media.input.first_frames import FirstFrames, first_frames
+from reelmill_server.media.input.followers import FOLLOWED_FORMATS, follower_bytes
 from reelmill_server.media.input.headers import in_seconds, is_cover, media_info_of
 from reelmill_server.media.input.kept import KeptSource
 from reelmill_server.media.input.missing_bytes import COUNTING_FORMATS, missing_bytes
@@ -74,6 +75,9 @@ def probe_file(
     if info.format in COUNTING_FORMATS:
         with open_bytes(location) as file:
             info = replace(info, missing_bytes=missing_bytes(file, info.format))
+    if info.format in FOLLOWED_FORMATS:
+        with open_bytes(location) as file:
+            info = replace(info, follower_bytes=follower_bytes(file, info.format))
     if info.format in _TIFF_FORMATS:
         with open_bytes(location) as file:
             info = replace(info, further_pages=further_pages(file))

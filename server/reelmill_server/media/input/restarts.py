@@ -13,11 +13,13 @@ from typing import Any
 from av.container import InputContainer
 
 from reelmill_server.media.input.audio_clock import counts_bytes
+from reelmill_server.media.input.followers import next_riff
+from reelmill_server.media.libav.flac_frames import headers_in
 
 _SAMPLES, _SAMPLE_BYTES = 16, 1 << 18
 # Times of one recording lie no further apart than this, seconds; those of two samples so many times the usual distance more.
 _PAUSE, _UNUSUAL = 10.0, 8
-_CLOCK = 90_000
+_CLOCK, _USUAL_RATE = 90_000, 44_100
 # With the time of arrival before them, or a checksum behind them, packets are longer.
 _TS_PACKETS, _TS_SYNC = (188, 192, 204), 0x47
 _PACK = re.compile(rb"\x00\x00\x01\xba", re.DOTALL)
@@ -120,6 +122,13 @@ def _program_clocks(sample: bytes) -> Iterator[_Reading]:
         yield 0, (parts[0] << 30 | parts[1] << 15 | parts[2]) / _CLOCK
 
 
+def _flac_clock(sample: bytes) -> Iterator[_Reading]:
+    """Yield about when the frames of raw FLAC begin. What looks like a header is one if the next number follows."""
+    for former, latter in pairwise(headers_in(sample)):
+        if latter.number - former.number in (1, former.samples):
+            yield 0, former.number * (former.samples if latter.number == former.number + 1 else 1) / _USUAL_RATE
+
+
 def _ogg_restarts(file: Any, size: int) -> bool:
     """Return whether Ogg has streams that do not begin at its front, or positions that go back."""
     begun: set[int] = set()
@@ -160,15 +169,18 @@ def _matroska_restarts(file: Any, size: int) -> bool:
 
 
 def _is_unfinished(file: Any, size: int) -> bool:
-    """Return whether an AVI was written as a stream: without its length and index, of which libav guesses the length."""
+    """Return whether an AVI was written as a stream, without its length and index, of which libav guesses the length, or
+    another one follows, which libav reads.
+    """
     file.seek(4)
-    return _read(file, 4) in (bytes(4), b"\xff" * 4)
+    return _read(file, 4) in (bytes(4), b"\xff" * 4) or next_riff(file, size) > 0
 
 
 _CHECKS: Mapping[str, Callable[[Any, int], bool]] = {
     "mpegts": _clocks_jump(_transport_clocks),
     "mpeg": _clocks_jump(_program_clocks),
     "ogg": _ogg_restarts,
+    "flac": _clocks_jump(_flac_clock),
     "matroska,webm": _matroska_restarts,
     "avi": _is_unfinished,
 }

@@ -3,6 +3,7 @@
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from fractions import Fraction
+from itertools import chain
 from typing import Any
 
 import av
@@ -85,17 +86,31 @@ def _is_passed_over(container: InputContainer, wanted: Iterable[Stream], begin: 
 def _from_front(container: InputContainer, wanted: Sequence[Stream], video: Stream | None, begin: Fraction) -> SeekResult:
     """Return as `packets_from` packets of a source whose times begin again: what lies where is known from its front only."""
     everything = [stream for stream in container.streams if stream in wanted or stream.type in ("video", "audio")]
-    key, needed = None, None
-    if video is not None and container.format.name != _ONE_WAY:
+    key, needed, seams = None, None, list[Fraction]()
+    once, kept = container.format.name == _ONE_WAY, list[AnyPacket]()
+    if video is not None and not once:
         rewind(container)
         key, needed = _last_key(continuous(container, everything), video, begin)
     rewind(container)
-    seams: list[Fraction] = []
     indexes = {stream.index for stream in wanted}
     packets: Iterator[Any] = (packet for packet in continuous(container, everything, seams) if packet.stream.index in indexes)
+    if video is not None and once:
+        key, needed = _last_key(_keeping(packets, video, begin, kept), video, begin)
+        packets = chain(kept, packets)
     if video is None or key is None:
         return SeekResult(packets, begin, seams=seams)
     return SeekResult(_without_video_before(packets, video, key), key, needed, seams)
+
+
+def _keeping(packets: Iterator[Any], video: Stream, begin: Fraction, kept: list[AnyPacket]) -> Iterator[Any]:
+    """Yield `packets`, and keep those from the last keyframe at or before `begin` on."""
+    for packet in packets:
+        time = _time(packet)
+        if packet.stream.index == video.index and packet.is_keyframe and time is not None and time <= begin + TOLERANCE:
+            early = time - _PREROLL
+            kept[:] = [other for other in kept if other.stream.type != "video" and (_time(other) or early) >= early]
+        kept.append(packet)
+        yield packet
 
 
 def read(packets: Iterator[Any]) -> tuple[AnyPacket | None, str]:

@@ -15,6 +15,7 @@ from av.stream import Stream
 
 from reelmill_server.media.input.audio_clock import CLOCKLESS_FORMATS, timed_by_length
 from reelmill_server.media.input.headers import guesses_times
+from reelmill_server.media.input.matroska_clock import reordered
 from reelmill_server.media.input.restarts import begins_again
 from reelmill_server.media.input.video_clock import timed_by_decoding
 from reelmill_server.media.libav.demuxing import packets_of
@@ -89,7 +90,8 @@ class Timeline:
 
     def packets(self) -> Iterator[AnyPacket]:
         """Yield all packets."""
-        for packet in packets_of(self._source, self._streams):
+        packets = packets_of(self._source, self._streams)
+        for packet in reordered(packets) if self._source.format.name == "matroska,webm" else packets:
             if self._held:
                 yield from self._hold(packet)
                 continue

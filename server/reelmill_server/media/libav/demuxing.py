@@ -9,6 +9,7 @@ from av import CodecContext, Packet
 from av.container import InputContainer
 
 from reelmill_server.media.libav.codec_names import codec_name
+from reelmill_server.media.libav.flac_frames import split_packets
 
 _FLAC, _AC3 = (b"\xff\xf8", b"\xff\xf9"), (b"\x0b\x77", b"\x77\x0b")
 _THEORA = tuple(bytes((first,)) for first in range(0x80))  # headers have the highest bit
@@ -72,6 +73,7 @@ def packets_of(container: InputContainer, streams: Sequence[Any]) -> Iterator[An
     }
     repeating = _repeating(streams)
     packets = _frames(packets, beginnings) if beginnings else packets
+    packets = split_packets(packets) if container.format.name == "flac" else packets
     if is_whole := _IS_WHOLE.get(container.format.name):
         packets = _marked(packets, is_whole)
     try:

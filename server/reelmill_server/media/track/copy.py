@@ -18,11 +18,11 @@ from reelmill_server.media.input.source import average_rate
 from reelmill_server.media.libav.timestamps import exact
 from reelmill_server.media.libav.trial_header import codec_delay
 from reelmill_server.media.libav.types import AnyPacket
-from reelmill_server.media.track.adts_headers import AdtsHeaders, becomes_one_header
 from reelmill_server.media.track.base import Track, describe, template_of
 from reelmill_server.media.track.hidden_frames import HiddenFrames
 from reelmill_server.media.track.last_shown import LastShown
 from reelmill_server.media.track.measures import PRIMING, Measures
+from reelmill_server.media.track.one_header import headers_of
 from reelmill_server.model.plan import ImagePlan, StreamPlan, TargetPlan
 from reelmill_server.plan.clock import OVERRUN, finer
 from reelmill_server.plan.stream.container_fit import plain_rate
@@ -86,7 +86,7 @@ class CopyTrack(Track):
             self._stream.codec_context.framerate = rate
         name = _BITSTREAM_FILTERS.get((output.format.name, plan.codec))
         self._filter = av.BitStreamFilterContext(name, origin, self._stream) if name else None
-        self._adts = AdtsHeaders() if becomes_one_header(plan.codec, origin, output.format.name) else None
+        self._headers = headers_of(plan.codec, origin, output.format.name)
         self._straight = plan.type in ("video", "audio") and self._filter is None
         describe(self._stream, plan, sources, keep_metadata)
 
@@ -115,8 +115,8 @@ class CopyTrack(Track):
             self._early = item if self._is_audio else None
             return
         self._early = None
-        if self._adts is not None:
-            self._adts.check(item)
+        if self._headers is not None:
+            self._headers.check(item)
         if measures.over(pts):
             self._beyond.append(item)
             return
@@ -190,9 +190,9 @@ class CopyTrack(Track):
 
     def _all_moved(self, run: Run) -> Sequence[Sequence[AnyPacket]]:
         """Return what is to be written of a run that is taken, once each of its packets has come."""
-        if self._adts is not None:
+        if self._headers is not None:
             for packet in run.packets:
-                self._adts.check(packet)
+                self._headers.check(packet)
         shown = self._last_shown
         together = self._move_together(run) if run.timed and run.ordered else None
         if together is None:

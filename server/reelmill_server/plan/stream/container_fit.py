@@ -34,6 +34,7 @@ _GUESSED_ORDER, _ORDERED_SOURCES = ("vvc",), "mov"
 _OWN_FORM: Mapping[str, str] = {"caf": "flac", "nut": "eac3"}
 # Samples that lie in an order of channels that libav has no name for, as CAF may tell: other containers take the usual one.
 _SAMPLES, _OWN_ORDER = "pcm_", " channels ("
+_NUMBERING = ("flac",)
 # Audio whose packets these containers do not part: what is read of it begins and ends anywhere.
 _UNPARTED: Mapping[str, tuple[str, ...]] = {"wav": ("vorbis", "aac"), "w64": ("vorbis", "aac")}
 
@@ -134,6 +135,15 @@ def copy_warnings(stream: VideoStreamInfo, container: Container) -> Iterator[str
         yield f"{container.name} cannot say that the video is {dolby.name_of(metadata)}: {dolby.shown_as(metadata)}"
     if stream.projection and container.name not in _PROJECTING_CONTAINERS:
         yield f"{container.name} cannot say that the video is spherical ({stream.projection}): players show it flat"
+
+
+def check_whole(container: Container, whole: bool, field: str) -> None:
+    """Check that a copy is of a whole recording where the container's frames are numbered; raise UnsupportedFormat."""
+    if container.name in _NUMBERING and not whole:
+        raise UnsupportedFormat(
+            f"{field}: {container.name} numbers its frames, and says how many samples follow: those of a part, or of several "
+            "recordings, cannot be copied; encode them, which loses nothing"
+        )
 
 
 def check_packets(stream: AudioStreamInfo, source_format: str, field: str) -> None:

@@ -281,6 +281,7 @@ def _joined_copy(job: TargetJob, kind: str, members: Sequence[tuple[Input, Strea
     elif isinstance(like, AudioStreamInfo):
         container_fit.check_packets(like, members[0][0].info.format, field)
         container_fit.check_copied_audio(like, job.container, members[0][0].info.format, field)
+        container_fit.check_whole(job.container, len(members) == 1 and not (first.clock.cuts or first.info.measured), field)
     parts = tuple(PartPlan(stream.index, (), item.number) for item, stream in members if stream)
     expected_us = first.clock.expected_us(like) if len(members) == 1 else 0
     slack_us = video.frame_us(video.usual_rate(like)) if isinstance(like, VideoStreamInfo) else 0

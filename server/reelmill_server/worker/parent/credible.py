@@ -32,6 +32,7 @@ _WIDE = frozenset(
         *(
             "bitrate",
             "count",
+            "follower_bytes",
             "frame_count",
             "limited_samples",
             "memory_bytes",

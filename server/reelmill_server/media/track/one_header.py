@@ -1,0 +1,60 @@
+"""Refuse copies of streams whose headers change midway, where the output has one header for all: AAC whose frames have headers
+of their own (ADTS), and recordings of Vorbis or Theora behind each other.
+"""
+
+from typing import Any, Protocol
+
+from reelmill_server.errors import UnsupportedFormat
+from reelmill_server.media.libav.types import AnyPacket
+from reelmill_server.media.libav.xiph_headers import CODECS, changed_setup
+
+_KEEPING = ("mpegts",)  # the headers of all frames
+_SYNC_MASK, _SYNC = 0xFFF6_0000, 0xFFF0_0000  # of the first four bytes of ADTS; broken packets begin otherwise
+_HEADER_MASK = 0xFDC0  # the profile, the sample rate and the channels
+
+
+class Headers(Protocol):
+    """The headers of a stream."""
+
+    def check(self, packet: AnyPacket) -> None:
+        """Raise UnsupportedFormat for a packet whose header is not like those before it."""
+
+
+def headers_of(codec: str, origin: Any, muxer: str) -> Headers | None:
+    """Return what is to check the packets of `origin`, of whose headers `muxer` (libav's name) makes one for all; None: they
+    have none.
+    """
+    if codec == "aac" and not origin.codec_context.extradata and muxer not in _KEEPING:
+        return _AdtsHeaders()
+    if codec in CODECS and origin.container.format.name == "ogg":
+        return _XiphHeaders(bytes(origin.codec_context.extradata or b""))
+    return None
+
+
+class _AdtsHeaders:
+    def __init__(self) -> None:
+        self._header: int | None = None
+
+    def check(self, packet: AnyPacket) -> None:
+        head = int.from_bytes(memoryview(packet)[:4])
+        if head & _SYNC_MASK != _SYNC:
+            return
+        header = head & _HEADER_MASK
+        if self._header is not None and header != self._header:
+            raise UnsupportedFormat(
+                "the source's audio changes its sample rate, channels or profile midway, which the output cannot tell: choose "
+                "a codec other than copy"
+            )
+        self._header = header
+
+
+class _XiphHeaders:
+    def __init__(self, extradata: bytes) -> None:
+        self._extradata = extradata
+
+    def check(self, packet: AnyPacket) -> None:
+        if changed_setup(packet, self._extradata) is not None:
+            raise UnsupportedFormat(
+                "the source's recordings behind each other were encoded with different settings, of which the output has one: "
+                "choose a codec other than copy"
+            )
