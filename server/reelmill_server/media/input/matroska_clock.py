@@ -1,6 +1,6 @@
 """Tell when video of Matroska is decoded behind a seam: libav finds that out of the times of the first recording only."""
 
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from dataclasses import dataclass, field
 from heapq import heappop, heappush
 from typing import Any
@@ -27,16 +27,19 @@ class _Order:
         return None if self.begin is None else self.begin - self.delay + len(self.shown) - 1
 
 
-def reordered(packets: Iterator[Any]) -> Iterator[Any]:
-    """Yield the packets of a source; those of video that libav reorders are decoded as in its first recording."""
-    orders: dict[int, _Order] = {}
+def reordered(packets: Iterator[Any], videos: Collection[int]) -> Iterator[Any]:
+    """Yield the packets of a source; those of the streams in `videos` that libav reorders are decoded as in its first
+    recording.
+    """
+    orders = {index: _Order() for index in videos}
     for packet in packets:
-        if packet.size and packet.pts is not None and packet.stream.type == "video":
-            order = orders.setdefault(packet.stream_index, _Order())
+        order = orders.get(packet.stream_index)
+        if order is not None and packet.size and packet.pts is not None:
             if not order.counted:
                 order.counted = packet.dts is not None
                 order.delay += packet.dts is None
-            decoded = order.decoded(packet)
-            if order.counted and order.delay:
+            if not order.delay:
+                del orders[packet.stream_index]
+            elif (decoded := order.decoded(packet)) is not None:
                 packet.dts = decoded
         yield packet

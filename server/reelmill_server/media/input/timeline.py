@@ -91,7 +91,9 @@ class Timeline:
     def packets(self) -> Iterator[AnyPacket]:
         """Yield all packets."""
         packets = packets_of(self._source, self._streams)
-        for packet in reordered(packets) if self._source.format.name == "matroska,webm" else packets:
+        if self._source.format.name == "matroska,webm":
+            packets = reordered(packets, {stream.index for stream in self._streams if stream.type == "video"})
+        for packet in packets:
             if self._held:
                 yield from self._hold(packet)
                 continue
