@@ -50,6 +50,7 @@ from reelmill_server.tasks.leases import RENEW_SECONDS
 from reelmill_server.tasks.migrate import check_current
 from reelmill_server.tasks.reconcile import Reconciler
 from reelmill_server.tasks.replay_check import ReplayCheck
+from reelmill_server.tasks.steady_clock import SteadyClock
 from reelmill_server.tasks.waits import Waits
 from reelmill_server.telemetry.metrics import Metrics
 
@@ -146,6 +147,7 @@ class ControlPlane:
             not_replayed=ReplayCheck(tasks, replicas=engine.replicas, replay=engine.replay).problems,
             retention=self._records.retention,
             show_stalled=self._metrics.tasks_stalled.set,
+            clock_is_steady=SteadyClock().is_steady,
         )
 
     def _console(self, front: Front) -> Console:

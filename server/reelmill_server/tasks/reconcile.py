@@ -38,6 +38,7 @@ class Reconciler:
         not_replayed: Callable[[], Awaitable[Mapping[str, str]]],
         show_stalled: Callable[[int], object],
         retention: timedelta,
+        clock_is_steady: Callable[[], bool],
     ) -> None:
         """Compare `store` with the engine through `start`, `view`, `running`, `stalled`, `cancel` and `abandon`.
 
@@ -45,10 +46,10 @@ class Reconciler:
         be some seconds old. `start` raises InvalidArgument or ValueError for a task that the engine will never accept.
         `abandon` ends a task without its workflow. `settle` records an outcome. `untaken` returns whether no replica takes up
         workflows, `not_replayed` the tasks that will not go on when something happens to them, and why. `show_stalled` is told
-        how many tasks do not go on, `tell_problems` which, and why.
+        how many tasks do not go on, `tell_problems` which, and why. Nothing is deleted unless `clock_is_steady`.
         """
         self._store, self._retention, self._tell_problems, self._untaken = store, retention, tell_problems, untaken
-        self._not_replayed = not_replayed
+        self._not_replayed, self._clock_is_steady = not_replayed, clock_is_steady
         self._start, self._view, self._cancel, self._settle = start, view, cancel, settle
         self._running, self._stalled, self._abandon, self._show_stalled = running, stalled, abandon, show_stalled
         self._known_stalled: frozenset[str] = frozenset()
@@ -65,8 +66,7 @@ class Reconciler:
         if self._rounds % _IDLE_ROUNDS == 1 or await self._store.any_started():  # else the engine has little to say
             await self._check_started(now - _SETTLING)
         await self._report_stalled()
-        expired = await self._store.expire(now - self._retention)
-        if expired:
+        if self._clock_is_steady() and (expired := await self._store.expire(now - self._retention)):
             _log.info("expired tasks deleted", count=expired)
 
     async def _check_started(self, before: datetime) -> None:

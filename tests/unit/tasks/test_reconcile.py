@@ -32,7 +32,7 @@ class World:
         self.shown: list[int] = []
         self.refused: set[str] = set()
         self.told: list[dict[str, str]] = []
-        self.no_replica = False
+        self.no_replica, self.steady = False, True
         self.views: list[str] = []
         self.broken: set[str] = set()
         self.replicas, self.silent = {"old"}, False
@@ -52,6 +52,7 @@ class World:
             not_replayed=check.problems,
             retention=timedelta(days=7),
             show_stalled=self.shown.append,
+            clock_is_steady=lambda: self.steady,
         )
 
     async def start(self, record: TaskRecord) -> None:
@@ -389,3 +390,15 @@ async def test_work_without_a_record_is_told_once_and_left_alone(world: World) -
             await world.reconciler.once()
     told = [entry["task_id"] for entry in logs if entry["event"] == "the engine does a task that is not on record"]
     assert told == ["stray"] and not world.canceled and not world.abandoned
+
+
+async def test_nothing_is_deleted_by_a_clock_that_may_be_wrong(world: World) -> None:
+    """One that is a year ahead makes the tasks of today look old."""
+    await world.add("old", age_seconds=30 * 86_400)
+    await world.store.finish("old", Outcome(TaskStatus.SUCCEEDED), datetime.now(UTC) - timedelta(days=29))
+    world.steady = False
+    await world.reconciler.once()
+    assert await world.store.find("old")
+    world.steady = True
+    await world.reconciler.once()
+    assert await world.store.find("old") is None
