@@ -1,10 +1,13 @@
 """`http://` sources: which hosts, which addresses, where redirects may lead, how much is read."""
 
 import asyncio
+import errno
+import os
 import socket
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
+from urllib.parse import urlencode
 
 import pytest
 from aiohttp import web
@@ -16,6 +19,7 @@ from reelmill_server.errors import (
     MediaLimitExceeded,
     ReelmillError,
     ResourceNotFound,
+    ServiceUnavailable,
     StorageUnavailable,
 )
 from reelmill_server.storage import http
@@ -41,6 +45,9 @@ def serving() -> Iterator[Front]:
             while True:
                 await dripping.write(b"x")
                 await asyncio.sleep(0.01)
+        if request.path == "/odd":
+            length = min(len(DATA), int(request.headers["Range"].rpartition("-")[2]) + 1)
+            return web.Response(status=206, body=DATA[:length], headers=dict(request.query))
         if request.path == "/silent":
             await asyncio.Event().wait()
         if request.path == "/endless":
@@ -138,6 +145,8 @@ async def test_redirects_are_followed(serving: Front) -> None:
         "file:///etc/passwd",
         "gopher://127.0.0.1/",
         "http://u:p@127.0.0.1/",
+        "http://[::1",
+        "//[",
         "/to?",
     ],
 )
@@ -193,3 +202,37 @@ async def test_a_server_that_gives_drops(serving: Front, tmp_path: Path, monkeyp
     with pytest.raises(StorageUnavailable, match=r"less than 64 KiB a second"):
         await HttpStorage(rules, RetryPolicy()).open(f"{serving.url}/{path}")
     assert not list(tmp_path.iterdir())
+
+
+@pytest.mark.parametrize(
+    ("name", "value", "error"),
+    [
+        ("Content-Range", f"bytes 0-0/{'9' * 5000}", AccessDenied),  # more digits than Python reads
+        ("Content-Range", f"bytes 0-0/{'9' * 17}", MediaLimitExceeded),
+        ("Content-Range", f"bytes {'9' * 5000}-0/{len(DATA)}", AccessDenied),
+        ("Last-Modified", "Mon, 01 Jan 2020 00:00:99999999999999999999 GMT", None),
+    ],
+    ids=("digits", "bytes", "start", "date"),
+)
+async def test_a_server_that_says_odd_things_is_at_fault(
+    serving: Front, name: str, value: str, error: type[ReelmillError] | None
+) -> None:
+    """They ended as defects of the service, which were tried again."""
+    query = urlencode({"Content-Range": f"bytes 0-0/{len(DATA)}", name: value})
+    with pytest.raises(error or AccessDenied, match=None if error else "different range"):  # all it gives is the first byte
+        await _read(f"{serving.url}/odd?{query}")
+
+
+async def test_a_disk_that_is_full_is_not_the_servers_fault(
+    serving: Front, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It was asked for all of the source again and again, and then said not to have responded."""
+
+    def full(*_: object) -> int:
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+    monkeypatch.setattr(os, "write", full)
+    rules = HttpRules(("*",), private=True, spool=tmp_path)
+    with pytest.raises(ServiceUnavailable, match=r"kept on the worker's disk: No space left") as caught:
+        await HttpStorage(rules, RetryPolicy()).open(f"{serving.url}/whole/clip.mp4")
+    assert caught.value.retryable and serving.asked("GET") == 1

@@ -1,11 +1,12 @@
 """Storage of `http://` and `https://`: read-only sources on allowed hosts."""
 
 import asyncio
+import os
 import re
 import tempfile
 import time
-from collections.abc import AsyncIterator, Callable, Hashable, Mapping, Sequence
-from contextlib import asynccontextmanager
+from collections.abc import AsyncIterator, Callable, Hashable, Iterator, Mapping, Sequence
+from contextlib import asynccontextmanager, contextmanager
 from dataclasses import dataclass, field
 from email.utils import parsedate_to_datetime
 from pathlib import Path
@@ -19,6 +20,7 @@ from reelmill_server.errors import (
     InvalidArgument,
     MediaLimitExceeded,
     ReelmillError,
+    ServiceUnavailable,
     SourceChanged,
     StorageUnavailable,
 )
@@ -145,8 +147,8 @@ class _Reader:
         if length <= 0:
             return b""
         if self._spooled:
-            self._spooled.seek(offset)
-            return self._spooled.read(length)
+            with self._on_disk():
+                return await asyncio.to_thread(os.pread, self._spooled.fileno(), length, offset)
         return await self._retry_policy.call(lambda: self._read(offset, length), self._explain)
 
     async def close(self) -> None:
@@ -192,16 +194,26 @@ class _Reader:
         self._check_size(response.content_length or 0)
         if self._spooled:
             self._spooled.close()
-        self._rules.spool.mkdir(parents=True, exist_ok=True)
-        self._spooled = tempfile.TemporaryFile(dir=self._rules.spool)  # noqa: SIM115 - closed with the reader
+        with self._on_disk():
+            self._rules.spool.mkdir(parents=True, exist_ok=True)
+            self._spooled = tempfile.TemporaryFile(buffering=0, dir=self._rules.spool)  # noqa: SIM115 - closed with the reader
         begun = asyncio.get_running_loop().time()
         self._came = 0
         async for block in response.content.iter_chunked(_BLOCK_BYTES):
             self._came += len(block)
             self._check_size(self._came)
             self._clock.reschedule(begun + PATIENCE_SECONDS + self._came / LEAST_RATE)
-            await asyncio.to_thread(self._spooled.write, block)
+            with self._on_disk():
+                await asyncio.to_thread(_write, self._spooled.fileno(), block)
         self.size_bytes = self._came
+
+    @contextmanager
+    def _on_disk(self) -> Iterator[None]:
+        """Raise ServiceUnavailable for what fails on the disk where the source is kept: that is no fault of its server."""
+        try:
+            yield
+        except OSError as error:
+            raise ServiceUnavailable(f"{redacted(self.uri)} cannot be kept on the worker's disk: {error.strerror}") from error
 
     def _check_size(self, size: int) -> None:
         if size > self._rules.max_bytes:
@@ -217,8 +229,11 @@ class _Reader:
                 if not location:
                     yield response
                     return
-            redirect = urljoin(url, location)
-            if url.startswith("https:") and not redirect.startswith("https:"):
+            try:
+                redirect = urljoin(url, location)
+            except ValueError:
+                raise AccessDenied(f"{redacted(self.uri)} redirects to what is no URL") from None
+            if url[:6].lower() == "https:" and redirect[:6].lower() != "https:":
                 raise AccessDenied(f"{redacted(self.uri)} redirects from https to http")
             try:
                 check_url(redirect, self._rules)
@@ -239,20 +254,26 @@ class _Reader:
         return None
 
 
+def _write(file: int, data: bytes) -> None:
+    rest = memoryview(data)
+    while rest:  # a disk that becomes full takes a part, and says so only when it is to take the rest
+        rest = rest[os.write(file, rest) :]
+
+
 def _total(response: aiohttp.ClientResponse) -> int | None:
-    match = re.search(r"/(\d+)$", response.headers.get("Content-Range", ""))
+    match = re.search(r"/(\d{1,18})$", response.headers.get("Content-Range", ""))
     return int(match[1]) if match else None
 
 
 def _start(response: aiohttp.ClientResponse) -> int | None:
-    match = re.match(r"bytes (\d+)-", response.headers.get("Content-Range", ""))
+    match = re.match(r"bytes (\d{1,18})-", response.headers.get("Content-Range", ""))
     return int(match[1]) if match else None
 
 
 def _modified_us(response: aiohttp.ClientResponse) -> int:
     try:
         return int(parsedate_to_datetime(response.headers["Last-Modified"]).timestamp()) * MICROSECONDS
-    except (KeyError, ValueError):
+    except (KeyError, ValueError, OverflowError):
         return time.time_ns() // 1000
 
 
