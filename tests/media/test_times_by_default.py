@@ -216,3 +216,18 @@ def test_sound_alone_is_exact_to_the_sample(convert: Converter, container: str, 
     converted = convert(source, target(container, None, AudioSpec(codec)))
     clicks = [click - float(judge.sound_start(converted.path)) for click in judge.clicks(converted.path, threshold=0.3)]
     assert clicks == pytest.approx([0.5, 1.5], abs=2 / 48000)
+
+
+@pytest.mark.parametrize("pictures", [(), (Video(seconds=4.0),)], ids=["audio", "video"])
+def test_a_cut_loses_no_audio_behind_what_the_front_hides(
+    convert: Converter, tmp_path: Path, pictures: tuple[Video, ...]
+) -> None:
+    """Decoders leave out as much wherever reading begins: a second here, as where an edit list was copied to Matroska."""
+    source = Clip("matroska", pictures, (Audio(seconds=4.0, clicks=(2.1, 2.3, 3.5)),))
+    head, number, tail = convert.shelf.get(source).read_bytes().partition(b"\x56\xaa\x84")  # CodecDelay
+    assert number
+    path = tmp_path / "hidden.mkv"
+    path.write_bytes(head + number + (10**9).to_bytes(4) + tail[4:])  # nanoseconds
+    clicks = judge.clicks(path)
+    converted = convert(path, target("mkv", encoded() if pictures else None, AudioSpec("flac")), start=1.0)
+    assert judge.clicks(converted.path) == pytest.approx([click - 1 for click in clicks if click > 1], abs=0.005)

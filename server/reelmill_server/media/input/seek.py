@@ -21,13 +21,14 @@ from reelmill_server.media.libav.demuxing import forget, packets_of
 from reelmill_server.media.libav.errors import check_memory
 from reelmill_server.media.libav.log import error_text
 from reelmill_server.media.libav.timestamps import exact
+from reelmill_server.media.libav.trial_header import codec_delay
 from reelmill_server.media.libav.types import AnyPacket
 from reelmill_server.plan.clock import COUNTING_FORMATS, DECODING_FORMATS, UNINDEXED_FORMATS
 
 # Audio decoders need some packets before the span: Opus has 80 ms of pre-roll, AAC one frame; rounded up.
 _PREROLL = Fraction(1, 2)
-# MPEG-TS seeks by time alone and may land in the middle of a long GOP: step back this far, then to the front.
-_STEPS_BACK = (_PREROLL, Fraction(10), Fraction(60))
+# MPEG-TS seeks by time alone and may land in the middle of a long GOP: step back this far further, then to the front.
+_STEPS_BACK = (Fraction(0), Fraction(10), Fraction(60))
 _REORDERING = Fraction(10)
 # Where times begin again, they do not say where the front is; FLV does not find it when its first keyframe is later.
 _ONE_WAY = "matroska,webm"  # of which libav finds the first recording no more once it has come to the next
@@ -60,12 +61,14 @@ def packets_from(container: InputContainer, streams: Sequence[Stream], others: S
     if begin <= front or container.format.name in UNINDEXED_FORMATS or _is_passed_over(container, wanted, begin):
         seams: list[Fraction] = []
         return SeekResult(continuous(container, wanted, seams), begin, seams=seams)
+    delay = _skipped(streams)
+    lead = _PREROLL + delay
     if video is None:
-        _seek(container, max(front, begin - _PREROLL))
+        _seek(container, max(front - delay, begin - lead))
         return SeekResult(continuous(container, wanted), begin)
     # With B-frames, decoding begins before the first PTS, and MPEG-TS seeks by DTS.
     before = front - _REORDERING
-    for target in (*(max(before, begin - step) for step in _STEPS_BACK), before, front):
+    for target in (*(max(before, begin - lead - step) for step in _STEPS_BACK), before, front):
         if _seek(container, target):
             key, needed = _last_key(packets_of(container, [video]), video, begin)
             if key is not None:
@@ -81,6 +84,11 @@ def _is_passed_over(container: InputContainer, wanted: Iterable[Stream], begin: 
     videos = [stream for stream in container.streams.video if not stream.disposition & Disposition.attached_pic]
     late = any(stream.start_time is not None and stream.start_time * exact(stream.time_base) > begin for stream in videos)
     return late and any(stream.type != "video" for stream in wanted)
+
+
+def _skipped(streams: Sequence[Stream]) -> Fraction:
+    """Return how much audio decoders leave out wherever reading begins: what the front hides (Matroska; FFmpeg 9: MP4)."""
+    return max((codec_delay(stream) for stream in streams if stream.type == "audio"), default=Fraction(0))
 
 
 def _from_front(container: InputContainer, wanted: Sequence[Stream], video: Stream | None, begin: Fraction) -> SeekResult:
