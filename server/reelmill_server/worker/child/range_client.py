@@ -65,17 +65,19 @@ class RangeClient:
         try:
             while True:
                 head = AnswerHead.unpacked(self._receive(ANSWER_BYTES))
-                length, answer = self._asked.pop(head.number)
+                length, answer = self._asked[head.number]
                 if head.length > MAX_LENGTH or (not head.failed and head.length != length):
                     raise ValueError(f"{head.length} bytes where {length} were asked for")
                 data = self._receive(head.length)
-                if head.failed:
-                    answer.set_exception(from_code(*json.loads(data)))
+                failure = from_code(*json.loads(data)) if head.failed else None
+                del self._asked[head.number]  # not before: whoever waits for it is told of what fails until then
+                if failure:
+                    answer.set_exception(failure)
                 else:
                     answer.set_result(data)
         except MemoryError:
             self._break(too_little_memory("what the parent gives of the sources"))
-        except (OSError, EOFError, ValueError, KeyError) as error:
+        except (OSError, EOFError, ValueError, KeyError, TypeError) as error:
             self._break(InternalError(f"the parent gives no more of the sources: {error}"))
 
     def _receive(self, length: int) -> bytes:

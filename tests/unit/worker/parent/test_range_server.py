@@ -15,7 +15,7 @@ from reelmill_server.errors import AccessDenied, InternalError, MediaLimitExceed
 from reelmill_server.media.output.base import Stopped
 from reelmill_server.worker.child.opened_file import OpenedFile
 from reelmill_server.worker.child.range_client import RangeClient, RemoteObject
-from reelmill_server.worker.frames import BLOCK_BYTES, MAX_LENGTH, AnswerHead, Request
+from reelmill_server.worker.frames import BLOCK_BYTES, MAX_LENGTH, REQUEST_BYTES, AnswerHead, Request
 from reelmill_server.worker.parent.range_server import RangeServer
 from reelmill_server.worker.parent.workspace import Scratch
 from tests.remote import RemoteStorage
@@ -217,6 +217,30 @@ async def test_answers_that_nobody_asked_for_break_the_connection(data: bytes) -
         with remote.open() as file:
             with pytest.raises(InternalError):
                 await asyncio.to_thread(file.read, 10)
+            file.failure = None
+
+
+@pytest.mark.parametrize(
+    ("failed", "length", "body"),
+    [(False, 10, b"x" * 10), (False, None, b"breaks off"), (True, 1, b"["), (True, 3, b"[1]"), (True, 4, b"[[]]")],
+)
+async def test_whoever_waits_for_an_answer_that_goes_wrong_is_told(failed: bool, length: int | None, body: bytes) -> None:
+    """Only those were told that waited for later answers: this one waited until the attempt had stalled."""
+    ours, theirs = socket.socketpair()
+    with ours, theirs:
+        stop = threading.Event()
+        remote = remote_object(theirs, stop)
+        with remote.open() as file:
+            reading = asyncio.create_task(asyncio.to_thread(file.read, 10))
+            request = Request.unpacked(await asyncio.to_thread(ours.recv, REQUEST_BYTES))
+            ours.sendall(AnswerHead(request.number, failed, request.length if length is None else length).packed() + body)
+            ours.shutdown(socket.SHUT_WR)
+            try:
+                async with asyncio.timeout(10):
+                    with pytest.raises(InternalError, match="gives no more of the sources"):
+                        await asyncio.shield(reading)
+            finally:
+                stop.set()
             file.failure = None
 
 
