@@ -4,13 +4,11 @@ A credential that is valid always passes, whoever else shares its address: behin
 refused before anybody looks at it is the same wrong credential from the same address.
 """
 
-import ipaddress
 from collections.abc import Callable
 from hashlib import sha256
 from typing import Any
-from urllib.parse import unquote
 
-from reelmill_server.api.caller import peer
+from reelmill_server.api.caller import address_of, peer
 from reelmill_server.api.rate_limit import RateLimit
 from reelmill_server.api.signature import NotSigned
 from reelmill_server.errors import NotAuthenticated, Throttled
@@ -18,7 +16,6 @@ from reelmill_server.errors import NotAuthenticated, Throttled
 _CREDENTIAL = (0.2, 10)
 """Failures a second, and at once, of one credential, or access key; addresses may have several callers."""
 _ADDRESS = (2.0, 50)
-_IPV6_HOST_BITS = 64
 _WRONG = "too many calls that did not say who makes them"
 
 
@@ -54,18 +51,6 @@ class FailedAttempts:
             return Throttled(_WRONG, retry_seconds=throttled.retry_seconds)
         self._count("refused")
         return error
-
-
-def address_of(caller: str) -> str:
-    """Return the address of a peer as gRPC writes it, without its port; of IPv6 the network, which one host may have."""
-    host = unquote(caller.partition(":")[2]).rpartition(":")[0].strip("[]").partition("%")[0]
-    try:
-        address = ipaddress.ip_address(host)
-    except ValueError:
-        return caller.partition(":")[0]  # a socket of this machine
-    if address.version == 4:
-        return str(address)
-    return str(ipaddress.ip_network((address, _IPV6_HOST_BITS), strict=False))
 
 
 def _pair(credential: str) -> str:

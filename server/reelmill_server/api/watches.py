@@ -4,6 +4,7 @@ from collections import Counter
 from collections.abc import Iterator
 from contextlib import contextmanager
 
+from reelmill_server.api.caller import address_of
 from reelmill_server.errors import LimitExceeded
 from reelmill_server.telemetry.metrics import Metrics
 
@@ -18,7 +19,7 @@ class Watches:
     @contextmanager
     def counted(self, peer: str) -> Iterator[None]:
         """Count a stream of the caller with this address during the block. Raises LimitExceeded."""
-        caller = caller_of(peer)
+        caller = address_of(peer)
         if self._open[caller] >= self._most_of_caller:
             raise LimitExceeded(
                 f"this caller watches {self._most_of_caller} times already, the most that one may (watch_caller_limit)"
@@ -33,9 +34,3 @@ class Watches:
             self._open[caller] -= 1
             if not self._open[caller]:
                 del self._open[caller]
-
-
-def caller_of(peer: str) -> str:
-    """Return the address of a gRPC peer without its port."""
-    kind, _, address = peer.partition(":")
-    return address.rpartition(":")[0] if kind in ("ipv4", "ipv6") else peer

@@ -5,8 +5,8 @@ from typing import Any
 
 import pytest
 
-from reelmill_server.api.caller import set_peer
-from reelmill_server.api.failed_attempts import FailedAttempts, address_of
+from reelmill_server.api.caller import address_of, set_peer
+from reelmill_server.api.failed_attempts import FailedAttempts
 from reelmill_server.api.gate import Gate
 from reelmill_server.errors import NotAuthenticated, Throttled
 from reelmill_server.model.access import ANYONE, Principal
