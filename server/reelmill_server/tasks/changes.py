@@ -9,8 +9,9 @@ from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from sqlalchemy import ColumnElement, ScalarSelect, Select, Update, bindparam, literal, select, tuple_, update
+from sqlalchemy import ColumnElement, Select, Update, bindparam, select, tuple_, update
 from sqlalchemy.ext.asyncio import AsyncConnection
+from sqlalchemy.sql.dml import ReturningUpdate
 
 from reelmill_server.model.task import TaskQuery, TaskRecord, TaskStatus
 from reelmill_server.tasks.database import Database
@@ -54,19 +55,35 @@ class Change:
     admitted: bool
 
 
-async def next_change(connection: AsyncConnection, project_name: str | ScalarSelect[Any], more_bytes: int = 0) -> int:
-    """Return the next number of a project, whose row stays locked until the transaction ends; 0 if there is no project.
+async def next_change(connection: AsyncConnection, project_name: str) -> int:
+    """Return the next number of a project, whose row stays locked until the transaction ends; 0 if there is no project."""
+    return await _number(connection, _NEXT, project_name)
 
-    `more_bytes` are added to those of its records.
+
+async def next_change_of(connection: AsyncConnection, task_id: str, more_bytes: int = 0) -> int:
+    """Return the number of a change of this task, while it runs. Its project is locked before it is, as everywhere.
+
+    `more_bytes` are added to those of the project's records.
     """
-    statement = counted(projects.c.project_name == project_name, literal(more_bytes)).returning(projects.c.change_count)
-    return (await connection.execute(statement)).scalar_one_or_none() or 0
+    return await _number(connection, _NEXT_OF, task_id, more_bytes)
+
+
+async def _number(connection: AsyncConnection, statement: ReturningUpdate[Any], name: str, more_bytes: int = 0) -> int:
+    return (await connection.execute(statement, {"name": name, "size": more_bytes})).scalar_one_or_none() or 0
 
 
 def counted(project: ColumnElement[bool], more_bytes: ColumnElement[int]) -> Update:
     """Return the statement that counts a change of a project, and `more_bytes`, and locks its row."""
     values = {"change_count": projects.c.change_count + 1, "record_bytes": projects.c.record_bytes + more_bytes}
     return update(projects).where(project).values(values)
+
+
+def _next(name: Any) -> ReturningUpdate[Any]:
+    return counted(projects.c.project_name == name, bindparam("size")).returning(projects.c.change_count)
+
+
+_NEXT = _next(bindparam("name"))
+_NEXT_OF = _next(select(tasks.c.project_name).where(tasks.c.task_id == bindparam("name"), IS_RUNNING).scalar_subquery())
 
 
 class ChangeStore:

@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import ColumnElement, RowMapping, and_, func, insert, select, update
+from sqlalchemy import ColumnElement, RowMapping, and_, bindparam, func, insert, select, update
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from reelmill_server.errors import ResourceNotFound, StatusConflict
@@ -30,6 +30,11 @@ from reelmill_server.tasks.tables import notifications, tasks
 _OVERDUE_BATCH = 200
 _REDELIVERED = (DeliveryState.PENDING, DeliveryState.DELIVERED, DeliveryState.FAILED)
 _IS_PENDING: ColumnElement[bool] = notifications.c.state == DeliveryState.PENDING.value
+_ITS = notifications.c.task_id == bindparam("id")
+# Made once, as each task needs them at its end.
+_SUPERSEDE = (
+    update(notifications).where(_ITS, _IS_PENDING, notifications.c.percent < END).values(state=DeliveryState.SUPERSEDED.value)
+)
 
 
 def notification_id(task_id: str, channel: str, percent: int) -> str:
@@ -46,9 +51,8 @@ async def insert_waiting(connection: AsyncConnection, record: TaskRecord, recipi
 
 async def make_due(connection: AsyncConnection, task_id: str, now: datetime) -> None:
     """Make the messages that report a task's end due; progress not yet sent is superseded."""
-    await _supersede(connection, notifications.c.task_id == task_id)
-    waiting = and_(notifications.c.task_id == task_id, notifications.c.state == DeliveryState.WAITING.value)
-    await connection.execute(update(notifications).where(waiting).values(_due(now)))
+    await connection.execute(_SUPERSEDE, {"id": task_id})
+    await connection.execute(_MAKE_DUE, {"id": task_id, "now": to_microseconds(now)})
 
 
 class NotificationStore:
@@ -73,9 +77,9 @@ class NotificationStore:
             end_messages = select(notifications).where(of_task, notifications.c.percent == END)
             rows = (await connection.execute(end_messages)).mappings().all()
             recipients = [row for row in rows if row["channel"] != Channel.EXTENDED_MESSAGE]
-            await _supersede(connection, of_task)
+            await connection.execute(_SUPERSEDE, {"id": task_id})
             new_rows = [
-                _row(task_id, row["project_name"], _recipient(row), percent, DeliveryState.PENDING) | _due(now)
+                _row(task_id, row["project_name"], _recipient(row), percent, DeliveryState.PENDING) | _due(to_microseconds(now))
                 for row in recipients
             ]
             if new_rows:
@@ -173,19 +177,19 @@ class NotificationStore:
             return [(str(task_id), str(channel)) for task_id, channel in await connection.execute(query)]
 
 
-async def _supersede(connection: AsyncConnection, scope: ColumnElement[bool]) -> None:
-    old = and_(scope, _IS_PENDING, notifications.c.percent < END)
-    await connection.execute(update(notifications).where(old).values(state=DeliveryState.SUPERSEDED.value))
-
-
 async def _find(connection: AsyncConnection, condition: ColumnElement[bool]) -> Notification | None:
     row = (await connection.execute(select(notifications).where(condition))).mappings().one_or_none()
     return None if row is None else _notification(row)
 
 
-def _due(now: datetime) -> dict[str, Any]:
-    time = to_microseconds(now)
+def _due(time: Any) -> dict[str, Any]:
+    """Return the values of a message that is due since `time`, in microseconds."""
     return {"state": DeliveryState.PENDING.value, "create_time": time, "since_time": time, "next_time": time}
+
+
+_MAKE_DUE = (
+    update(notifications).where(_ITS, notifications.c.state == DeliveryState.WAITING.value).values(_due(bindparam("now")))
+)
 
 
 def _row(task_id: str, project_name: str, recipient: Recipient, percent: int, state: DeliveryState) -> dict[str, Any]:

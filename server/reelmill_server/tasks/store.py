@@ -16,7 +16,7 @@ from reelmill_server.model.notification import Recipient
 from reelmill_server.model.project import NO_QUOTAS, Quotas
 from reelmill_server.model.task import Outcome, TaskPage, TaskQuery, TaskRecord, TaskStatus, tag_text
 from reelmill_server.tasks import retention
-from reelmill_server.tasks.changes import next_change
+from reelmill_server.tasks.changes import next_change_of
 from reelmill_server.tasks.database import Database
 from reelmill_server.tasks.listing import is_first_page, page_of, page_query, searched
 from reelmill_server.tasks.notifications import insert_waiting, make_due
@@ -27,7 +27,23 @@ from reelmill_server.tasks.selector import tag_digest
 from reelmill_server.tasks.tables import IS_RUNNING, TO_START, projects, task_previews, task_progress, task_tags, tasks
 
 _INSERT_TRIES = 5
+# Made once, as each task needs them: to make them takes as long as to run them.
 _INSERT, _INSERT_TAGS = insert(tasks), insert(task_tags)
+_ITS_ID = tasks.c.task_id == bindparam("id")
+_START = update(tasks).where(_ITS_ID).values(engine_started=True).returning(tasks.c.cancel_requested)
+_FORGET = delete(task_progress).where(task_progress.c.task_id == bindparam("id")).returning(task_progress.c.percent)
+_FORGET_PREVIEWS = delete(task_previews).where(task_previews.c.task_id == bindparam("id"))
+_FINISH = (
+    update(tasks)
+    .where(_ITS_ID, IS_RUNNING)
+    .values(
+        status=bindparam("final"),
+        end_time=bindparam("ended"),
+        outcome=bindparam("told"),
+        record_bytes=tasks.c.record_bytes + bindparam("size"),
+        change_number=bindparam("number"),
+    )
+)
 _BATCH = 500
 _STARTED_BATCH = 5_000  # of two columns
 _ROW_BYTES = 2000  # of a record without texts: columns and indexes
@@ -115,14 +131,13 @@ class TaskStore:
 
     async def mark_started(self, task_id: str) -> bool:
         """Record that the engine has the task; return whether it was to be canceled before."""
-        started = update(tasks).where(tasks.c.task_id == task_id).values(engine_started=True)
         async with self._database.write() as connection:
-            return bool((await connection.execute(started.returning(tasks.c.cancel_requested))).scalar_one_or_none())
+            return bool((await connection.execute(_START, {"id": task_id})).scalar_one_or_none())
 
     async def request_cancel(self, task_id: str) -> TaskRecord:
         """Record that a running task is to be canceled, and return its current state. Raises ResourceNotFound."""
         async with self._database.write() as connection:
-            values = {"cancel_requested": True, "change_number": await _next_change_of(connection, task_id)}
+            values = {"cancel_requested": True, "change_number": await next_change_of(connection, task_id)}
             await connection.execute(update(tasks).where(tasks.c.task_id == task_id, IS_RUNNING).values(values))
             record = await _find(connection, task_id, request=False, work=False)
         if record is None:
@@ -137,15 +152,13 @@ class TaskStore:
         if not outcome.status.final:
             raise ValueError(f"expected a final status, not {outcome.status}")
         async with self._database.write() as connection:
-            forgotten = delete(task_progress).where(task_progress.c.task_id == task_id).returning(task_progress.c.percent)
-            percent = (await connection.execute(forgotten)).scalar_one_or_none() or 0
-            await connection.execute(delete(task_previews).where(task_previews.c.task_id == task_id))
+            percent = (await connection.execute(_FORGET, {"id": task_id})).scalar_one_or_none() or 0
+            await connection.execute(_FORGET_PREVIEWS, {"id": task_id})
             text = encode_outcome(replace(outcome, percent=max(percent, outcome.percent)))
             size = record_bytes({"outcome": text})
-            values: dict[str, Any] = {"status": outcome.status.value, "end_time": to_microseconds(end_time), "outcome": text}
-            values["record_bytes"] = tasks.c.record_bytes + size
-            values["change_number"] = await _next_change_of(connection, task_id, size)
-            result = await connection.execute(update(tasks).where(tasks.c.task_id == task_id, IS_RUNNING).values(values))
+            values = {"final": outcome.status.value, "ended": to_microseconds(end_time), "told": text, "size": size}
+            number = await next_change_of(connection, task_id, size)
+            result = await connection.execute(_FINISH, {"id": task_id, "number": number, **values})
             if result.rowcount == 1:
                 await make_due(connection, task_id, end_time)
         return result.rowcount == 1
@@ -289,12 +302,6 @@ class TaskStore:
             if len(rows) < size:
                 return
             position = tuple(rows[-1][name] for name in names)
-
-
-async def _next_change_of(connection: AsyncConnection, task_id: str, more_bytes: int = 0) -> int:
-    """Return the number of a change of this task, while it runs. Its project is locked before it is, as everywhere."""
-    of_task = select(tasks.c.project_name).where(tasks.c.task_id == task_id, IS_RUNNING)
-    return await next_change(connection, of_task.scalar_subquery(), more_bytes)
 
 
 async def _find(

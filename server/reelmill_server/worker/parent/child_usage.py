@@ -6,7 +6,6 @@ from collections.abc import Mapping
 from contextlib import suppress
 from dataclasses import dataclass
 from functools import cache
-from pathlib import Path
 
 from reelmill_server import cgroups
 
@@ -33,8 +32,8 @@ class ChildUsage:
 def usage_of(pid: int) -> ChildUsage:
     """Return what a process uses; nothing if it is gone, or where the system does not tell."""
     try:
-        pages = Path(f"/proc/{pid}/statm").read_text().split()[1]
-        fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
+        pages = _content(f"/proc/{pid}/statm").split()[1]
+        fields = _content(f"/proc/{pid}/stat").rpartition(b")")[2].split()
     except (OSError, IndexError):
         return ChildUsage()
     return ChildUsage(int(pages) * _PAGE_BYTES, (int(fields[11]) + int(fields[12])) / _TICKS)
