@@ -112,3 +112,17 @@ def test_a_single_late_frame_is_shown_from_the_beginning(convert: Converter, con
     path, _ = listed(converted)
     first = min(packet.pts for packet in judge.packets(path, "v:0"))
     assert first - judge.packets(path, "a:0")[0].pts < Fraction(1, 40)
+
+
+@pytest.mark.sample(every=2)
+@pytest.mark.parametrize(("container", "form"), FORMS[1:])
+@pytest.mark.parametrize("pictures", [(), (Video(gop=15, time_base=Fraction(1, 100)),)], ids=["audio", "video"])
+@pytest.mark.parametrize("codec", ["flac", "alac", "ac3"])
+def test_copied_audio_of_long_packets_may_begin_before_what_is_heard(
+    convert: Converter, container: str, form: SegmentFormat, pictures: tuple[Video, ...], codec: str
+) -> None:
+    """What an edit list hides is kept as far as decoders need it, and the packet in which that begins."""
+    clip = Clip("mp4", pictures, (Audio(codec, clicks=(1.5,)),), offset=-1.2)
+    path, seconds = listed(convert(clip, packaged(form, target(container, audio=AudioSpec()))))
+    assert seconds == pytest.approx(0.8, abs=0.05)
+    assert judge.clicks(path)[0] == pytest.approx(0.3, abs=0.002)

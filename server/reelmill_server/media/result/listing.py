@@ -9,7 +9,7 @@ from reelmill_server.media.libav.timestamps import Extent
 from reelmill_server.media.output.base import MediaFile
 from reelmill_server.media.package.playlists import MediaPlaylist
 from reelmill_server.media.package.segments import Cuts
-from reelmill_server.media.result.tolerances import PRIMING
+from reelmill_server.media.result.tolerances import PRIMING, audio_frame
 from reelmill_server.media.track.base import StreamStats
 from reelmill_server.model.plan import StreamPlan, StreamType, TargetPlan
 from reelmill_server.model.time import MICROSECONDS
@@ -98,9 +98,11 @@ def mislisted(
     timed = [entry for entry in zip(plans, read, written, strict=True) if entry[0].type in _LASTING]
     begins = [extent.first for _, extent, _ in timed if extent.first is not None]
     begin = min(begins if zero is None else [*begins, zero], default=Fraction(0))
+    # Copies keep the packet of audio in which that begins which decoders need.
+    early = PRIMING + max((audio_frame(planned, went_in) for planned, _, went_in in timed), default=Fraction(0))
     longest = Fraction(0)
     for planned, extent, went_in in timed:
-        slack = Fraction(planned.slack_us, MICROSECONDS) + PRIMING
+        slack = Fraction(planned.slack_us, MICROSECONDS) + early
         missing = extent.last - begin - seconds
         if missing > slack:
             yield f"the playlist ends {float(missing):.3f} s before the {planned.type} in its segments"
