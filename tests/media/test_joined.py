@@ -1,5 +1,6 @@
 """Several sources: behind each other, beside each other, mixed, and slowed down."""
 
+import subprocess
 import threading
 from collections.abc import Callable, Sequence
 from dataclasses import replace
@@ -7,11 +8,12 @@ from fractions import Fraction
 from itertools import groupby
 from pathlib import Path
 
+import imageio_ffmpeg
 import numpy as np
 import pytest
 from PIL import Image
 
-from reelmill_server.errors import InvalidArgument, OutputInvalid, UnsupportedFormat
+from reelmill_server.errors import InvalidArgument, InvalidMedia, OutputInvalid, UnsupportedFormat
 from reelmill_server.media.conversion.whole import Conversion
 from reelmill_server.media.input.probe import probe_file
 from reelmill_server.media.result.verify import verify
@@ -83,6 +85,19 @@ def loudness(path: Path, begin: float, end: float, stream: int = 0) -> float:
     """The root mean square of a span of sound."""
     rate = judge.sample_rate(path, stream)
     return float(np.sqrt(np.mean(judge.sound(path, stream)[round(begin * rate) : round(end * rate)] ** 2)))
+
+
+@pytest.mark.parametrize("wanted", [BOTH, target("mp4")], ids=["encoded", "copied"])
+def test_a_member_that_breaks_off_shortly_before_its_end_is_refused(
+    join: Joiner, shelf: Shelf, tmp_path: Path, wanted: TargetSpec
+) -> None:
+    """MP4 tells where each stream ends."""
+    path, broken = shelf.get(LONG), tmp_path / "broken.mp4"
+    front = [imageio_ffmpeg.get_ffmpeg_exe(), "-v", "error", "-i", path, "-c", "copy", "-movflags", "+faststart", broken]
+    subprocess.run(front, check=True)
+    broken.write_bytes(broken.read_bytes()[:-12_000])
+    with pytest.raises(InvalidMedia, match="truncated or broken"):
+        join([broken, PLAIN], wanted)
 
 
 def test_sources_of_all_kinds_follow_each_other_on_one_clock(join: Joiner) -> None:

@@ -25,6 +25,7 @@ from reelmill_server.plan.clock import COUNTING_FORMATS, OVERRUN, UNTIMED_FORMAT
 
 # The duration that a container claims for a whole file is no more exact than this.
 _CLAIM_SECONDS, _CLAIM_SHARE = Fraction(1), Fraction(2, 100)
+_UNREAD_SECONDS = Fraction(1, 10)  # that MP4 says a stream has more than was read of it
 # While reading, a claimed duration is not believed when the bytes read so far contradict it by more than this factor.
 _DOUBT = 2
 _SEAM_SECONDS = Fraction(1, 2)
@@ -36,9 +37,10 @@ INDEXED_FORMATS = ("mov,mp4,m4a,3gp,3g2,mj2",)
 
 
 def claimed_ends(source: InputContainer) -> dict[int, tuple[int, int]]:
-    """Return by the index of a video stream the decode timestamp of its last packet and where it claims to end, in ticks."""
+    """Return by the index of a stream the decode timestamp of its last packet and where it claims to end, in ticks."""
     ends = {}
-    for stream in source.streams.video if source.format.name in INDEXED_FORMATS else ():
+    streams = (*source.streams.video, *source.streams.audio) if source.format.name in INDEXED_FORMATS else ()
+    for stream in streams:
         if stream.duration and len(stream.index_entries):
             ends[stream.index] = stream.index_entries[-1].timestamp, (stream.start_time or 0) + stream.duration
     return ends
@@ -63,6 +65,7 @@ class Reader:
         self._indexed = source.format.name in INDEXED_FORMATS
         self._by_decoding = source.format.name in COUNTING_FORMATS
         self._claimed_ends = {} if plan.still else claimed_ends(source)
+        self._unread = set(self._claimed_ends) & used  # streams whose last packet was not read
         self._claimed = Fraction(0)  # how far a packet claims to reach, whatever is shown after it
         self.latest = float("-inf")
         """When the last packet begins, about, seconds of the source."""
@@ -83,6 +86,7 @@ class Reader:
         ends = declared_ends(source)
         packets = held(packets, self._stop) if plan.still and self._stop is not None else packets
         self._hiding = hidden_from(source, INDEXED_FORMATS)
+        self._unread -= set(self._hiding)
         packets = without_hidden_end(packets, self._hiding) if self._hiding else packets
         self.packets = without_padding(packets, source, ends)
         self._declared, self._bundled = (ends, packets) if ends_at_most(source) else ({}, self.packets)
@@ -113,8 +117,10 @@ class Reader:
         extent.add(ticks, duration or 0, base)
         self._claimed = max(self._claimed, (ticks + (duration or 0)) * base)
         last, end = self._claimed_ends.get(index, _NO_END)
-        if last is not None and packet.dts == last and isinstance(extent, ShownExtent):
-            extent.end_at(end)
+        if last is not None and packet.dts == last:
+            self._unread.discard(index)
+            if isinstance(extent, ShownExtent):
+                extent.end_at(end)
         latest = ticks * base.numerator / base.denominator
         check_near(latest)
         if latest > self.latest:
@@ -255,7 +261,12 @@ class Reader:
         claimed = Fraction(self.plan.duration_us, MICROSECONDS)
         # Where a demuxer took distances of decode timestamps for durations, files claim what the frame before a pause does.
         length = max(max(self._reached(), self._claimed) - self._begin, Fraction(0))
-        if claimed and length + max(_CLAIM_SECONDS, claimed * _CLAIM_SHARE) < claimed:
+        allowed = max(_CLAIM_SECONDS, claimed * _CLAIM_SHARE)
+        for index in self._unread & set(self._extents):
+            end = self._claimed_ends[index][1] * exact(self._source.streams[index].time_base or 0) - self._begin
+            if (reached := max(self._extents[index].last - self._begin, Fraction(0))) + _UNREAD_SECONDS < min(end, claimed):
+                claimed, length, allowed = min(end, claimed), reached, _UNREAD_SECONDS
+        if claimed and length + allowed < claimed:
             raise InvalidMedia(
                 f"the source claims {float(claimed):.3f} s in the span, but only {float(length):.3f} s could be read: "
                 "it is truncated or broken"
