@@ -330,6 +330,7 @@ def test_words() -> None:
     assert [text.size(0), text.size(1536), text.size(5 << 40)] == ["0 B", "1.5 kB", "5.5 TB"]
     assert [text.span(7), text.span(3723), text.rate(2_500_000), text.speed(0)] == ["0:07", "1:02:03", "2.50 Mbit/s", "–"]
     assert text.title('{"Sources": [{"URI": "s3://a/b%20c.mov?x=y"}, {"URI": "d"}]}') == "b c.mov + 1"
+    assert text.name_of("file:///a/%E2%80%AEgnp.mp4%0A") == r"\u202egnp.mp4\n"  # else it would read as 4pm.png
     sheets, segments = task_pb2.ARTIFACT_KIND_SPRITE_WEB_VTT, task_pb2.ARTIFACT_KIND_PLAYLIST
     assert text.listed(task_pb2.Artifact(kind=sheets, segment_count=1)) == "1 image"
     assert text.listed(task_pb2.Artifact(kind=segments, segment_count=1200, segments_size=2048)) == "1,200 segments, 2.0 kB"

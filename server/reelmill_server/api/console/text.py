@@ -2,6 +2,7 @@
 
 import json
 import pprint
+import re
 import shlex
 from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
@@ -17,6 +18,7 @@ _NONE = "–"
 _UNITS = ("B", "kB", "MB", "GB", "TB")  # of 1000 each, as the command line says it, and as bit rates are
 _STEP = 1000
 _TITLE_CHARACTERS = 80
+_UNSEEN = re.compile("[\0-\x1f\x7f-\x9f\u202a-\u202e\u2066-\u2069]")  # control characters, and what turns the text behind it
 _IMAGE_LISTS = (task_pb2.ARTIFACT_KIND_SPRITE_WEB_VTT, task_pb2.ARTIFACT_KIND_IMAGE_PLAYLIST)
 _CREATE = "/reelmill.v1.MediaConvertService/CreateMediaConvertTask"
 
@@ -83,9 +85,10 @@ def state(task: task_pb2.Task) -> str:
 
 
 def name_of(uri: str) -> str:
-    """Return the last step of a URI's path; never its query."""
+    """Return the last step of a URI's path, never its query; what cannot be seen is escaped: it could show another name."""
     path = urlsplit(uri).path if "://" in uri else uri
-    return unquote(path.rstrip("/").rpartition("/")[2])
+    name = unquote(path.rstrip("/").rpartition("/")[2])
+    return _UNSEEN.sub(lambda match: match[0].encode("unicode_escape").decode(), name)
 
 
 def listed(artifact: task_pb2.Artifact) -> str:
