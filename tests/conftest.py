@@ -1,5 +1,6 @@
 """Options of the tests, and what all of them share."""
 
+import gc
 import sys
 from collections import Counter
 from collections.abc import Iterator
@@ -17,6 +18,8 @@ _CLUSTER_TIMEOUT_SECONDS = 600
 # How long an example takes depends on what else the machine does.
 hypothesis.settings.register_profile("any machine", deadline=None)
 hypothesis.settings.load_profile("any machine")
+
+gc.disable()  # until all is collected: going through two million objects again and again was a third of what that takes
 
 if sys.platform == "linux":
     # The media tests encode in this process. As root, SVT-AV1 would make it, and every server that it starts later, real-time.
@@ -41,6 +44,13 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
             if positions[function] % sample.kwargs["every"]:
                 item.add_marker(pytest.mark.matrix)
             positions[function] += 1
+
+
+def pytest_collection_finish() -> None:
+    """Leave modules and cases, which last, to no later garbage collection."""
+    gc.collect()
+    gc.freeze()
+    gc.enable()
 
 
 @pytest.fixture(scope="session")

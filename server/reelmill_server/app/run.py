@@ -84,6 +84,7 @@ async def run(settings: Settings, *, control: bool, work: bool) -> None:
             endpoints.insert(1, f"http {settings.http.rpartition(':')[0]}:{http_port}")
         gc.collect()
         gc.freeze()  # modules and all that a server is made of: looking through them again took a third of its CPU at rest
+        gc.enable()
         stopped = _stop_signal()  # before anybody is told that it is ready, and may stop it
         print(f"reelmill-server is ready: {', '.join(endpoints)}", flush=True)
         await stopped.wait()

@@ -18,7 +18,7 @@ from temporalio.service import RPCError, RPCStatusCode
 from temporalio.worker import Worker
 
 with workflow.unsafe.imports_passed_through():
-    from reelmill_server.engine import CONTROL_QUEUE, worker_queue
+    from reelmill_server.engine import BUILD_ID, CONTROL_QUEUE, worker_queue
     from reelmill_server.engine.names import SHOW_WORKER
     from reelmill_server.engine.scheduling import ONCE
     from reelmill_server.errors import ServiceUnavailable
@@ -96,6 +96,7 @@ class ShowWorker:
         throttle = timedelta(seconds=_STEP_SECONDS)
         return Worker(
             self._client,
+            build_id=BUILD_ID,
             task_queue=worker_queue(self._name),
             activities=[self.show],
             max_concurrent_activities=2,  # the last one may not have ended yet

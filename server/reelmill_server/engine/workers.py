@@ -15,6 +15,7 @@ from temporalio.worker import (
 )
 
 from reelmill_server.engine import (
+    BUILD_ID,
     CONTROL_QUEUE,
     FAST_QUEUE,
     INSPECT_QUEUE,
@@ -53,6 +54,7 @@ def control_worker(client: Client, activities: ControlActivities, notify: Notify
     learn(WorkerActivities.convert, WorkerActivities.encode_unit, WorkerActivities.inspect)
     return Worker(
         client,
+        build_id=BUILD_ID,
         task_queue=CONTROL_QUEUE,
         workflows=_WORKFLOWS,
         activities=control,
@@ -66,6 +68,7 @@ def notify_worker(client: Client, activities: NotifyActivities) -> Worker:
     """Return the worker that delivers notifications."""
     return Worker(
         client,
+        build_id=BUILD_ID,
         task_queue=NOTIFY_QUEUE,
         activities=[activities.deliver],
         max_concurrent_activities=_DELIVERIES_AT_ONCE,
@@ -121,6 +124,7 @@ def fast_worker(client: Client, activities: WorkerActivities, slots: QueueSlots,
     """Return the worker for first looks at tasks and for small ones, limited by `slots`; it stops like an encode worker."""
     return Worker(
         client,
+        build_id=BUILD_ID,
         task_queue=FAST_QUEUE,
         activities=[activities.convert],
         tuner=_tuner(slots),
@@ -137,6 +141,7 @@ def encode_worker(client: Client, activities: WorkerActivities, family: str, slo
     """
     return Worker(
         client,
+        build_id=BUILD_ID,
         task_queue=encode_queue(family),
         activities=[activities.convert, activities.encode_unit],
         tuner=_tuner(slots),
@@ -156,6 +161,7 @@ def presence_worker(client: Client, family: str) -> Worker:
     """Return a worker that shows, as long as it runs, that encoders of `family` work here."""
     return Worker(
         client,
+        build_id=BUILD_ID,
         task_queue=presence_queue(family),
         activities=[_stand_by],
         max_concurrent_activities=1,
@@ -167,6 +173,7 @@ def inspect_worker(client: Client, activities: WorkerActivities, files: FileActi
     """Return the worker for inspections, small files and removals, at most `slots` at once."""
     return Worker(
         client,
+        build_id=BUILD_ID,
         task_queue=INSPECT_QUEUE,
         activities=[activities.inspect, activities.erase, activities.withdraw, files.write],
         max_concurrent_activities=slots,
