@@ -8,6 +8,7 @@ from PIL.ImageColor import colormap, getrgb
 
 from reelmill.v1 import audio_pb2, image_pb2, subtitle_pb2, target_pb2, video_pb2
 from reelmill_server.model.request import COPY
+from reelmill_server.model.smart_cut import SmartCut
 
 AnyTarget = target_pb2.Target | target_pb2.GroupTarget
 
@@ -36,6 +37,11 @@ def subtitle_format(number: int) -> str:
     """Return the extension of a SubtitleFormat: ass, srt or vtt; "" for unspecified."""
     text = enum_name(subtitle_pb2.SubtitleFormat, number, "SUBTITLE_FORMAT_")
     return "vtt" if text == "webvtt" else text
+
+
+def smart_cut(settings: video_pb2.TranscodeVideo) -> SmartCut:
+    """Return whether copied video is cut at the frame."""
+    return SmartCut(enum_name(video_pb2.SmartCut, settings.smart_cut, "SMART_CUT_") or "none")
 
 
 def segment_format(number: int) -> str:

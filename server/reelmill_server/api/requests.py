@@ -21,6 +21,7 @@ from reelmill_server.api.field_values import (
     frame_rate,
     optional,
     segment_format,
+    smart_cut,
     speed,
     subtitle_format,
     video_codec,
@@ -49,7 +50,6 @@ from reelmill_server.model.request import (
     VideoSpec,
 )
 from reelmill_server.model.sizes import ScaleType
-from reelmill_server.model.smart_cut import SmartCut
 from reelmill_server.model.task import TagValue
 from reelmill_server.model.time import MICROSECONDS
 
@@ -62,8 +62,7 @@ def _video(target: AnyTarget) -> VideoSpec | None:
     settings = target.video.transcode_video
     codec = video_codec(settings.codec)
     if codec == COPY:
-        cut = enum_name(video_pb2.SmartCut, settings.smart_cut, "SMART_CUT_")
-        return VideoSpec(smart_cut=SmartCut(cut or "none"))
+        return VideoSpec(smart_cut=smart_cut(settings))
     width, height = _resolution(settings.resolution)
     return VideoSpec(
         codec=codec,

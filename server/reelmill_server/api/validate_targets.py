@@ -11,6 +11,7 @@ from reelmill_server.api.field_values import (
     enum_name,
     optional,
     segment_format,
+    smart_cut,
     speed,
     subtitle_format,
     video_codec,
@@ -20,7 +21,8 @@ from reelmill_server.api.ladder_requests import ladder_problems
 from reelmill_server.api.loudness_requests import ducking, loudness
 from reelmill_server.errors import AccessDenied, InvalidArgument, ReelmillError, Violation
 from reelmill_server.model.quality import Metric, QualityTarget
-from reelmill_server.model.request import AudioSpec, Hardware, SegmentFormat, SegmentSpec, TargetSpec, VideoSpec
+from reelmill_server.model.request import COPY, AudioSpec, Hardware, SegmentFormat, SegmentSpec, TargetSpec, VideoSpec
+from reelmill_server.model.smart_cut import SmartCut
 from reelmill_server.plan import rules
 from reelmill_server.plan.codec.containers import CONTAINERS
 from reelmill_server.plan.output.naming import RUNG, package_problems, unknown_variables
@@ -89,6 +91,7 @@ def target_problems(
         yield from _segment(target, field, tags)
     if not target.container:
         yield from rules.target_problems(_ruled(target), field)
+    yield from _copied_video(target, f"{field}.video.transcode_video")
 
 
 def group_problems(
@@ -280,6 +283,19 @@ def _none(target: AnyTarget, kind: str) -> bool:
 
 def _is_voice(source: source_pb2.Source) -> bool:
     return source.attached and not source.disable_audio
+
+
+def _copied_video(target: AnyTarget, field: str) -> Iterator[Violation]:
+    """Yield what is asked of copied video that only an encode can give. Other settings of encoders are ignored for it."""
+    asked = target.video.transcode_video
+    if _none(target, "video") or video_codec(asked.codec) != COPY:
+        return
+    for name, present in (("quality_target", asked.HasField("quality_target")), ("passes", asked.passes > 1)):
+        if present:
+            yield Violation(f"{field}.{name}", "needs encoded video: set a codec other than COPY, or leave this out")
+    if smart_cut(asked) is not SmartCut.NONE and asked.hardware == video_pb2.HARDWARE_POLICY_REQUIRED:
+        expected = "is not possible where hardware is REQUIRED: frames at the edges are encoded in software"
+        yield Violation(f"{field}.smart_cut", expected)
 
 
 def media_problems(

@@ -23,8 +23,9 @@ _USUAL: Mapping[Metric, tuple[float, float, float]] = {Metric.VMAF: (93.0, 23.0,
 _FAR, _NEAR, _SCOUT_FAR = 6.0, 2.0, 4.0
 # How near to its target all of a short video must be, or it is encoded again.
 _CLOSE: Mapping[Metric, float] = {Metric.VMAF: 0.95, Metric.XPSNR: 0.45}
-# Near the end of what is encoded, encoders cannot look ahead, and a scout is all end: in its whole, VMAF lacks so much less.
-_WHOLE_SHORTFALL = 0.92
+# What VMAF lacks of a scout's frames in their whole, times what it lacks alone, where that was not the same. A scout is all
+# end, near which encoders cannot look ahead: x264 spends less there.
+_WHOLE_SHORTFALL: Mapping[str, float] = {"libx264": 0.92, "libvpx-vp9": 1.05}
 _MOST_AGAIN = 2  # times that samples are tried again
 
 
@@ -46,7 +47,7 @@ class CrfSearch:
 
     def __init__(self, target: QualityTarget, encoder: str) -> None:
         self._target, self._metric = target.value, target.metric
-        self._step = crf_step(encoder)
+        self._step, self._shortfall = crf_step(encoder), _WHOLE_SHORTFALL.get(encoder, 1.0)
         self._lowest, self._highest = self._index(target.min_crf), self._index(target.max_crf)
         self._scores: dict[int, dict[float, float]] = {}
         self._frames: dict[int, int] = {}
@@ -120,7 +121,7 @@ class CrfSearch:
 
     def _in_whole(self, score: float) -> float:
         """Return what the frames of a scout score as part of all of their video."""
-        return 100 - (100 - score) * _WHOLE_SHORTFALL if self._metric is Metric.VMAF else score
+        return 100 - (100 - score) * self._shortfall if self._metric is Metric.VMAF else score
 
     def _index(self, crf: float) -> int:
         return round(crf / self._step)

@@ -393,6 +393,21 @@ def test_groups_that_cannot_be(uri: str, member: dict[str, Any], field: str) -> 
     assert fields(caught.value) == {field}
 
 
+@pytest.mark.parametrize(
+    ("asked", "field"),
+    [
+        ({"QualityTarget": {"Value": 93}}, "quality_target"),
+        ({"Passes": 2, "Bitrate": 500_000}, "passes"),
+        ({"SmartCut": "preferred", "Hardware": "required"}, "smart_cut"),
+    ],
+)
+def test_only_an_encode_gives_some_things(asked: dict[str, Any], field: str) -> None:
+    """Copied video would not have what was asked for."""
+    with pytest.raises(InvalidArgument) as caught:
+        check(Targets=[{"URI": "file:///out/v.mkv", "Container": "mkv", **video(Codec="copy", **asked)}])
+    assert fields(caught.value) == {f"targets[0].video.transcode_video.{field}"}
+
+
 MADE_LADDER = {"URI": "file:///out/{rung}/v", "Container": "mp4", **video(Codec="h264")}
 
 

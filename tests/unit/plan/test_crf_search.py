@@ -120,6 +120,16 @@ def test_a_scout_tells_how_steep_the_whole_is() -> None:
     assert abs(steep(crf_search.choice().crf) - 3 - 93) < 0.4 and len(tried) == 2
 
 
+def test_scouts_promise_what_their_encoder_makes_of_a_whole() -> None:
+    """Not all of them spend less near the end."""
+    choices = {}
+    for encoder in ("libvpx-vp9", "libx265", "libx264"):
+        result = CrfSearch(QualityTarget(Metric.VMAF, 93.0), encoder)
+        result.note_scout(38, {27.0: 93.0})
+        choices[encoder] = result.choice().crf
+    assert choices["libvpx-vp9"] < choices["libx265"] == 27.0 < choices["libx264"]
+
+
 def test_all_of_a_short_video_is_encoded_once_if_it_is_near() -> None:
     """At what its scouts promise, a little more than they score, as encoders look ahead further in their whole."""
     result, tries = CrfSearch(QualityTarget(Metric.VMAF, 93.0), "libx264"), []

@@ -165,7 +165,8 @@ def encoded_instead(spec: VideoSpec, stream: VideoStreamInfo, reason: str, field
     if spec.smart_cut is SmartCut.REQUIRED:
         raise ConditionNotMet(f"{field}.smart_cut: {text}")
     if stream.codec not in _OURS:
-        raise UnsupportedFormat(f"{field}.smart_cut: {text}, and there is no encoder for {stream.codec}: choose another codec")
+        instead = "ask for a codec such as h264 without smart_cut, which is cut at the frame, too"
+        raise UnsupportedFormat(f"{field}.smart_cut: {text}, and there is no encoder for {stream.codec}: {instead}")
     return _software(stream), f"{text}: all of it is encoded"
 
 
