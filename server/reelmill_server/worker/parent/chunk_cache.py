@@ -38,11 +38,11 @@ class ChunkCache:
     async def store(self, task_id: str, chunk: KeptChunk, directory: Path, check: Check) -> None:
         """Note what a task kept; `check` as in SharedScratch. A failure is logged and not raised."""
         manifest = directory / _MANIFEST
-        manifest.write_bytes(_CHUNK.dump_json(chunk))
         try:
+            await asyncio.to_thread(manifest.write_bytes, _CHUNK.dump_json(chunk))
             await self._shared.keep(task_id, self._name, {_MANIFEST: manifest}, check)
-        except ReelmillError as error:
-            _log.warning("chunk not noted", code=error.code, reason=error.message)
+        except (ReelmillError, OSError) as error:
+            _log.warning("chunk not noted", reason=str(error))
 
     async def load(self, task_id: str, directory: Path) -> KeptChunk | None:
         """Fetch the files of a chunk that a task kept to a directory; None if it kept none, or they are gone."""
@@ -59,7 +59,7 @@ class ChunkCache:
                     raise ResourceNotFound(f"{part.uri} is not whole")
         except ResourceNotFound:
             return None
-        except (ReelmillError, ValueError) as error:
+        except (ReelmillError, ValueError, OSError) as error:
             _log.warning("kept chunk unusable", reason=str(error))
             return None
         _log.info("kept chunk reused", retry_of=task_id)

@@ -37,14 +37,14 @@ class ResultCache:
         if (self._directory / _MANIFEST).exists():
             return  # it was fetched
         manifest = self._directory / _MANIFEST
-        manifest.write_bytes(_FINISHED.dump_json(finished))
         names = dict.fromkeys(name for result in finished.made for name in (*result.parts, result.path))
         files = {name: inside(self._directory, name) for name in names}
         try:
+            await asyncio.to_thread(manifest.write_bytes, _FINISHED.dump_json(finished))
             # The list comes last: whoever finds it finds all.
             await self._shared.keep(self._task_id, self._name(plan), {**files, _MANIFEST: manifest}, check)
-        except ReelmillError as error:
-            _log.warning("results not cached", code=error.code, reason=error.message)
+        except (ReelmillError, OSError) as error:
+            _log.warning("results not cached", reason=str(error))
 
     async def load(self, plan: Plan) -> messages.Finished | None:
         """Fetch the results of the same plan and the same sources, of this task or of the one that it retries, to the
@@ -63,7 +63,7 @@ class ResultCache:
             for name in dict.fromkeys(name for result in finished.made for name in (*result.parts, result.path)):
                 await self._fetch(task_id, plan, name)
             await asyncio.to_thread(_check_content, self._directory, finished)
-        except (ReelmillError, ValueError) as error:
+        except (ReelmillError, ValueError, OSError) as error:
             if not isinstance(error, ResourceNotFound):
                 _log.warning("cached results unusable", reason=str(error))
             (self._directory / _MANIFEST).unlink(missing_ok=True)

@@ -1,7 +1,9 @@
 """What an earlier attempt, or the task that is retried, left in shared scratch: used only if it is what was verified."""
 
+import errno
 import hashlib
 import json
+import os
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any, cast
@@ -129,3 +131,23 @@ async def test_chunks_are_those_of_the_task(tmp_path: Path, path: str, uri: str,
     await cache.store("task", KeptChunk((KeptFile(UnitFile(0, 0, 0, path, 5, 1), uri),)), directory, no_check)
     assert (await cache.load("task", directory) is not None) == used
     assert not (tmp_path / "0.mkv").exists()
+
+
+async def test_a_disk_that_is_full_loses_no_work(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """What cannot be kept, or fetched, is encoded in vain at most: attempts of hours ended as defects."""
+    scratch = await stored(tmp_path / "first")
+    first, following, directory = assignment(tmp_path / "other"), assignment(tmp_path / "next"), tmp_path / "attempt"
+    directory.mkdir()
+    cache, chunk = ChunkCache(scratch, Split(()), 0), KeptChunk((KeptFile(UnitFile(0, 0, 0, "0.mkv", 5, 1), f"{ROOT}/task/x"),))
+    await cache.store("task", chunk, directory, no_check)
+    kept = dict(scratch.objects)
+
+    def full(*_: object) -> int:
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+    monkeypatch.setattr(Path, "write_bytes", full)
+    await ResultCache(scratch, first).store(Plan(()), messages.Finished(()), no_check)
+    await cache.store("task", chunk, directory, no_check)
+    assert scratch.objects == kept
+    assert await ResultCache(scratch, following).load(Plan(())) is None
+    assert await cache.load("task", directory) is None
