@@ -11,7 +11,7 @@ from reelmill_server.errors import InvalidMedia
 from reelmill_server.media.chunk_file import ChunkFile
 from reelmill_server.media.input.account import UNORDERED, Accountant
 from reelmill_server.media.input.edit_lists import name_languages
-from reelmill_server.media.input.part import Part, Span
+from reelmill_server.media.input.part import Part, Span, own_parts
 from reelmill_server.media.input.source import Location
 from reelmill_server.media.libav.errors import LIBAV_ERRORS
 from reelmill_server.media.libav.types import AnyPacket
@@ -131,8 +131,9 @@ class FileOutput(Output):
         if stream.type == StreamType.PICTURE:
             return CoverTrack(stream, self._container, sources, keep, side_inputs.covers)
         if stream.encoder == COPY:
+            midway = bool(self._inputs[own_parts(stream)[0].input].start_us)
             copied = CopyTrack if stream.smart_cut is None else SmartCutTrack
-            return copied(stream, self._container, sources, keep)
+            return copied(stream, self._container, sources, keep, midway)
         if stream.audio:
             return AudioTrack(stream, self._container, sources, keep, limits.max_output_frames)
         kind = CfrVideoTrack if stream.counted else VfrVideoTrack

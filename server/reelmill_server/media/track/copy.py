@@ -3,6 +3,7 @@
 import operator
 from collections import deque
 from collections.abc import Iterator, Sequence
+from contextlib import nullcontext
 from fractions import Fraction
 from typing import Any
 
@@ -16,7 +17,7 @@ from reelmill_server.media.input.edited_end import in_several_parts
 from reelmill_server.media.input.part import Part, Span
 from reelmill_server.media.input.source import average_rate
 from reelmill_server.media.libav.timestamps import exact
-from reelmill_server.media.libav.trial_header import codec_delay
+from reelmill_server.media.libav.trial_header import codec_delay, undelayed
 from reelmill_server.media.libav.types import AnyPacket
 from reelmill_server.media.track.base import Track, describe, template_of
 from reelmill_server.media.track.hidden_frames import HiddenFrames
@@ -34,6 +35,7 @@ _TICKS_PER_PICTURE = ("avi", "mxf")
 _COUNTING_SAMPLES = ("mp4", "mov", "ipod")
 _TAKING_EQUAL_TIMES = ("matroska", "webm", "flv")  # of their muxers in libav, those with AVFMT_TS_NONSTRICT
 _SKIPPING = ("matroska", "webm")  # that have decoders skip audio at the beginning (CodecDelay)
+_ALONE = ("flac", "alac", "pcm_", "wavpack", "tta")  # audio of which each packet is decoded without those before it
 # Only their edit lists can say that the first frames are to be decoded, but not shown.
 _HIDING = ("mp4", "mov")
 
@@ -45,8 +47,14 @@ class CopyTrack(Track):
     """
 
     def __init__(
-        self, plan: StreamPlan, output: OutputContainer, sources: Sequence[InputContainer], keep_metadata: bool
+        self,
+        plan: StreamPlan,
+        output: OutputContainer,
+        sources: Sequence[InputContainer],
+        keep_metadata: bool,
+        midway: bool = False,
     ) -> None:
+        """`midway`: nothing is copied that the source's front hides."""
         super().__init__(plan)
         origin: Any = template_of(plan, sources)
         if in_several_parts(origin):
@@ -67,8 +75,12 @@ class CopyTrack(Track):
         self._early: AnyPacket | None = None  # the last packet before the span, until one in it comes
         self._held_audio: deque[AnyPacket] | None = deque() if plan.type == "audio" and len(plan.parts) > 1 else None
         self._last_shown = LastShown() if plan.type == "video" else None
-        # opaque=True: PyAV otherwise looks for an encoder, and a codec with a decoder only could not be copied.
-        self._stream: Any = output.add_stream_from_template(origin, opaque=True)
+        hides = midway and self._skipped > PRIMING
+        with undelayed(origin, self._skipped) if hides else nullcontext(origin) as described:
+            # opaque=True: PyAV otherwise looks for an encoder, and a codec with a decoder only could not be copied.
+            self._stream: Any = output.add_stream_from_template(described, opaque=True)
+        self._skipped = Fraction(0) if hides else self._skipped
+        self._priming = self._skipped if plan.codec.startswith(_ALONE) else max(PRIMING, self._skipped)
         self._time_base = _ticks(origin, self._is_audio and output.format.name in _COUNTING_SAMPLES)
         # Where a container has coarse ticks, and takes several packets at one, short packets of audio would move ever later.
         self._least_step = 0 if self._is_audio and output.format.name in _TAKING_EQUAL_TIMES else 1
@@ -245,7 +257,7 @@ class CopyTrack(Track):
         """Measure the part in ticks of `base`, the time base of its packets."""
         if self._measures is not None:  # the time base changed: these are in ticks of the old one
             self._previous = self._reached = None
-        self._measures = Measures.of(base, self._span, self._clock, self._time_base, max(PRIMING, self._skipped))
+        self._measures = Measures.of(base, self._span, self._clock, self._time_base, self._priming)
         return self._measures
 
     def _goes_back(self, shown: int, decoded: int) -> bool:

@@ -30,10 +30,15 @@ class SmartCutTrack(CopyTrack):
     """
 
     def __init__(
-        self, plan: StreamPlan, output: OutputContainer, sources: Sequence[InputContainer], keep_metadata: bool
+        self,
+        plan: StreamPlan,
+        output: OutputContainer,
+        sources: Sequence[InputContainer],
+        keep_metadata: bool,
+        midway: bool = False,
     ) -> None:
         """Raises EncoderDown when the encoder does not open, UnsupportedFormat when its packets cannot go into the stream."""
-        super().__init__(plan, output, sources, keep_metadata)
+        super().__init__(plan, output, sources, keep_metadata, midway)
         assert plan.smart_cut is not None
         self._edge_kind = _EDGES.get(plan.codec, Edge)
         self._edges = plan.smart_cut.parts[0]
