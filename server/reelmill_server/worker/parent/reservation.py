@@ -23,8 +23,12 @@ class Reservations:
 
     @asynccontextmanager
     async def hold(self, needs: Needs, least_bytes: int, lane: str, heartbeat: Heartbeat, lease: Lease) -> AsyncIterator[int]:
-        """Hold the resources of an attempt during the block, at least `least_bytes` of memory; yield its bytes of memory."""
-        needs = replace(needs, cost=replace(needs.cost, memory_bytes=max(needs.cost.memory_bytes, least_bytes)))
+        """Hold the resources of an attempt during the block, at least `least_bytes` of memory, and no more than one attempt may
+        take; yield its bytes of memory.
+        """
+        most_bytes = self._bounds.limits.max_memory_bytes or needs.cost.memory_bytes
+        memory_bytes = max(min(needs.cost.memory_bytes, most_bytes), least_bytes)
+        needs = replace(needs, cost=replace(needs.cost, memory_bytes=memory_bytes))
         heartbeat.queued()
         begun = time.monotonic()
         admitted = self._admission.admitted(needs, lane, self._bounds.admission_wait_seconds)
