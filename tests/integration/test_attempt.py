@@ -275,7 +275,7 @@ async def test_one_output_that_cannot_be_placed_means_none_is(bench: Bench, tmp_
     (tmp_path / "taken.mp4").mkdir()
     (tmp_path / "taken.mp4" / "x").touch()
     request = bench.request(bench.target("first.mp4"), bench.target("taken.mp4", 1))
-    with pytest.raises(OutputError):
+    with pytest.raises(AccessDenied):
         await bench.convert(request)
     assert bench.left() == ["taken.mp4"]
 
