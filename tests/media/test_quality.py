@@ -9,8 +9,11 @@ import pytest
 
 from reelmill_server.errors import ConditionNotMet, InvalidArgument, UnsupportedFormat
 from reelmill_server.media.conversion.quality_search import QualitySearch
+from reelmill_server.media.conversion.sample import SampleEncoder
 from reelmill_server.media.conversion.whole import Conversion
 from reelmill_server.media.input.probe import probe_file
+from reelmill_server.media.input.reader import Reader
+from reelmill_server.media.libav.types import AnyPacket
 from reelmill_server.media.output.base import Stopped
 from reelmill_server.media.result.conditions import check_conditions
 from reelmill_server.media.result.files import make_results
@@ -25,6 +28,7 @@ from reelmill_server.plan.chunks import split
 from reelmill_server.plan.context import PlanFacts
 from reelmill_server.plan.crf_search import Choice, CrfSearch
 from reelmill_server.plan.planner import make_plan
+from reelmill_server.plan.quality import with_crf
 from tests.media.converter import capabilities, encoded, target
 from tests.sources import Clip, Shelf, Video
 
@@ -89,6 +93,33 @@ def make(shelf: Shelf, tmp_path_factory: pytest.TempPathFactory) -> Maker:
 def at(value: float, metric: Metric = Metric.XPSNR, codec: str = "h264", container: str = "mkv", **bounds: float) -> TargetSpec:
     """A target at a quality."""
     return target(container, encoded(codec, quality=QualityTarget(metric, value, **bounds)), None)  # type: ignore[arg-type]
+
+
+def test_frames_before_a_sample_are_decoded_if_others_refer_to_them(
+    shelf: Shelf, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Its scores are the same as if all were."""
+    film = Clip("matroska", (replace(NOISE, seconds=4, gop=100),), ())
+    path, spec = str(shelf.get(film)), replace(encoded(), quality=QualityTarget(Metric.XPSNR, 36.0))
+    request = ConvertRequest("task", "project", (SourceSpec("file:///in/x.mkv"),), (target("mkv", spec),))
+    plan = make_plan(request, PlanFacts((probe_file(path, Limits()),), capabilities()))
+    stream = plan.targets[0].streams[0]
+    assert stream.quality
+    way = with_crf(stream, replace(stream.quality, crf=28.0))
+    needless, scores = Reader.is_needless, []
+    for rule in (needless, lambda reader, packet: False):
+        asked: list[bool] = []
+
+        def noted(reader: Reader, packet: AnyPacket, rule: Callable[..., bool] = rule, asked: list[bool] = asked) -> bool:
+            asked.append(rule(reader, packet))
+            return asked[-1]
+
+        monkeypatch.setattr(Reader, "is_needless", noted)
+        encoder = SampleEncoder(plan, (path,), tmp_path, limits=Limits(), stop=threading.Event())
+        ((written,),) = encoder.encode(plan.targets[0], ((way,),), encoder.scouts(stream)[0])
+        scores.append((written.packets, written.scores))
+        assert any(asked) == (rule is needless)
+    assert scores[0] == scores[1]
 
 
 @pytest.mark.sample(every=4)

@@ -17,8 +17,10 @@ MOST_BESIDE = 3
 """How many CRFs of a sample are encoded beside each other at most."""
 _FINE_STEP = 0.25
 _COARSE_STEPS = {"libvpx-vp9": 51 / 63, "libsvtav1": 51 / 63}  # one step of their own scale
-# Where to begin: the score that usual content has at a CRF, and by how much it falls with each.
-_USUAL: Mapping[Metric, tuple[float, float, float]] = {Metric.VMAF: (93.0, 23.0, 0.85), Metric.XPSNR: (39.0, 26.0, 0.45)}
+# Where to begin: the score that usual content has at a CRF, and by how much it falls with each; and how much higher that CRF is
+# with some encoders.
+_USUAL: Mapping[Metric, tuple[float, float, float]] = {Metric.VMAF: (93.0, 26.0, 0.8), Metric.XPSNR: (39.0, 26.0, 0.45)}
+_HIGHER: Mapping[str, float] = {"libvpx-vp9": 4.0, "libsvtav1": 4.0}
 # CRFs on either side of the expected one: of the first sample, of the others, of the first scout.
 _FAR, _NEAR, _SCOUT_FAR = 6.0, 2.0, 4.0
 # How near to its target all of a short video must be, or it is encoded again.
@@ -47,6 +49,7 @@ class CrfSearch:
 
     def __init__(self, target: QualityTarget, encoder: str) -> None:
         self._target, self._metric = target.value, target.metric
+        self._higher = _HIGHER.get(encoder, 0.0)
         self._step, self._shortfall = crf_step(encoder), _WHOLE_SHORTFALL.get(encoder, 1.0)
         self._lowest, self._highest = self._index(target.min_crf), self._index(target.max_crf)
         self._scores: dict[int, dict[float, float]] = {}
@@ -65,7 +68,7 @@ class CrfSearch:
             expected = self.choice().crf
         else:
             score, crf, slope = _USUAL[self._metric]
-            expected = crf + (score - self._target) / slope
+            expected = crf + self._higher + (score - self._target) / slope
             offsets = (-_SCOUT_FAR, _SCOUT_FAR) if scout else (-_FAR, 0.0, _FAR)
         lowest, highest = self._lowest * self._step, self._highest * self._step
         middle = min(max(expected, lowest + max(offsets)), highest - max(offsets))

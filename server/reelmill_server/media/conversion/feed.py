@@ -37,13 +37,15 @@ class Scope:
     `streams`: the streams that are read; None: those that the outputs take. `lead_in`: reading begins at the keyframe before
     this many seconds of the span; None: before all of it. `counted`: broken packets shown outside of this span do not count,
     since the neighboring chunks count them; None: all count. `whole`: every input is read to the end of its span even when
-    no output wants more, since the result may depend on where it ends.
+    no output wants more, since the result may depend on where it ends. `hurried`: frames before the lead-in to which no other
+    refers are not decoded; none of them is missed, but they are not accounted for.
     """
 
     streams: Sequence[StreamPlan] | None = None
     lead_in: Fraction | None = None
     counted: Span | None = None
     whole: bool = False
+    hurried: bool = False
 
 
 class Feed:
@@ -280,6 +282,8 @@ class Feed:
     def _frames(self, part: Part, packet: AnyPacket, counts: StreamDecoding, base: Any) -> Sequence[Any]:
         """Return the frames that a packet completes, each with its time. `base`: the time base of the packet and its frames."""
         self.decoded += 1
+        if self._scope.hurried and packet.stream.type == "video" and self._main.reader:
+            packet.stream.codec_context.skip_frame = "NONREF" if self._main.reader.is_needless(packet) else "DEFAULT"
         frames = counts.decode(packet)
         if packet.stream.type == "audio":
             frames = [frame for frame in frames if isinstance(frame, AudioFrame)]  # a stream may change its kind midway

@@ -222,4 +222,4 @@ def _scope(target: TargetPlan, entry: InputPlan, window: Span) -> Scope:
     origin = Fraction(entry.origin_us + entry.start_us, MICROSECONDS)
     end = None if window.end is None else origin + window.end
     lead_in = None if window.from_front else window.begin
-    return Scope(target.streams, lead_in, Span(origin + window.begin, end, window.from_front))
+    return Scope(target.streams, lead_in, Span(origin + window.begin, end, window.from_front), hurried=True)

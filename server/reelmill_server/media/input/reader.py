@@ -21,7 +21,7 @@ from reelmill_server.media.libav.types import AnyPacket
 from reelmill_server.model.plan import InputPlan
 from reelmill_server.model.request import AlignMode
 from reelmill_server.model.time import FALLBACK_RATE, MICROSECONDS
-from reelmill_server.plan.clock import COUNTING_FORMATS, OVERRUN, UNTIMED_FORMATS
+from reelmill_server.plan.clock import COUNTING_FORMATS, DECODING_FORMATS, OVERRUN, UNTIMED_FORMATS
 
 # The duration that a container claims for a whole file is no more exact than this.
 _CLAIM_SECONDS, _CLAIM_SHARE = Fraction(1), Fraction(2, 100)
@@ -79,6 +79,7 @@ class Reader:
         # Read but not decoded: their timestamps tell how far the source reaches, whose length is that of its longest stream.
         others = [stream for stream in source.streams if stream.type in _TIMED and stream.index not in used]
         result = packets_from(source, streams, others, self._begin + (lead_in or 0))
+        self._needed = None if source.format.name in DECODING_FORMATS else result.needed
         packets = _timed(result.packets) if source.format.name in UNTIMED_FORMATS else result.packets
         self.seams = result.seams
         """Times of the source at which its own times began again so far, seconds."""
@@ -95,6 +96,14 @@ class Reader:
         for index, end in ends.items():
             base: Any = source.streams[index].time_base
             self.part.times[index].limit = end * exact(base)
+
+    def is_needless(self, packet: AnyPacket) -> bool:
+        """Return whether nothing misses the frame of a packet of video, if no other refers to it: it is shown well before
+        where reading was to begin.
+        """
+        if self._needed is None or packet.pts is None or not packet.time_base:
+            return False
+        return packet.pts * packet.time_base < self._needed
 
     def note(self, packet: AnyPacket) -> None:
         """Remember how far the packet reaches."""
