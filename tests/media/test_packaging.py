@@ -503,6 +503,20 @@ def test_a_cut_copy_may_end_before_gradual_refresh_does(convert: Converter) -> N
         duration=0.8,
     )
     assert len(judge.packets(converted.path, "v:0")) >= 20
+    assert any("refreshed gradually" in text for text in converted.warnings)
+    whole = convert(_of_gops("libx264", b_frames=0), target("mkv", audio=None), start=0.9, duration=0.8)
+    assert not any("refreshed gradually" in text for text in whole.warnings)
+
+
+@pytest.mark.parametrize("parameters", ["open-gop=1", "intra-refresh=1"])
+def test_copies_to_transport_streams_may_begin_without_an_idr_frame(convert: Converter, parameters: str) -> None:
+    """libav repeats parameter sets at IDR frames only, without which nothing is decoded."""
+    clip = _of_gops("libx264", "mp4", b_frames=0 if "refresh" in parameters else 2, **{"x264-params": parameters})
+    cut_copy = convert(clip, target("ts", audio=None), start=1.9)
+    assert len(judge.frames(cut_copy.path, strict=False)) >= 45
+    segmented = convert(clip, cut(target("ts", audio=None)))
+    for name in names(segmented.published / "x.m3u8"):
+        assert judge.frames(segmented.published / name, strict=False)
 
 
 GOPS = {

@@ -16,6 +16,7 @@ from reelmill_server.media.input.bundle import Run
 from reelmill_server.media.input.edited_end import in_several_parts
 from reelmill_server.media.input.part import Part, Span
 from reelmill_server.media.input.source import average_rate
+from reelmill_server.media.libav.random_access import recovers_at, starts_decoding
 from reelmill_server.media.libav.timestamps import exact
 from reelmill_server.media.libav.trial_header import codec_delay, undelayed
 from reelmill_server.media.libav.types import AnyPacket
@@ -24,6 +25,7 @@ from reelmill_server.media.track.hidden_frames import HiddenFrames
 from reelmill_server.media.track.last_shown import LastShown
 from reelmill_server.media.track.measures import PRIMING, Measures
 from reelmill_server.media.track.one_header import headers_of
+from reelmill_server.media.track.repeated_sets import RepeatedSets
 from reelmill_server.model.plan import ImagePlan, StreamPlan, TargetPlan
 from reelmill_server.plan.clock import OVERRUN, finer
 from reelmill_server.plan.stream.container_fit import plain_rate
@@ -62,7 +64,7 @@ class CopyTrack(Track):
                 f"the source's edit list shows parts of its {plan.type} again or in another order, which a copy cannot: choose "
                 "a codec other than copy"
             )
-        self.items, self.revealed = f"packets of {plan.type}", 0
+        self.items, self.revealed, self._gradual = f"packets of {plan.type}", 0, False
         self._is_audio = plan.type == "audio"
         skips = self._is_audio and output.format.name in _SKIPPING
         self._skipped = codec_delay(origin) if skips else Fraction(0)
@@ -99,17 +101,20 @@ class CopyTrack(Track):
         name = _BITSTREAM_FILTERS.get((output.format.name, plan.codec))
         self._filter = av.BitStreamFilterContext(name, origin, self._stream) if name else None
         self._headers = headers_of(plan.codec, origin, output.format.name)
+        self._sets = RepeatedSets.needed(plan.codec, origin, output)
         self._straight = plan.type in ("video", "audio") and self._filter is None
         describe(self._stream, plan, sources, keep_metadata)
 
     def begin(self, part: Part, span: Span) -> None:
         self._span, self._measures, self._previous, self._reached, self._early = span, None, None, None, None
+        self._midway = self.plan.type == "video" and not span.from_front  # until the first packet comes
         self._hidden = HiddenFrames()
 
     def shorten(self, part: Part, span: Span) -> None:
         self._span, self._measures = span, None
 
     def feed(self, part: Part, stream: int, item: AnyPacket) -> Iterator[AnyPacket]:
+        item = item if self._sets is None else self._sets.of(item)
         pts, dts, base = item.pts, item.dts, part.bases.of(item, stream)
         if pts is None:
             pts = dts
@@ -139,6 +144,9 @@ class CopyTrack(Track):
         if (dts is not None or self._is_audio) and self._goes_back(pts, decoded):
             self.unordered += 1
             return
+        if self._midway:
+            self._midway = False
+            self._gradual = self._gradual or _refreshes_gradually(item, self.plan.codec)
         yield from self._taken(item, pts, measures.begin)
 
     def _leave_out(self, item: AnyPacket) -> None:
@@ -169,6 +177,7 @@ class CopyTrack(Track):
         return packets
 
     def feed_all(self, part: Part, run: Run) -> Sequence[Sequence[AnyPacket]]:
+        run = run if self._sets is None else self._sets.all_of(run)
         if not self._takes(run):
             return super().feed_all(part, run)
         self._early, self._reached = None, run.dts[-1]
@@ -189,7 +198,7 @@ class CopyTrack(Track):
         """Return whether all of a run is taken, and nothing but moved: it lies in the span, and goes on where all before it
         ended.
         """
-        if not (self._straight and run.timed and run.ordered) or self._beyond:
+        if not (self._straight and run.timed and run.ordered) or self._beyond or self._midway:
             return False
         if self._reached is not None and run.dts[0] < self._reached:
             return False
@@ -371,6 +380,9 @@ class CopyTrack(Track):
             output = "segments" if target.package else target.container
             hidden = f"the source hides its first {self.revealed} frames, which {output} cannot"
             yield f"{target.field}: {hidden}: they are shown"
+        if self._gradual and isinstance(target, TargetPlan):
+            begins = "copied video begins where frames are refreshed gradually"
+            yield f"{target.field}: {begins}: players show the first ones incomplete or not at all: encode the video"
         # Hidden packets were copied as far as the source was read from its front: those are what players skip then.
         begin = min(self.written.extent.first or Fraction(0), Fraction(0))
         if self._skipped + begin > PRIMING and isinstance(target, TargetPlan):
@@ -383,6 +395,12 @@ def _ticks(origin: Any, in_samples: bool) -> Fraction:
     base, context = finer(exact(origin.time_base)), origin.codec_context
     rate = context.sample_rate if in_samples and context else 0
     return min(base, Fraction(1, rate)) if rate else base
+
+
+def _refreshes_gradually(packet: AnyPacket, codec: str) -> bool:
+    """Return whether all of a frame is shown only some frames after a packet that is marked as a keyframe."""
+    encoded_here = packet.stream is None
+    return codec == "h264" and not encoded_here and not (starts_decoding(packet, codec) or recovers_at(packet, codec))
 
 
 def _stamp(packet: AnyPacket) -> int:
