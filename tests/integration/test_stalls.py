@@ -59,7 +59,7 @@ class World:
     async def convert(self, work: Work) -> AttemptResult:
         """Announce files, by a signal and by a heartbeat, and end when the test says so."""
         activity_id = activity.info().activity_id
-        heartbeat = AttemptHeartbeat(self.engine, True)
+        heartbeat = AttemptHeartbeat(self.engine, True, work.heartbeat_seconds)
         for number, its in enumerate((None, heartbeat)):
             claim = TaskClaim(self.engine, work.request.task_id, activity_id, its)
             await claim.announce([PendingFile("file:///out.mp4", f"{number}")])

@@ -85,7 +85,7 @@ class World:
         """As an attempt does before it publishes two files; in a heartbeat, if the test wants that."""
         task_id, activity_id = work.request.task_id, activity.info().activity_id
         files = [PendingFile(f"file:///{name}.mp4", f"{work.attempt}") for name in "ab"]
-        heartbeat = AttemptHeartbeat(self.engine, self.announces)
+        heartbeat = AttemptHeartbeat(self.engine, self.announces, work.heartbeat_seconds)
         assert await TaskClaim(self.engine, task_id, activity_id, heartbeat).announce(files) is self.announces
         return files
 

@@ -164,7 +164,7 @@ class WorkerActivities:
             self._metrics.task_queue_wait_seconds.observe(_seconds_since(work.request.created_us))
             self._metrics.task_start_seconds.observe(_seconds_since(work.admitted_us or work.request.created_us))
         milestones = Milestones(partial(self._engine.report_progress, work.request.task_id), work.progress_step)
-        heartbeat = AttemptHeartbeat(self._engine, work.heartbeats_announce)
+        heartbeat = AttemptHeartbeat(self._engine, work.heartbeats_announce, work.heartbeat_seconds)
         claim = self._claim(work, heartbeat)
 
         async with self._counted(work, TaskPart.JOIN if work.kept else TaskPart.WHOLE) as running:

@@ -12,11 +12,11 @@ from reelmill_server.engine.claim import TaskClaim
 from reelmill_server.engine.pending_files import pack
 from reelmill_server.errors import ServiceUnavailable
 from reelmill_server.model.publication import PendingFile
-from reelmill_server.model.task import Progress
+from reelmill_server.model.task import Progress, TaskPhase
 
 FILES = [PendingFile("file:///out.mp4", "mark")]
 (PACKED,) = pack(FILES)
-NOW, LATER = Progress(percent=1), Progress(percent=2)
+NOW, LATER = (Progress(TaskPhase.CONVERTING, percent) for percent in (1, 2))
 
 
 class Engine:
@@ -49,7 +49,7 @@ class World:
 
     def heartbeat(self, announces: bool = True) -> AttemptHeartbeat:
         """Return a heartbeat of the activity."""
-        return AttemptHeartbeat(cast(Any, self.engine), announces)
+        return AttemptHeartbeat(cast(Any, self.engine), announces, 16.0)
 
     async def run(self, body: Any) -> Any:
         """Run it in the activity."""
@@ -75,7 +75,7 @@ async def test_a_short_attempt_announces_by_its_only_heartbeat() -> None:
 @pytest.mark.parametrize("announces", [True, False], ids=["long", "of an earlier version"])
 async def test_others_announce_by_a_signal(monkeypatch: pytest.MonkeyPatch, announces: bool) -> None:
     """Of these, a heartbeat without the files may be on its way."""
-    monkeypatch.setattr(attempt_heartbeat, "_QUIET_SECONDS", 0.0)
+    monkeypatch.setattr(attempt_heartbeat, "_MOST_SECONDS", 0.0)
     world = World()
     heartbeat = world.heartbeat(announces)
 
@@ -86,6 +86,29 @@ async def test_others_announce_by_a_signal(monkeypatch: pytest.MonkeyPatch, anno
 
     await world.run(attempt)
     assert not world.engine.heartbeats and world.sent == [(NOW,), (LATER,)]
+
+
+@pytest.mark.parametrize(("waits", "works", "quiet"), [(2.0, 0.9, True), (2.0, 1.1, False), (3.5, 0.9, False)])
+async def test_an_attempt_that_waits_for_its_turn_is_quiet_for_a_while(
+    monkeypatch: pytest.MonkeyPatch, waits: float, works: float, quiet: bool
+) -> None:
+    """And for a second of work, but never for more than a quarter of the silence that is allowed."""
+    now = 100.0
+    monkeypatch.setattr("reelmill_server.engine.attempt_heartbeat.time.monotonic", lambda: now)
+    world = World()
+    heartbeat = world.heartbeat()
+
+    async def attempt() -> None:
+        nonlocal now
+        heartbeat.send(Progress(TaskPhase.QUEUED))
+        now += waits
+        heartbeat.send(Progress(TaskPhase.QUEUED))
+        now += works
+        heartbeat.send(NOW)
+        assert await heartbeat.announce(FILES) is quiet
+
+    await world.run(attempt)
+    assert world.sent == ([] if quiet else [(NOW,)])
 
 
 async def test_what_was_announced_outlives_an_attempt_that_failed() -> None:
