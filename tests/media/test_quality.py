@@ -40,7 +40,7 @@ NOISE = Video(pattern="noise", size=(160, 96), seconds=2, options=(("crf", "10")
 SHORT = Clip("matroska", (NOISE,), ())
 OTHER = Clip("matroska", (replace(NOISE, size=(96, 96), seconds=1),), ())
 SCOUTED = Clip("matroska", (replace(NOISE, seconds=4),), ())
-LONG = Clip("mp4", (Video(size=(96, 64), pattern="noise", seconds=40, options=(("crf", "10"),)),), ())
+LONG = Clip("mp4", (Video(size=(96, 64), pattern="noise", seconds=66, options=(("crf", "10"),)),), ())
 
 
 @dataclass

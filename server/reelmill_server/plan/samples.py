@@ -17,7 +17,9 @@ _SAMPLE_FRAMES = 75  # at least: encoders look ahead some dozens of frames, and 
 _LEAST_SAMPLES = 8
 _SHARE = 100  # of the whole, one sample of so many
 _WHOLE = Fraction(4, 3)  # of what its samples would take: a shorter video is sampled whole
-_SCOUT_US, _SCOUT_FRAMES, _MOST_SCOUTS = 3 * MICROSECONDS // 2, 38, 3
+_SCOUT_US, _SCOUT_FRAMES, _USUAL_SCOUTS = 3 * MICROSECONDS // 2, 38, 3
+_SCOUTED_WHOLES = 2  # times the longest video that is sampled whole: to encode all, even twice, takes less than its samples
+_SCOUTS_APART = 7  # lengths of a scout, of a video that has more than the usual number
 _SCOUTED_SHARE = Fraction(2, 3)  # of a short video, at most
 _SCOUTED = 2  # times a sample, from which on a scout is worth it
 
@@ -70,9 +72,10 @@ def choose_scouts(plan: Plan, stream: StreamPlan, keys_us: Mapping[int, Sequence
     """
     lengths, total, rate = _lengths(plan, stream)
     sample_us = max(_SCOUT_US, round(_SCOUT_FRAMES * MICROSECONDS / (rate or FALLBACK_RATE)))
-    if sampled_us(total, rate) != total or total < _SCOUTED * sample_us:
+    if sampled_us(total // _SCOUTED_WHOLES, rate) != total // _SCOUTED_WHOLES or total < _SCOUTED * sample_us:
         return ()
-    count = min(round(total * _SCOUTED_SHARE) // sample_us, _MOST_SCOUTS)
+    most = max(_USUAL_SCOUTS, total // (_SCOUTS_APART * sample_us))
+    count = min(round(total * _SCOUTED_SHARE) // sample_us, most)
     # A keyframe anywhere in its share of the video will do: what is decoded before a scout may cost more than the scout.
     scouts = _spread(count, sample_us, lengths, stream, keys_us, (total // count - sample_us) // 2)
     return tuple(replace(scout, scout=True) for scout in _middle_first(scouts))

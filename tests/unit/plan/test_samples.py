@@ -80,8 +80,8 @@ def test_a_source_without_length_has_none() -> None:
 
 def test_scouts_come_before_all_of_a_short_video() -> None:
     """One, or some far apart, the middle one first; none of what is hardly longer than they are, nor of what has samples."""
-    results = {seconds: choose_scouts(plan(seconds), STREAM, {}) for seconds in (2, 4, 6, 12, 30, 60)}
-    assert {seconds: len(scouts) for seconds, scouts in results.items()} == {2: 0, 4: 1, 6: 2, 12: 3, 30: 3, 60: 0}
+    results = {seconds: choose_scouts(plan(seconds), STREAM, {}) for seconds in (2, 4, 6, 12, 30, 60, 70)}
+    assert {seconds: len(scouts) for seconds, scouts in results.items()} == {2: 0, 4: 1, 6: 2, 12: 3, 30: 3, 60: 5, 70: 0}
     assert [scout.span.begin_us for scout in results[12]] == [5_240_000, 1_240_000, 9_240_000]
     assert all(scout.scout for scout in results[12])
 
