@@ -296,19 +296,21 @@ def test_a_decoder_that_cannot_be_opened_ends_no_process(convert: Converter, uno
         convert(Clip("mp4", (Video(seconds=1),), ()), target("mp4", encoded(watermarks=(mark,)), None))
 
 
-@pytest.fixture(scope="module")
-def far(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Video whose second frame is shown after 10**18 seconds."""
-    path, base = tmp_path_factory.mktemp("far") / "far.nut", Fraction(2**31 - 1)
-    with av.open(str(path), "w") as container:
-        stream = container.add_stream("mpeg4", rate=25)
-        stream.width, stream.height, stream.pix_fmt = 64, 48, "yuv420p"
-        stream.time_base = base
-        frames = [av.VideoFrame(64, 48, "yuv420p") for _ in range(3)]
-        packets = [packet for frame in (*frames, None) for packet in stream.encode(frame)]
-        for packet, ticks in zip(packets, (0, 10**9, 10**9 + 1), strict=True):
-            packet.time_base, packet.pts, packet.dts = base, ticks, ticks
-            container.mux(packet)
+NEAR, BEYOND = (Fraction(1, 25), 1), (Fraction(2**31 - 1), 10**9)  # time base, and when the second frame is shown, in ticks
+
+
+def timed(path: Path, *streams: tuple[Fraction, int]) -> Path:
+    """Streams of video with three frames each."""
+    with av.open(str(path), "w", format="nut") as container:
+        for base, _ in streams:
+            stream = container.add_stream("mpeg4", rate=25)
+            stream.width, stream.height, stream.pix_fmt, stream.time_base = 64, 48, "yuv420p", base
+        for stream, (base, second) in zip(container.streams.video, streams, strict=True):
+            frames = [av.VideoFrame(64, 48, "yuv420p") for _ in range(3)]
+            packets = [packet for frame in (*frames, None) for packet in stream.encode(frame)]
+            for packet, ticks in zip(packets, (0, second, second + 1), strict=True):
+                packet.time_base, packet.pts, packet.dts = base, ticks, ticks
+                container.mux(packet)
     return path
 
 
@@ -321,10 +323,17 @@ FAR = {
 
 
 @pytest.mark.parametrize("name", FAR)
-def test_times_that_no_clock_has_are_the_sources_fault(convert: Converter, far: Path, name: str) -> None:
+def test_times_that_no_clock_has_are_the_sources_fault(convert: Converter, tmp_path: Path, name: str) -> None:
     """They ended as a container that does not take the media, and as outputs that are not what was written."""
     with pytest.raises(InvalidMedia, match="times are broken"):
-        convert(far, FAR[name])
+        convert(timed(tmp_path / "far.nut", BEYOND), FAR[name])
+
+
+@pytest.mark.parametrize("name", ("encode", "copy"))
+def test_times_of_streams_that_nobody_takes_do_not_matter(convert: Converter, tmp_path: Path, name: str) -> None:
+    """Whatever they are."""
+    converted = convert(timed(tmp_path / "beside.nut", NEAR, BEYOND), FAR[name])
+    assert converted.artifact.duration_seconds == pytest.approx(0.12)
 
 
 def test_a_copy_of_broken_packets_is_the_sources_fault(shelf: Shelf, tmp_path: Path) -> None:

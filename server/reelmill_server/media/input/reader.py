@@ -131,7 +131,8 @@ class Reader:
             if isinstance(extent, ShownExtent):
                 extent.end_at(end)
         latest = ticks * base.numerator / base.denominator
-        check_near(latest)
+        if self._counting.get(index) in _LASTING:
+            check_near(latest)
         if latest > self.latest:
             self.latest = latest
 
@@ -159,7 +160,7 @@ class Reader:
         extent.add_all(ticks, run.durations, run.base)
         if max(run.durations) * run.base > _CLAIM_SECONDS:
             self._claimed = max(self._claimed, max(map(add, ticks, run.durations)) * run.base)
-        for extreme in (min(ticks), max(ticks)):
+        for extreme in (min(ticks), max(ticks)) if self._counting.get(run.index) in _LASTING else ():
             check_near(extreme * run.base.numerator / run.base.denominator)
         self.latest = max(self.latest, max(ticks) * run.base.numerator / run.base.denominator)
 
