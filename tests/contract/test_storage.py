@@ -5,6 +5,7 @@ import socket
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 from urllib.parse import unquote
 
@@ -91,12 +92,16 @@ def servers(moto: Moto, gcs_emulator: GcsEmulator) -> Servers:
 
 
 @pytest.fixture(autouse=True)
-def quick(monkeypatch: pytest.MonkeyPatch) -> None:
-    """No pauses, short patience with silence, names of hosts that lead here, and keys in the environment."""
+def quick(monkeypatch: pytest.MonkeyPatch, request: pytest.FixtureRequest) -> None:
+    """No pauses, short patience with servers that are to be slow, names of hosts that lead here, and keys in the environment.
+
+    Others are waited for: on a busy machine a second is soon over.
+    """
+    seconds = 1 if "slow" in getattr(request.node, "callspec", SimpleNamespace(params={})).params.values() else 60
     monkeypatch.setattr(RetryPolicy, "_wait", lambda self: wait_none())
-    monkeypatch.setattr(s3, "_READ_SECONDS", 1)
-    monkeypatch.setattr(gcs, "_TIMEOUT_SECONDS", (1, 1))
-    monkeypatch.setattr(http, "_TIMEOUT", aiohttp.ClientTimeout(total=None, sock_read=1))
+    monkeypatch.setattr(s3, "_READ_SECONDS", seconds)
+    monkeypatch.setattr(gcs, "_TIMEOUT_SECONDS", (seconds, seconds))
+    monkeypatch.setattr(http, "_TIMEOUT", aiohttp.ClientTimeout(total=None, sock_read=seconds))
     monkeypatch.setattr(s3, "_PART_BYTES", _PART)
     monkeypatch.setattr(gcs, "_CHUNK_BYTES", _PART)
     monkeypatch.setattr(moto_models, "S3_UPLOAD_PART_MIN_SIZE", _PART)
