@@ -100,6 +100,20 @@ def test_a_member_that_breaks_off_shortly_before_its_end_is_refused(
         join([broken, PLAIN], wanted)
 
 
+@pytest.mark.parametrize("first", [PLAIN, replace(PLAIN, audio=())], ids=["audio first", "no audio first"])
+def test_audio_that_nobody_asked_for_is_encoded_where_sources_lack_it(join: Joiner, first: Clip) -> None:
+    """It is copied otherwise; a copy that was asked for is refused."""
+    others = [replace(PLAIN, audio=()), PLAIN]
+    unasked = replace(target("mkv", encoded()), audio_asked=False)
+    plan, (path,) = join([first, *others], unasked)
+    assert seconds_of_sound(path) == pytest.approx(3, abs=0.05)
+    assert loudness(path, 2.2, 2.8) > 0.05 > 0.001 > loudness(path, 1.2, 1.8)
+    assert any("it has no such stream; it is encoded (aac)" in text for text in plan.warnings)
+    assert all(stream.encoder == "copy" for stream in join([PLAIN, PLAIN], replace(unasked, video=None))[0].targets[0].streams)
+    with pytest.raises(UnsupportedFormat, match="it has no such stream; choose a codec"):
+        join([first, *others], target("mkv", encoded()))
+
+
 def test_sources_of_all_kinds_follow_each_other_on_one_clock(join: Joiner) -> None:
     """Each part has its own pictures and its own tone, at its time; what is missing is black or silent."""
     _, (path,) = join([PLAIN, UPRIGHT, SILENT, SOUND], BOTH)

@@ -212,12 +212,30 @@ def _video_part(
 def _audio(job: TargetJob, spec: AudioSpec, number: int, like: Input, members: Sequence[Input]) -> StreamPlan:
     stream = like.audio[number]
     counted = len(members) > 1 or like.aligned
+    if spec.codec == COPY and not job.target.audio_asked:
+        spec = _joinable(job, spec, stream, [(item, stream_at(item.audio, number)) for item in members])
     if spec.codec == COPY:
         rules.check(rules.speed_problems(job.target, job.target.field))
         return _joined_copy(job, "audio", [(item, stream_at(item.audio, number)) for item in members], stream)
     planned = _encoded_audio(job, spec, stream, like)
     parts = [_audio_part(planned, item, stream_at(item.audio, number)) for item in members]
     return joining.with_speed(replace(planned, parts=tuple(parts), counted=counted), job.speed("audio"))
+
+
+def _joinable(
+    job: TargetJob, spec: AudioSpec, like: AudioStreamInfo, members: Sequence[tuple[Input, StreamInfo | None]]
+) -> AudioSpec:
+    """Return how audio is taken of which the request says nothing: encoded where it is not alike in all joined sources, or some
+    have none.
+    """
+    for item, stream in members:
+        held = [codec for codec, encoder in AUDIO_ENCODERS.items() if job.container.holds("audio", encoder.codec)]
+        if (different := joining.difference(like, stream)) and held:
+            codec = next((codec for codec in held if AUDIO_ENCODERS[codec].codec == like.codec), held[0])
+            reason = f"sources[{item.source_number}] cannot be joined to the others without encoding: {different}"
+            job.warn(f".audio: {reason}; it is encoded ({codec})")
+            return replace(spec, codec=codec)
+    return spec
 
 
 def _mixed(job: TargetJob, spec: AudioSpec, slots: Sequence[tuple[int, Input, Sequence[Input]]], voices: int) -> StreamPlan:
