@@ -194,7 +194,7 @@ bench: $(STAMP) ## compare whole tasks with the ffmpeg command line, in ratios (
 	$(BIN)/python -m bench.tasks $(ARGS)
 
 .PHONY: bench-cuts
-bench-cuts: $(STAMP) ## cuts at the frame: judged on 20 kinds of sources, or against full encodes (ARGS=sweep, ARGS=long)
+bench-cuts: $(STAMP) ## cuts at the frame: judged on some 30 kinds of sources, or against full encodes (ARGS=sweep, ARGS=long)
 	$(BIN)/python -m bench.cuts $(ARGS)
 
 .PHONY: bench-small

@@ -1,4 +1,4 @@
-"""Judge cuts at the frame: 50 of 28 kinds of sources at random instants, or one of ten minutes against its alternatives.
+"""Judge cuts at the frame: 50 of some 30 kinds of sources at random instants, or one of ten minutes against its alternatives.
 
 `make bench-cuts ARGS=sweep` and `make bench-cuts ARGS=long` print tables in Markdown; the instants are the same each time. The
 judge is the FFmpeg of imageio-ffmpeg. CPU seconds are those of this process and its children.
@@ -40,6 +40,7 @@ def _x265(keyint: int, is_open: bool) -> tuple[str, ...]:
 
 
 _X264 = ("-c:v", "libx264", "-preset", "fast")
+_FIELDS = ("-flags", "+ildct+ilme", "-vf", "setfield=tff")
 _VP9 = ("-c:v", "libvpx-vp9", "-deadline", "realtime", "-cpu-used", "8", "-g", "60", "-b:v", "1M")
 _MPEG2 = ("-c:v", "mpeg2video", "-bf", "2", "-g", "15", "-q:v", "3")
 _AV1 = ("-c:v", "libsvtav1", "-preset", "10", "-g", "60")
@@ -70,7 +71,7 @@ SOURCES: dict[str, tuple[str, tuple[str, ...]]] = {
     "H.265, pyramid of 8": ("mp4", (*_x265(96, True)[:-1], "log-level=none:keyint=96:bframes=8")),
     "H.265, open (CRA), ts": ("ts", _x265(60, True)),
     "MPEG-2, open GOP, ts": ("ts", _MPEG2),
-    "MPEG-2, fields, mp4": ("mp4", (*_MPEG2, "-flags", "+ildct+ilme", "-vf", "setfield=tff")),
+    "MPEG-2, fields, mp4": ("mp4", (*_MPEG2, *_FIELDS)),
     "MPEG-2 4:2:2, closed, mkv": (
         "mkv",
         (*_MPEG2, "-flags", "+cgop", "-sc_threshold", "1000000000", "-pix_fmt", "yuv422p"),
@@ -78,6 +79,9 @@ SOURCES: dict[str, tuple[str, tuple[str, ...]]] = {
     "VP9": ("mp4", _VP9),
     "AV1": ("mp4", _AV1),
     "AV1 10 bit, mkv": ("mkv", (*_AV1, "-pix_fmt", "yuv420p10le")),
+    "H.264, MBAFF": ("mp4", (*_X264, "-g", "60", *_FIELDS)),
+    "H.264, MBAFF, mkv": ("mkv", (*_X264, "-g", "60", *_FIELDS)),
+    "H.264, MBAFF, open GOP, ts": ("ts", (*_X264, "-x264-params", "open-gop=1:keyint=60:min-keyint=60", *_FIELDS)),
 }
 """Sources: container, and the options of the encoder."""
 
