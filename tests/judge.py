@@ -232,21 +232,31 @@ def first_picture_side_data(path: Path) -> str:
 
 def numbers(path: Path) -> list[int]:
     """The numbers that the pictures carry (see `tests.sources`)."""
-    return [number_of(luma) for luma in pictures(path)]
+    return list(_numbers(path))
+
+
+@cache
+def _numbers(path: Path) -> tuple[int, ...]:
+    return tuple(_codes(pictures(path)).tolist())
 
 
 def number_of(luma: NDArray[np.uint8]) -> int:
     """The number that one picture carries."""
-    height, width = luma.shape
-    number = 0
+    return int(_codes(luma))
+
+
+def _codes(luma: NDArray[np.uint8]) -> NDArray[np.integer]:
+    """The numbers of pictures, of which height and width are the last dimensions."""
+    height, width = luma.shape[-2:]
+    result = np.zeros(luma.shape[:-2], np.int64)
     for bit in range(CODE_ROWS * CODE_COLUMNS):
         row, column = divmod(bit, CODE_COLUMNS)
         middle = int((row + 0.5) * height / CODE_ROWS)
         centre = int((column + 0.5) * width / CODE_COLUMNS)
         reach_y, reach_x = max(1, height // CODE_ROWS // 4), max(1, width // CODE_COLUMNS // 4)
-        block = luma[middle - reach_y : middle + reach_y, centre - reach_x : centre + reach_x]
-        number |= int(block.mean() > 125) << bit
-    return number
+        block = luma[..., middle - reach_y : middle + reach_y, centre - reach_x : centre + reach_x]
+        result |= (block.mean((-2, -1)) > 125).astype(np.int64) << bit
+    return result
 
 
 @lru_cache(_DECODED)
