@@ -3,12 +3,14 @@
 import math
 import re
 from fractions import Fraction
+from pathlib import Path
 
+import av
 import numpy as np
 import pytest
 
 from reelmill_server.errors import InvalidArgument
-from reelmill_server.model.request import AlignMode, AudioSpec
+from reelmill_server.model.request import AlignMode, AudioSpec, TargetSpec, VideoSpec
 from tests import judge
 from tests.media.converter import Converter, encoded, target
 from tests.media.test_joined import Joiner, beside, join
@@ -243,3 +245,29 @@ def test_audio_before_late_video_is_repeated_with_it(join: Joiner) -> None:
     mute = Clip("mp4", (Video(seconds=5),), ())
     _, (path,) = join([mute, (late, beside(AlignMode.LOOP))], target("mkv", None, AudioSpec("flac")))
     assert len(judge.clicks(path)) == 2 * len([click for click in CLICKS if click < 2.5])
+
+
+@pytest.mark.parametrize(("start", "gop"), [(0.1, 250), (1.5, 250), (1.5, 25)])
+@pytest.mark.parametrize("asked", [target("mkv"), EXACT], ids=["copy", "encode"])
+def test_audio_that_lies_before_the_keyframe_in_the_file_is_in_the_cut(
+    convert: Converter, tmp_path: Path, asked: TargetSpec, start: float, gop: int
+) -> None:
+    """Seeking in Matroska passes over all before a keyframe of video: 0.3 s of audio here."""
+    sound = Audio("pcm_s16le", clicks=(0.05, 0.15, 1.05, 1.15, 1.55, 2.5), seconds=3)
+    path = tmp_path / "ahead.mkv"
+    shelved = convert.shelf.get(Clip("matroska", (Video(seconds=3, gop=gop, b_frames=0),), (sound,)))
+    with av.open(str(shelved)) as source, av.open(str(path), "w") as ahead:
+        streams = {stream.index: ahead.add_stream_from_template(stream, opaque=True) for stream in source.streams}
+        for packet in source.demux():
+            if packet.size:
+                packet.stream = streams[packet.stream_index]
+                if packet.stream.type == "audio":
+                    assert packet.dts is not None
+                    packet.dts -= round(Fraction(3, 10) / packet.time_base)  # by which the muxer sorts them
+                ahead.mux(packet)
+    converted = convert(path, asked, start=start)
+    begin = judge.numbers(converted.path)[0] / 25 - float(judge.times(converted.path)[0])
+    heard = [click + begin for click in judge.clicks(converted.path)]
+    first = judge.numbers(converted.path)[0] / 25
+    wanted = [click for click in judge.clicks(path) if click >= max(first, 0 if asked.video == VideoSpec() else start)]
+    assert heard == pytest.approx(wanted, abs=0.03)

@@ -30,6 +30,7 @@ _PREROLL = Fraction(1, 2)
 # MPEG-TS seeks by time alone and may land in the middle of a long GOP: step back this far further, then to the front.
 _STEPS_BACK = (Fraction(0), Fraction(10), Fraction(60))
 _REORDERING = Fraction(10)
+_MICROSECOND = Fraction(1, av.time_base)
 # Where times begin again, they do not say where the front is; FLV does not find it when its first keyframe is later.
 _ONE_WAY = "matroska,webm"  # of which libav finds the first recording no more once it has come to the next
 _BY_POSITION = ("mpegts", "mpeg", "ogg", "flv")
@@ -64,7 +65,9 @@ def packets_from(container: InputContainer, streams: Sequence[Stream], others: S
     delay = _skipped(streams)
     lead = _PREROLL + delay
     if video is None:
-        _seek(container, max(front - delay, begin - lead))
+        target = max(front - delay, begin - lead)
+        _seek(container, target)
+        _hear_from(container, streams, target)
         return SeekResult(continuous(container, wanted), begin)
     # With B-frames, decoding begins before the first PTS, and MPEG-TS seeks by DTS.
     before = front - _REORDERING
@@ -73,10 +76,36 @@ def packets_from(container: InputContainer, streams: Sequence[Stream], others: S
             key, needed = _last_key(packets_of(container, [video]), video, begin)
             if key is not None:
                 _seek(container, target)
+                _hear_from(container, streams, target, key)
                 return SeekResult(_without_video_before(continuous(container, wanted), video, key), key, needed)
     if not _seek(container, before) and not _seek(container, front):
         _rewind_any(container)
     return SeekResult(continuous(container, wanted), begin)
+
+
+def _hear_from(container: InputContainer, streams: Iterable[Stream], target: Fraction, key: Fraction | None = None) -> None:
+    """Read from further ahead than where seeking to `target` leads if that is past audio after `key`, or without it `target`.
+
+    Matroska passes over all that lies before a keyframe of video, also audio that is heard after it.
+    """
+    audio = next((stream for stream in streams if stream.type == "audio"), None)
+    if container.format.name != _ONE_WAY or audio is None:
+        return
+    base = exact(audio.time_base)
+    wanted = max(target if key is None else key, (audio.start_time or 0) * base)
+    for earlier in (target, *(wanted - _PREROLL - step for step in _STEPS_BACK)):
+        if _seek(container, earlier) and _hears(container, audio, wanted):
+            _seek(container, earlier)
+            return
+    if not _seek(container, (audio.start_time or 0) * base - 1, audio):
+        _seek(container, target)
+
+
+def _hears(container: InputContainer, audio: Stream, time: Fraction) -> bool:
+    """Return whether the next packet of a stream, or one as long before it, is heard at `time`, or none comes."""
+    packet = read(packets_of(container, [audio]))[0]
+    begin = None if packet is None else _time(packet)
+    return packet is None or begin is None or begin - (packet.duration or 0) * exact(audio.time_base) <= time
 
 
 def _is_passed_over(container: InputContainer, wanted: Iterable[Stream], begin: Fraction) -> bool:
@@ -214,10 +243,10 @@ def _rewind_any(container: InputContainer) -> None:
     raise InvalidMedia("no stream of the source has a frame")
 
 
-def _seek(container: InputContainer, time: Fraction) -> bool:
+def _seek(container: InputContainer, time: Fraction, stream: Stream | None = None) -> bool:
     forget(container)
     try:
-        container.seek(int(time * av.time_base), backward=True)
+        container.seek(int(time / (exact(stream.time_base) if stream else _MICROSECOND)), backward=True, stream=stream)
     except av.error.FFmpegError as error:
         check_memory(error)
         return False
