@@ -9,7 +9,7 @@ import imageio_ffmpeg
 import pytest
 
 from reelmill_server.model.image_request import FramesSpec, ImageKind, ImageSpec
-from reelmill_server.model.request import AudioSpec, TargetSpec, VideoSpec
+from reelmill_server.model.request import AudioSpec, SourceSpec, TargetSpec, VideoSpec
 from tests import judge
 from tests.media.converter import Converter, encoded, target
 from tests.sources import Audio, Clip, Video
@@ -103,3 +103,13 @@ def test_a_cut_between_the_ticks_of_a_slow_rate(convert: Converter, fps: int) ->
     for container in ("mp4", "mkv"):
         copied = convert(clip, target(container, audio=None), duration=1.13)
         assert judge.describe(copied.path).duration == pytest.approx(1.13, abs=0.011)
+
+
+def test_joined_cuts_may_each_begin_in_a_pause(convert: Converter) -> None:
+    """The frame that is held in each of them counts, and so does one where nothing else is shown."""
+    spec = SourceSpec("file:///s", start_us=2_000_000, duration_us=2_400_000)
+    for length, count in ((2_400_000, 2 * 60), (1_000_000, 2 * 25)):
+        part = (source("mp4"), replace(spec, duration_us=length))
+        path = convert.concat([part, part], target("mp4", encoded())).path
+        assert len(judge.times(path)) == count
+        assert judge.numbers(path)[0] == judge.numbers(path)[count // 2] == 24

@@ -75,7 +75,7 @@ class CfrVideoTrack(VideoTrack):
     def _close(self, part: Part, until: int) -> Iterator[AnyPacket]:
         """Encode what is left of the part, and fill it up to frame number `until`."""
         if self._chain:
-            for shown in self._on_screen.end(self._end_of(part)):
+            for shown in self._last_shown(part):
                 yield from self._filter(self._chain, shown)
             for frame in self._chain.flush():
                 yield from self._take(frame)

@@ -85,7 +85,7 @@ class VfrVideoTrack(VideoTrack):
         return midway and item.pts * item.time_base < part.key - TOLERANCE
 
     def end(self, part: Part, length: Fraction, last: bool) -> Iterator[AnyPacket]:
-        for shown in self._on_screen.end(self._end_of(part)):
+        for shown in self._last_shown(part):
             if shown.pts is not None and shown.time_base:
                 end = (shown.pts + (shown.duration or 0)) * shown.time_base
                 self._end = self._clock.at(end - self._span.begin)

@@ -83,7 +83,7 @@ class VideoTrack(Track):
         )
 
     def begin(self, part: Part, span: Span) -> None:
-        self._span, self._on_screen = span, FramesOnScreen(span)
+        self._span, self._on_screen, self._held_before = span, FramesOnScreen(span), self.written.held
         stream = self._parts[part.number].stream
         self._codec = canonical_name(part.source.streams[stream].codec_context) if stream >= 0 else ""
 
@@ -109,13 +109,22 @@ class VideoTrack(Track):
         """Yield the frames of the span that are known once `item` came."""
         self.written.dropped[UNTIMED] += item.pts is None or item.time_base is None
         yield from self._on_screen.push(item)
-        self.written.held = max(self.written.held, self._on_screen.held)
+        self._note_held()
         if self._on_screen.over:
             part.close(self, stream)
+
+    def _note_held(self) -> None:
+        """Book the frames that are held in the span, of all parts so far."""
+        self.written.held = self._held_before + self._on_screen.held
 
     def warnings(self, target: TargetPlan | ImagePlan) -> Iterator[str]:
         yield from super().warnings(target)
         yield from caption_warnings(self.plan, self.written, target.field)
+
+    def _last_shown(self, part: Part) -> Iterator[VideoFrame]:
+        """Yield the frame that is shown last in the part."""
+        yield from self._on_screen.end(self._end_of(part))
+        self._note_held()
 
     def _end_of(self, part: Part) -> Fraction | None:
         """Return where the part's own stream ends as far as it was read, seconds of the source; None: nobody knows."""
