@@ -270,7 +270,7 @@ class Attempts:
                     heartbeat(replace(heartbeat.latest, phase=TaskPhase.PUBLISHING))
                     if cache:  # before anything is waited for: hours of work must not depend on the engine being there now
                         await cache.store(plan, finished, guard.check_known)
-                    await early_upload.prepared()
+                    await early_upload.prepared()  # the answer may tell, too, what is asked next
                     await guard.check()
                     with tracing.span("publish"):
                         await self._publish(early_upload, uploads_of(finished, plan, directory), guard)

@@ -59,7 +59,7 @@ class EarlyUpload:
                 begun.staging.result()
 
     def prepare(self, uploads: Sequence[Upload], guard: Guard) -> None:
-        """Start to upload what is missing, announce all files, and ask `guard`, so that `publish` need not wait."""
+        """Start to upload what is missing, and to announce all files, so that `publish` need not wait."""
         self._preparing = asyncio.create_task(self._prepare(distinct(uploads), guard))
 
     async def _prepare(self, uploads: Sequence[Upload], guard: Guard) -> None:
@@ -69,7 +69,6 @@ class EarlyUpload:
             self.begin(upload)
         staged = await asyncio.gather(*(self._uploads[upload.path].staging for upload in uploads))
         await guard.announce(pending(uploads, staged))
-        await guard.check()
 
     async def prepared(self) -> None:
         """Wait for what `prepare` has started, if anything. Raises its error."""
@@ -78,6 +77,7 @@ class EarlyUpload:
 
     async def publish(self, uploads: Sequence[Upload], guard: Guard) -> None:
         """Upload what is missing or has changed, and publish all files; errors as in `storage.publication.publish`."""
+        await self.prepared()
         await publish(self._stage, uploads, self._owner, guard)
 
     async def roll_back(self) -> None:

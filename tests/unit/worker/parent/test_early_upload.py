@@ -187,7 +187,7 @@ def test_files_in_its_directory_are(tmp_path: Path) -> None:
 
 
 async def test_what_is_prepared_is_announced_once(tmp_path: Path) -> None:
-    """And asked for, while the child ends; a file that was changed since is uploaded and announced anew."""
+    """While the child ends; a file that was changed since is uploaded and announced anew."""
     storage, claim = RemoteStorage(tmp_path), FakeClaim()
     guard = PublishGuard(claim)
     one, two = upload(storage, tmp_path, "1.ts"), upload(storage, tmp_path, "2.m3u8")
@@ -206,10 +206,9 @@ async def test_what_is_prepared_is_announced_once(tmp_path: Path) -> None:
 
 
 async def test_what_is_prepared_and_not_published_is_rolled_back(tmp_path: Path) -> None:
-    """Whatever was asked meanwhile waits for no answer."""
-    storage, answered = RemoteStorage(tmp_path), asyncio.Event()
-    guard = Guard()
-    guard.check = answered.wait  # type: ignore[assignment,method-assign]
+    """Whatever was announced meanwhile waits for no answer."""
+    storage, guard = RemoteStorage(tmp_path), Guard()
+    guard.announce = lambda _: asyncio.Event().wait()  # type: ignore[assignment,method-assign,return-value]
     async with uploading_early(storage, "task.x") as early_upload:
         early_upload.prepare([upload(storage, tmp_path, "1.ts")], guard)
         await brought(storage, 1)
