@@ -14,9 +14,11 @@ import av
 import numpy as np
 import pytest
 
+from reelmill_server.address_space import peak_bytes
 from reelmill_server.errors import InvalidMedia, MediaLimitExceeded, ReelmillError, UnsupportedFormat
 from reelmill_server.media.input.damage import check_copied
 from reelmill_server.media.input.probe import probe_file
+from reelmill_server.media.libav import errors
 from reelmill_server.model.capability import Limits
 from reelmill_server.model.overlay_request import WatermarkSpec
 from reelmill_server.model.request import AudioSpec
@@ -334,6 +336,26 @@ def test_times_of_streams_that_nobody_takes_do_not_matter(convert: Converter, tm
     """Whatever they are."""
     converted = convert(timed(tmp_path / "beside.nut", NEAR, BEYOND), FAR[name])
     assert converted.artifact.duration_seconds == pytest.approx(0.12)
+
+
+def test_a_frame_of_gigabytes_is_the_sources_fault(
+    convert: Converter, shelf: Shelf, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As it declares; not a lack of memory, for which the task would be tried again with more."""
+    whole, path = tmp_path / "whole.ivf", tmp_path / "declared.ivf"
+    with av.open(str(shelf.get(Clip("webm", (Video("vp9", seconds=1),), ())))) as source, av.open(str(whole), "w") as container:
+        stream = container.add_stream_from_template(source.streams.video[0])
+        for packet in source.demux(video=0):
+            if packet.size:
+                packet.stream = stream
+                container.mux(packet)
+    content = bytearray(whole.read_bytes())
+    (first,) = struct.unpack_from("<I", content, 32)
+    struct.pack_into("<I", content, 44 + first, 0xA3FFFE00)  # the size of the second frame
+    path.write_bytes(content)
+    monkeypatch.setattr(errors, "limit_bytes", lambda: peak_bytes() + (8 << 30))
+    with pytest.raises(BAD):
+        convert(path, ENCODE)
 
 
 def test_a_copy_of_broken_packets_is_the_sources_fault(shelf: Shelf, tmp_path: Path) -> None:

@@ -19,6 +19,7 @@ _DISK = frozenset(
 )
 # libvpx logs "Memory allocation error", SVT-AV1 "insufficient resources".
 _MEMORY_WORDS = re.compile(r"memory|alloc|insufficient resources", re.IGNORECASE)
+_LARGEST_BYTES = 2**31 - 1  # that libav allocates at once
 # libav returns EAGAIN when a thread cannot be started.
 _MACHINE = frozenset({errno.EAGAIN, errno.EMFILE, errno.ENFILE})
 
@@ -42,9 +43,18 @@ def is_memory(error: BaseException) -> bool:
     return any(_says_memory(cause) for cause in _chain(error)) or memory_was_short()
 
 
+def asks_too_much(error: BaseException) -> bool:
+    """Return whether a file that was read declares a block larger than libav allocates, which fails as a lack of memory does:
+    there was room for any other.
+    """
+    limit = limit_bytes()
+    refused = any(isinstance(cause, av.error.FFmpegError) and _number(cause) == errno.ENOMEM for cause in _chain(error))
+    return refused and bool(limit) and peak_bytes() + _LARGEST_BYTES < limit
+
+
 def check_memory(error: Exception) -> None:
-    """Raise OutOfMemory if `error` is due to a lack of memory; call it wherever a failure is otherwise tolerated."""
-    if is_memory(error):
+    """Raise OutOfMemory if `error` is due to a lack of memory; call it wherever a failure to read is otherwise tolerated."""
+    if is_memory(error) and not asks_too_much(error):
         raise too_little_memory(error_text(error)) from error
 
 
@@ -57,7 +67,7 @@ def too_little_memory(text: str) -> OutOfMemory:
 
 def meaning(error: Exception, otherwise: ReelmillError) -> ReelmillError:
     """Classify a failure to read: too little memory, a limit of this machine, or `otherwise`, the fault of the source."""
-    if is_memory(error):
+    if is_memory(error) and not asks_too_much(error):
         return too_little_memory(otherwise.message)
     if _number(error) in _MACHINE:
         return InternalError(f"a limit of this machine: {otherwise.message}")

@@ -20,7 +20,7 @@ from reelmill_server.errors import (
     ServiceUnavailable,
     UnsupportedFormat,
 )
-from reelmill_server.media.libav.errors import is_memory, meaning_of_writing, too_little_memory
+from reelmill_server.media.libav.errors import asks_too_much, is_memory, meaning_of_writing, too_little_memory
 from reelmill_server.media.libav.log import error_text
 from reelmill_server.media.output.base import Stopped
 from reelmill_server.worker import messages
@@ -113,7 +113,8 @@ def _failed(error: Exception, directory: str) -> messages.Failed:
         known = meaning_of_writing(error, "a file on the worker's disk", OutputError(f"the worker's disk: {error_text(error)}"))
     else:
         known = InternalError(f"{type(error).__name__}: {error_text(error)}")
-    if known.code in _AMBIGUOUS and is_memory(error):
+    blamed = known.code == InvalidMedia.code and asks_too_much(error)
+    if known.code in _AMBIGUOUS and is_memory(error) and not blamed:
         known = too_little_memory(known.message)
     elif known.code in _OF_THE_DISK and _is_full(directory):
         known = OutputError(f"the worker's disk is full: {known.message}")

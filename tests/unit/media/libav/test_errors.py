@@ -45,6 +45,24 @@ def test_want_of_memory_is_told_by_errors_and_by_what_they_came_from(error: Exce
 
 
 @pytest.mark.parametrize(
+    ("error", "peak", "expected"),
+    [
+        (NO_MEMORY, 1 << 30, InvalidMedia),
+        (NO_MEMORY, 31 << 30, OutOfMemory),
+        (MemoryError(), 1 << 30, OutOfMemory),
+        (LOGGED, 1 << 30, OutOfMemory),
+    ],
+)
+def test_a_block_that_libav_never_allocates_is_the_files_fault(
+    monkeypatch: pytest.MonkeyPatch, error: Exception, peak: int, expected: type[ReelmillError]
+) -> None:
+    """It has one error for that and for a lack of memory: such files were tried again with more of it."""
+    monkeypatch.setattr(errors, "limit_bytes", lambda: 32 << 30)
+    monkeypatch.setattr(errors, "peak_bytes", lambda: peak)
+    assert type(meaning(error, InvalidMedia("broken"))) is expected
+
+
+@pytest.mark.parametrize(
     ("error", "expected"),
     [
         (INVALID, InvalidMedia),
