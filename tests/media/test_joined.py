@@ -114,6 +114,16 @@ def test_audio_that_nobody_asked_for_is_encoded_where_sources_lack_it(join: Join
         join([first, *others], target("mkv", encoded()))
 
 
+def test_a_source_that_is_thinned_out_is_told(join: Joiner) -> None:
+    """The first one's rate is that of the output, unless another is asked for."""
+    slides = Clip("mp4", (Video(fps=Fraction(2), seconds=1),), ())
+    plan, _ = join([slides, PLAIN], target("mkv", encoded(), None))
+    assert any("sources[1] is thinned out: of 25 frames a second 2 are kept" in text for text in plan.warnings)
+    for sources, rate in (([slides, PLAIN], Fraction(25)), ([PLAIN, slides], Fraction(0)), ([PLAIN, UPRIGHT], Fraction(0))):
+        plan, _ = join(sources, target("mkv", encoded(frame_rate=rate), None))
+        assert not any("thinned" in text for text in plan.warnings)
+
+
 def test_sources_of_all_kinds_follow_each_other_on_one_clock(join: Joiner) -> None:
     """Each part has its own pictures and its own tone, at its time; what is missing is black or silent."""
     _, (path,) = join([PLAIN, UPRIGHT, SILENT, SOUND], BOTH)

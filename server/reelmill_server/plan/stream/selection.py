@@ -27,6 +27,8 @@ COPY_TAGS = {(muxer, "hevc"): "hvc1" for muxer in ("mp4", "mov")}
 """Codec tags that players expect where libav would write another: Apple's refuse `hev1`."""
 _FIRST = (0,)
 
+_THINNED = Fraction(3, 2)  # so many times the frames of the output
+
 
 @dataclass(frozen=True)
 class TargetJob:
@@ -157,7 +159,7 @@ def _video(job: TargetJob, spec: VideoSpec, number: int, like: Input, members: S
 
 def _encoded_video(job: TargetJob, spec: VideoSpec, number: int, like: Input, members: Sequence[Input]) -> StreamPlan:
     stream, path = like.video[number], f"{job.target.field}.video.transcode_video"
-    counted = len(members) > 1 or like.aligned or like.held
+    counted, asked_rate = len(members) > 1 or like.aligned or like.held, spec.frame_rate
     spec, remarks = container_fit.fit_video(quality.bounded(spec), stream, job.container, path)
     if counted:
         spec = joining.pinned(spec, stream, path)
@@ -178,8 +180,20 @@ def _encoded_video(job: TargetJob, spec: VideoSpec, number: int, like: Input, me
     if counted:
         streams = [stream_at(item.video, number) for item in members]
         parts = [_video_part(job, spec, planned, item, other, path) for item, other in zip(members, streams, strict=True)]
+        for note in _thinned(planned, members, streams) if not asked_rate else ():
+            job.warn(f".video: {note}")
     planned = joining.with_speed(replace(planned, parts=tuple(parts), counted=counted), job.speed("video"))
     return replace(planned, overlays=_overlays(job, spec, planned))
+
+
+def _thinned(planned: StreamPlan, members: Sequence[Input], streams: Sequence[StreamInfo | None]) -> Iterator[str]:
+    """Yield which sources lose many frames, as the output has the rate of another."""
+    rate = planned.video.frame_rate if planned.video else Fraction(0)
+    for item, stream in zip(members, streams, strict=True):
+        own = video.burst_rate(stream) if isinstance(stream, VideoStreamInfo) else Fraction(0)
+        if own > rate * _THINNED:
+            kept = f"of {float(own):.4g} frames a second {float(rate):.4g} are kept"
+            yield f"sources[{item.source_number}] is thinned out: {kept}, as the other source has: set frame_rate to keep more"
 
 
 def _lost(members: Sequence[Input], number: int) -> Mapping[str, None]:
@@ -218,7 +232,7 @@ def _audio(job: TargetJob, spec: AudioSpec, number: int, like: Input, members: S
         rules.check(rules.speed_problems(job.target, job.target.field))
         return _joined_copy(job, "audio", [(item, stream_at(item.audio, number)) for item in members], stream)
     planned = _encoded_audio(job, spec, stream, like)
-    parts = [_audio_part(planned, item, stream_at(item.audio, number)) for item in members]
+    parts = [_audio_part(job, planned, item, stream_at(item.audio, number)) for item in members]
     return joining.with_speed(replace(planned, parts=tuple(parts), counted=counted), job.speed("audio"))
 
 
@@ -243,7 +257,7 @@ def _mixed(job: TargetJob, spec: AudioSpec, slots: Sequence[tuple[int, Input, Se
     number, like, _ = slots[0]
     planned = _encoded_audio(job, spec, like.audio[number], like)
     parts = tuple(
-        replace(_audio_part(planned, item, stream_at(item.audio, number)), line=line)
+        replace(_audio_part(job, planned, item, stream_at(item.audio, number)), line=line)
         for line, (number, _, members) in enumerate(slots)
         for item in members
     )
@@ -255,10 +269,7 @@ def _mixed(job: TargetJob, spec: AudioSpec, slots: Sequence[tuple[int, Input, Se
 
 def _encoded_audio(job: TargetJob, spec: AudioSpec, stream: AudioStreamInfo, like: Input) -> StreamPlan:
     field = f"{job.target.field}.audio"
-    if not _is_decodable(stream):
-        codec = stream.codec or "a codec that is not known here"
-        raise undecodable(stream, f"{field}: the source's audio (stream {stream.index} of the file) is in {codec}: it")
-    container_fit.check_packets(stream, like.info.format, field)
+    _check_decodable(job, stream, like)
     path = f"{field}.transcode_audio"
     planned, note = audio.plan_audio(spec, stream, like.clock, path, job.facts.capabilities, job.container)
     if note:
@@ -269,9 +280,20 @@ def _encoded_audio(job: TargetJob, spec: AudioSpec, stream: AudioStreamInfo, lik
     return _tagged(job, planned)
 
 
-def _audio_part(planned: StreamPlan, item: Input, stream: StreamInfo | None) -> PartPlan:
+def _check_decodable(job: TargetJob, stream: AudioStreamInfo, item: Input) -> None:
+    """Raise UnsupportedFormat or InvalidMedia for audio that cannot be decoded here."""
+    field = f"{job.target.field}.audio"
+    if not _is_decodable(stream):
+        codec = stream.codec or "a codec that is not known here"
+        where = f"sources[{item.source_number}], stream {stream.index} of the file"
+        raise undecodable(stream, f"{field}: the source's audio ({where}) is in {codec}: it")
+    container_fit.check_packets(stream, item.info.format, field)
+
+
+def _audio_part(job: TargetJob, planned: StreamPlan, item: Input, stream: StreamInfo | None) -> PartPlan:
     if not isinstance(stream, AudioStreamInfo):
         return PartPlan(-1, (), item.number)
+    _check_decodable(job, stream, item)
     assert planned.working
     return PartPlan(stream.index, audio.conforming(stream, planned.working), item.number)
 
