@@ -235,10 +235,8 @@ def _entry(packet: AnyPacket, codec: str) -> _Entry:
         raise _Objection(_UNTIMED)
     base = exact(packet.time_base)
     decoded = None if packet.dts is None else packet.dts * base
-    if packet.is_keyframe and codec == "h264":
-        extradata = bytes(packet.stream.codec_context.extradata or b"")
-        if is_lone_field(bytes(packet), extradata):
-            raise _Objection(_FIELDS_APART)
+    if codec == "h264" and is_lone_field(bytes(packet), bytes(packet.stream.codec_context.extradata or b"")):
+        raise _Objection(_FIELDS_APART)
     closed = packet.is_keyframe and starts_decoding(packet, codec)
     recovers = packet.is_keyframe and not closed and recovers_at(packet, codec)
     return _Entry(packet.pts * base, decoded, closed or recovers, recovers)

@@ -9,6 +9,7 @@ set in the parameter set (`gaps_in_frame_num_value_allowed_flag`). No frame show
 
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 
 from reelmill_server.media.libav.avc_headers import DROP_SHORT, IDR, PPS, SLICES, SPS, PictureSet, SequenceSet, Slice, kind_of
 from reelmill_server.media.libav.bits import Bits, aligned, golomb
@@ -43,14 +44,26 @@ def check_fields(extradata: bytes) -> None:
 
 def is_lone_field(packet: bytes, extradata: bytes) -> bool:
     """Return whether a packet has one field, and another packet the other one of its frame."""
+    sets = _field_sets(extradata)
+    if sets is None:
+        return False
+    units = parted(packet, length_bytes("h264", extradata))
     try:
-        own = own_sets("h264", extradata)
-        sequence, pictures = _sequence(own), _pictures(own)
-        units = parted(packet, length_bytes("h264", extradata)) if sequence.fields else ()
-        fields = {Slice.of(unit, sequence, pictures).field for unit in units if kind_of(unit) in SLICES}
-    except (Unspliceable, KeyError, ValueError):
+        fields = {Slice.of(unit, *sets).field for unit in units if kind_of(unit) in SLICES}
+    except (KeyError, ValueError):
         return False
     return len(fields) == 1 and fields != {0}
+
+
+@lru_cache(maxsize=4)
+def _field_sets(extradata: bytes) -> tuple[SequenceSet, Mapping[int, PictureSet]] | None:
+    """Return the parameter sets of a stream whose frames may be coded as fields; None: they are not, or it is unusual."""
+    try:
+        own = own_sets("h264", extradata)
+        sequence = _sequence(own)
+        return (sequence, _pictures(own)) if sequence.fields else None
+    except Unspliceable:
+        return None
 
 
 def options(extradata: bytes) -> str:
