@@ -38,6 +38,7 @@ _COUNTING_SAMPLES = ("mp4", "mov", "ipod")
 _TAKING_EQUAL_TIMES = ("matroska", "webm", "flv")  # of their muxers in libav, those with AVFMT_TS_NONSTRICT
 _SKIPPING = ("matroska", "webm")  # that have decoders skip audio at the beginning (CodecDelay)
 _ALONE = ("flac", "alac", "pcm_", "wavpack", "tta")  # audio of which each packet is decoded without those before it
+_SKIPPING_ALWAYS = ("opus",)  # its own header says how much
 # Only their edit lists can say that the first frames are to be decoded, but not shown.
 _HIDING = ("mp4", "mov")
 
@@ -77,7 +78,7 @@ class CopyTrack(Track):
         self._early: AnyPacket | None = None  # the last packet before the span, until one in it comes
         self._held_audio: deque[AnyPacket] | None = deque() if plan.type == "audio" and len(plan.parts) > 1 else None
         self._last_shown = LastShown() if plan.type == "video" else None
-        hides = midway and self._skipped > PRIMING
+        hides = midway and self._skipped > 0 and plan.codec not in _SKIPPING_ALWAYS
         with undelayed(origin, self._skipped) if hides else nullcontext(origin) as described:
             # opaque=True: PyAV otherwise looks for an encoder, and a codec with a decoder only could not be copied.
             self._stream: Any = output.add_stream_from_template(described, opaque=True)
