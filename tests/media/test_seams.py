@@ -143,6 +143,13 @@ def test_raw_flac_behind_another_is_read_to_its_end(shelf: Shelf, convert: Conve
         convert(parts[0], target("flac", None), start=0.5)
 
 
+def test_flac_with_a_cover_picture_is_read(shelf: Shelf, convert: Converter) -> None:
+    """Its packet has no time either."""
+    cover = ("-f", "lavfi", "-i", "color=s=64x64", "-map", "0", "-map", "1", "-frames:v", "1", "-c:v", "png")
+    source = made(shelf, "cover.flac", *cover, "-disposition:v", "attached_pic", "-c:a", "flac", seconds="1")
+    assert len(judge.sound(convert(source, target("m4a", None, AudioSpec("aac"))).path)) == pytest.approx(48000, abs=100)
+
+
 def test_chained_vorbis_may_have_other_settings(shelf: Shelf, convert: Converter) -> None:
     """libav's decoder keeps those of the first recording, with which the second is noise."""
     parts = [made(shelf, f"link-{quality}.ogg", "-c:a", "libvorbis", "-q:a", quality, seconds="1") for quality in ("0", "9")]

@@ -25,6 +25,9 @@ def split_packets(packets: Iterator[Any]) -> Iterator[Any]:
     """Yield the packets of raw FLAC; each frame of one without a time follows the one before it."""
     end = 0
     for packet in packets:
+        if packet.stream.type != "audio":  # a cover picture
+            yield packet
+            continue
         if packet.pts is None and packet.size and packet.stream.codec_context.sample_rate:
             tick = 1 / (exact(packet.time_base) * packet.stream.codec_context.sample_rate)
             for frame, samples in frames_of(bytes(packet)):
