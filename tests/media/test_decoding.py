@@ -215,3 +215,19 @@ def test_a_program_stream_may_begin_within_a_frame_of_audio(convert: Converter, 
         assert judge.clicks(converted.path)[-1] - float(judge.times(converted.path)[-1]) == pytest.approx(
             3.5 - 99 / 25, abs=0.01
         )
+
+
+@pytest.mark.parametrize("container", ["mp4", "mkv", "ts"])
+def test_a_recording_that_lacks_packets_is_copied(convert: Converter, shelf: Shelf, tmp_path: Path, container: str) -> None:
+    """What remains of a frame of AAC is left out, where libav makes a header of it; the rest stays in its place."""
+    data = shelf.get(Clip("mpegts", (Video(gop=25),), (Audio("aac", bitrate=192_000),))).read_bytes()
+    packets = [data[begin : begin + 188] for begin in range(0, len(data), 188)]
+    audio = [number for number, packet in enumerate(packets) if packet[1:3] in (b"\x01\x01", b"\x41\x01")]
+    lost = set(audio[len(audio) // 2 : len(audio) // 2 + 7])
+    source = tmp_path / "lost.ts"
+    source.write_bytes(b"".join(packet for number, packet in enumerate(packets) if number not in lost))
+    converted = convert(source, target(container))
+    assert judge.numbers(converted.path) == [*range(50)]
+    if container != "ts":  # where frames keep their headers, nothing need be left out
+        assert any("packets of audio are damaged: left out" in text for text in converted.warnings)
+    assert judge.describe(converted.path).duration == pytest.approx(2, abs=0.1)

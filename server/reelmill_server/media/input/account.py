@@ -23,6 +23,7 @@ from reelmill_server.plan.clock import OVERRUN
 
 UNTIMED, UNORDERED = "without a time", "back in time"
 PADDING, BEYOND, OVERLAP = "encoder padding", "beyond the end", "overlaps what came before"
+DAMAGED = "damaged, and no frame at all"
 HIDDEN = "hidden by the source, and needed by no frame that is shown"
 """Why something is left out on purpose."""
 _UNCLEAR = Fraction(1, 10)  # packets and frames say to about this whether audio outlasts its video by more than OVERRUN

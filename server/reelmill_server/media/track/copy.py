@@ -11,7 +11,7 @@ import av
 from av.container import InputContainer, OutputContainer
 
 from reelmill_server.errors import UnsupportedFormat
-from reelmill_server.media.input.account import BEYOND, HIDDEN, PADDING, UNTIMED
+from reelmill_server.media.input.account import BEYOND, DAMAGED, HIDDEN, PADDING, UNTIMED
 from reelmill_server.media.input.bundle import Run
 from reelmill_server.media.input.edited_end import in_several_parts
 from reelmill_server.media.input.part import Part, Span
@@ -133,8 +133,9 @@ class CopyTrack(Track):
             self._early = item if self._is_audio else None
             return
         self._early = None
-        if self._headers is not None:
-            self._headers.check(item)
+        if self._headers is not None and not self._headers.check(item):
+            self.written.dropped[DAMAGED] += 1
+            return
         if measures.over(pts):
             self._beyond.append(item)
             return
@@ -205,6 +206,8 @@ class CopyTrack(Track):
             return False
         if self._last_shown is not None and any(packet.is_discard for packet in run.packets):
             return False
+        if self._headers is not None and not all(map(self._headers.check, run.packets)):
+            return False
         measures = self._measures or self._measure(run.base)
         # At a seam, the priming of an encoder is left out.
         at_seam = self._held_audio is not None and self._clock.offset and run.span[0] * exact(run.base) <= self._span.begin
@@ -212,9 +215,6 @@ class CopyTrack(Track):
 
     def _all_moved(self, run: Run) -> Sequence[Sequence[AnyPacket]]:
         """Return what is to be written of a run that is taken, once each of its packets has come."""
-        if self._headers is not None:
-            for packet in run.packets:
-                self._headers.check(packet)
         shown = self._last_shown
         together = self._move_together(run) if run.timed and run.ordered else None
         if together is None:
@@ -381,6 +381,8 @@ class CopyTrack(Track):
             output = "segments" if target.package else target.container
             hidden = f"the source hides its first {self.revealed} frames, which {output} cannot"
             yield f"{target.field}: {hidden}: they are shown"
+        if (damaged := self.written.dropped[DAMAGED]) and isinstance(target, TargetPlan):
+            yield f"{target.field}: {damaged} of the source's {self.items} are damaged: left out"
         if self._gradual and isinstance(target, TargetPlan):
             begins = "copied video begins where frames are refreshed gradually"
             yield f"{target.field}: {begins}: players show the first ones incomplete or not at all: encode the video"

@@ -9,6 +9,7 @@ from reelmill_server.media.libav.types import AnyPacket
 from reelmill_server.media.libav.xiph_headers import CODECS, changed_setup
 
 _KEEPING = ("mpegts",)  # the headers of all frames
+_FRAMED = ("aac", "mpegts")  # in which what has no header is what remains of a damaged frame
 _SYNC_MASK, _SYNC = 0xFFF6_0000, 0xFFF0_0000  # of the first four bytes of ADTS; broken packets begin otherwise
 _HEADER_MASK = 0xFDC0  # the profile, the sample rate and the channels
 
@@ -16,8 +17,8 @@ _HEADER_MASK = 0xFDC0  # the profile, the sample rate and the channels
 class Headers(Protocol):
     """The headers of a stream."""
 
-    def check(self, packet: AnyPacket) -> None:
-        """Raise UnsupportedFormat for a packet whose header is not like those before it."""
+    def check(self, packet: AnyPacket) -> bool:
+        """Return whether a packet is a frame. Raises UnsupportedFormat for one whose header is not like those before it."""
 
 
 def headers_of(codec: str, origin: Any, muxer: str) -> Headers | None:
@@ -25,20 +26,21 @@ def headers_of(codec: str, origin: Any, muxer: str) -> Headers | None:
     have none.
     """
     if codec == "aac" and not origin.codec_context.extradata and muxer not in _KEEPING:
-        return _AdtsHeaders()
+        return _AdtsHeaders(origin.container.format.name in _FRAMED)
     if codec in CODECS and origin.container.format.name == "ogg":
         return _XiphHeaders(bytes(origin.codec_context.extradata or b""))
     return None
 
 
 class _AdtsHeaders:
-    def __init__(self) -> None:
+    def __init__(self, framed: bool) -> None:
+        self._framed = framed
         self._header: int | None = None
 
-    def check(self, packet: AnyPacket) -> None:
+    def check(self, packet: AnyPacket) -> bool:
         head = int.from_bytes(memoryview(packet)[:4])
         if head & _SYNC_MASK != _SYNC:
-            return
+            return not self._framed
         header = head & _HEADER_MASK
         if self._header is not None and header != self._header:
             raise UnsupportedFormat(
@@ -46,15 +48,17 @@ class _AdtsHeaders:
                 "a codec other than copy"
             )
         self._header = header
+        return True
 
 
 class _XiphHeaders:
     def __init__(self, extradata: bytes) -> None:
         self._extradata = extradata
 
-    def check(self, packet: AnyPacket) -> None:
+    def check(self, packet: AnyPacket) -> bool:
         if changed_setup(packet, self._extradata) is not None:
             raise UnsupportedFormat(
                 "the source's recordings behind each other were encoded with different settings, of which the output has one: "
                 "choose a codec other than copy"
             )
+        return True
