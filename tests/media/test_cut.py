@@ -271,3 +271,14 @@ def test_audio_that_lies_before_the_keyframe_in_the_file_is_in_the_cut(
     first = judge.numbers(converted.path)[0] / 25
     wanted = [click for click in judge.clicks(path) if click >= max(first, 0 if asked.video == VideoSpec() else start)]
     assert heard == pytest.approx(wanted, abs=0.03)
+
+
+@pytest.mark.parametrize("form", ["mp4", "matroska", "mpegts"])
+@pytest.mark.parametrize("b_frames", [0, 2])
+def test_a_cut_of_gradually_refreshed_video_has_all_its_frames(convert: Converter, form: str, b_frames: int) -> None:
+    """What libav takes for a keyframe begins a refresh, until whose end decoders show nothing."""
+    refreshed = Video(seconds=4, gop=20, b_frames=b_frames, options=(("x264-params", "intra-refresh=1"),))
+    clip = Clip(form, (refreshed,), ())
+    for start, first in ((0.9, 23), (1.9, 48)):
+        converted = convert(clip, target("mkv", encoded(), None), start=start, duration=0.8)
+        assert judge.numbers(converted.path) == list(range(first, first + 20))

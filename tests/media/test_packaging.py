@@ -499,7 +499,7 @@ def test_a_cut_copy_may_end_before_gradual_refresh_does(convert: Converter) -> N
     converted = convert(
         _of_gops("libx264", b_frames=0, **{"x264-params": "intra-refresh=1"}),
         target("mkv", audio=None),
-        start=0.9,
+        start=1.9,
         duration=0.8,
     )
     assert len(judge.packets(converted.path, "v:0")) >= 20

@@ -17,9 +17,11 @@ from reelmill_server.media.input.frame_times import VideoTimes
 from reelmill_server.media.input.part import TOLERANCE
 from reelmill_server.media.input.restarts import begins_again
 from reelmill_server.media.input.timeline import continuous
+from reelmill_server.media.libav.codec_names import canonical_name
 from reelmill_server.media.libav.demuxing import forget, packets_of
 from reelmill_server.media.libav.errors import check_memory
 from reelmill_server.media.libav.log import error_text
+from reelmill_server.media.libav.random_access import refreshes_gradually
 from reelmill_server.media.libav.timestamps import exact
 from reelmill_server.media.libav.trial_header import codec_delay
 from reelmill_server.media.libav.types import AnyPacket
@@ -73,7 +75,7 @@ def packets_from(container: InputContainer, streams: Sequence[Stream], others: S
     before = front - _REORDERING
     for target in (*(max(before, begin - lead - step) for step in _STEPS_BACK), before, front):
         if _seek(container, target):
-            key, needed = _last_key(packets_of(container, [video]), video, begin)
+            key, needed = _last_key(packets_of(container, [video]), video, begin, target in (before, front))
             if key is not None:
                 _seek(container, target)
                 _hear_from(container, streams, target, key)
@@ -140,10 +142,12 @@ def _from_front(container: InputContainer, wanted: Sequence[Stream], video: Stre
 
 
 def _keeping(packets: Iterator[Any], video: Stream, begin: Fraction, kept: list[AnyPacket]) -> Iterator[Any]:
-    """Yield `packets`, and keep those from the last keyframe at or before `begin` on."""
+    """Yield `packets`, and keep those from the last keyframe at or before `begin` on, from which all is decoded."""
+    codec = canonical_name(video.codec_context)
     for packet in packets:
         time = _time(packet)
-        if packet.stream.index == video.index and packet.is_keyframe and time is not None and time <= begin + TOLERANCE:
+        key = packet.stream.index == video.index and packet.is_keyframe and not refreshes_gradually(packet, codec)
+        if key and time is not None and time <= begin + TOLERANCE:
             early = time - _PREROLL
             kept[:] = [other for other in kept if other.stream.type != "video" and (_time(other) or early) >= early]
         kept.append(packet)
@@ -259,22 +263,32 @@ def _time(packet: AnyPacket) -> Fraction | None:
     return stamp * packet.time_base if stamp is not None and packet.time_base else None
 
 
-def _last_key(packets: Iterator[Any], video: Stream, begin: Fraction) -> tuple[Fraction | None, Fraction | None]:
-    """Return the time of the last key frame at or before `begin` among these packets, or None; and `SeekResult.needed`."""
+def _last_key(
+    packets: Iterator[Any], video: Stream, begin: Fraction, from_front: bool = True
+) -> tuple[Fraction | None, Fraction | None]:
+    """Return the time of the last key frame at or before `begin` among these packets, or None; and `SeekResult.needed`.
+
+    Where that begins a gradual refresh, the one before it: decoders show nothing until all of a frame is refreshed, which is
+    by the next one. `from_front`: if there is none before it, nothing lies before it.
+    """
     last: Fraction | None = None
+    before: Fraction | None = None  # the keyframe
+    gradual = False
     shown: list[Fraction] = []
-    timed = True
+    timed, codec = True, canonical_name(video.codec_context)
     while (packet := read(packets)[0]) is not None:  # whoever reads from there is told why it breaks off
         time = _time(packet) if packet.stream.index == video.index else None
         if time is None:
             continue
         if packet.is_keyframe and time <= begin + TOLERANCE:
-            last = time
+            last, before, gradual = time, last, refreshes_gradually(packet, codec)
         if packet.dts is not None and packet.dts * packet.time_base > begin + TOLERANCE:
             break
         timed = timed and packet.pts is not None
         if time <= begin:
             shown = sorted((*shown, time))[-2:]  # the last two, as each field of a frame may be a packet
+    if gradual:
+        last = before if before is not None or not from_front else last
     return last, shown[0] if timed and shown else None
 
 

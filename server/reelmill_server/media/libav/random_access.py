@@ -38,6 +38,11 @@ def recovers_at(packet: AnyPacket, codec: str) -> bool:
     return codec == "h264" and recovers(bytes(packet), length_bytes(codec, extradata))
 
 
+def refreshes_gradually(packet: AnyPacket, codec: str) -> bool:
+    """Return whether all of a frame is whole only some frames after the keyframe in `packet`: decoders show none until then."""
+    return codec == "h264" and not (starts_decoding(packet, codec) or recovers_at(packet, codec))
+
+
 _RULES: Mapping[str, tuple[Callable[[int], int], Any, Any]] = {
     "h264": (lambda byte: byte & 0x1F, range(1, 6), (_IDR,)),
     "hevc": (lambda byte: byte >> 1 & 0x3F, range(32), _IRAP),

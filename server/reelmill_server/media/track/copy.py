@@ -16,7 +16,7 @@ from reelmill_server.media.input.bundle import Run
 from reelmill_server.media.input.edited_end import in_several_parts
 from reelmill_server.media.input.part import Part, Span
 from reelmill_server.media.input.source import average_rate
-from reelmill_server.media.libav.random_access import recovers_at, starts_decoding
+from reelmill_server.media.libav.random_access import refreshes_gradually
 from reelmill_server.media.libav.timestamps import exact
 from reelmill_server.media.libav.trial_header import codec_delay, undelayed
 from reelmill_server.media.libav.types import AnyPacket
@@ -148,7 +148,8 @@ class CopyTrack(Track):
             return
         if self._midway:
             self._midway = False
-            self._gradual = self._gradual or _refreshes_gradually(item, self.plan.codec)
+            encoded_here = item.stream is None
+            self._gradual = self._gradual or (not encoded_here and refreshes_gradually(item, self.plan.codec))
         yield from self._taken(item, pts, measures.begin)
 
     def _leave_out(self, item: AnyPacket) -> None:
@@ -398,12 +399,6 @@ def _ticks(origin: Any, in_samples: bool) -> Fraction:
     base, context = finer(exact(origin.time_base)), origin.codec_context
     rate = context.sample_rate if in_samples and context else 0
     return min(base, Fraction(1, rate)) if rate else base
-
-
-def _refreshes_gradually(packet: AnyPacket, codec: str) -> bool:
-    """Return whether all of a frame is shown only some frames after a packet that is marked as a keyframe."""
-    encoded_here = packet.stream is None
-    return codec == "h264" and not encoded_here and not (starts_decoding(packet, codec) or recovers_at(packet, codec))
 
 
 def _stamp(packet: AnyPacket) -> int:
