@@ -240,6 +240,16 @@ def _recovers(data: bytes, length: int) -> bool:
     return announced and kinds == {_I}
 
 
+def refreshes(data: bytes, length: int) -> bool:
+    """Return whether a packet of H.264 is a recovery point only some frames after which all that is shown is whole."""
+    try:
+        units = [unit for unit in parted(data, length) if kind_of(unit) == SEI]
+        points = [body for unit in units for kind, body in messages(unit) if kind == _RECOVERY_POINT]
+        return any(Bits(body).golomb() > 0 for body in points)
+    except (ValueError, IndexError):
+        return False
+
+
 def timing_of(data: bytes, length: int, delay_bits: int) -> bytes:
     """Return a unit that says how a frame is shown, as the one in `data` says of the frame or its first field, without clocks;
     empty: it says nothing.

@@ -7,7 +7,7 @@ time is whole (open GOP).
 from collections.abc import Callable, Iterator, Mapping
 from typing import Any
 
-from reelmill_server.media.libav.avc_headers import recovers
+from reelmill_server.media.libav.avc_headers import recovers, refreshes
 from reelmill_server.media.libav.mpeg2 import begins_sequence
 from reelmill_server.media.libav.nal_units import START_CODE, length_bytes
 from reelmill_server.media.libav.types import AnyPacket
@@ -40,7 +40,10 @@ def recovers_at(packet: AnyPacket, codec: str) -> bool:
 
 def refreshes_gradually(packet: AnyPacket, codec: str) -> bool:
     """Return whether all of a frame is whole only some frames after the keyframe in `packet`: decoders show none until then."""
-    return codec == "h264" and not (starts_decoding(packet, codec) or recovers_at(packet, codec))
+    if codec != "h264":
+        return False
+    extradata = bytes(packet.stream.codec_context.extradata or b"")
+    return refreshes(bytes(memoryview(packet)[:_PLACE_BYTES]), length_bytes(codec, extradata))
 
 
 _RULES: Mapping[str, tuple[Callable[[int], int], Any, Any]] = {
