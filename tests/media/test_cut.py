@@ -282,3 +282,12 @@ def test_a_cut_of_gradually_refreshed_video_has_all_its_frames(convert: Converte
     for start, first in ((0.9, 23), (1.9, 48)):
         converted = convert(clip, target("mkv", encoded(), None), start=start, duration=0.8)
         assert judge.numbers(converted.path) == list(range(first, first + 20))
+
+
+@pytest.mark.parametrize("container", ["mp4", "mkv", "ts"])
+def test_a_cut_copy_may_begin_among_frames_that_an_edit_list_hides(convert: Converter, container: str) -> None:
+    """As of a video that a phone has trimmed: with the keyframe before what is shown, which a warning says."""
+    clip = Clip("mp4", (Video(gop=50),), (Audio("aac"),), offset=-0.6)
+    converted = convert(clip, target(container), start=0.3, duration=0.6)
+    assert judge.numbers(converted.path)[:37] == list(range(37))
+    assert any("0.900 s before the requested start" in text for text in converted.warnings)
