@@ -140,7 +140,7 @@ class CopyTrack(Track):
             self._beyond.append(item)
             return
         self.frames += 1
-        # What an edit list hides behind its end was read for the frames that refer to it; what it hides before 0 is in the span.
+        # What an edit list hides behind its end was read for the frames that refer to it; before 0, it is in the span.
         self.written.ahead += not self._is_audio and pts >= max(measures.begin, 0) and item.is_discard
         # Containers with one timestamp per packet have no DTS for the first frames of a stream with B-frames.
         if (dts is not None or self._is_audio) and self._goes_back(pts, decoded):
