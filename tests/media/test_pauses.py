@@ -113,3 +113,12 @@ def test_joined_cuts_may_each_begin_in_a_pause(convert: Converter) -> None:
         path = convert.concat([part, part], target("mp4", encoded())).path
         assert len(judge.times(path)) == count
         assert judge.numbers(path)[0] == judge.numbers(path)[count // 2] == 24
+
+
+@pytest.mark.parametrize("container", ["mp4", "mkv", "ts"])
+@pytest.mark.parametrize("form", ["mp4", "matroska"])
+def test_a_copied_cut_ends_in_a_pause(convert: Converter, form: str, container: str) -> None:
+    """The frame behind the pause that is decoded before it, for those that refer to it, is shown soon after the end."""
+    converted = convert(source(form), target(container), duration=2.5)
+    assert judge.describe(converted.path).duration == pytest.approx(2.5, abs=0.6)
+    assert judge.numbers(converted.path)[:25] == list(range(25))

@@ -150,7 +150,9 @@ def _video_bounds(planned: StreamPlan, written: StreamStats, given: Given) -> _B
         yield "ends", extent.last, extent.last_start, most + (_REORDERED * frame if written.ahead else 0)
         # What was left out may have been the last frame; what lies ahead was shown later.
         least = (front if given.items == 1 else last) - tolerance - written.dropped.total() * frame
-        yield "ends", extent.last_start, least, last + tolerance + (_REORDERED * frame if written.ahead else 0)
+        # What lies ahead is shown behind the end, until which the last frame before it is held.
+        most = max(given.last / speed, last) + _REORDERED * frame if written.ahead else last
+        yield "ends", extent.last_start, least, most + tolerance
 
 
 def _audio_bounds(planned: StreamPlan, written: StreamStats, given: Given) -> _Bounds:

@@ -39,6 +39,7 @@ _TAKING_EQUAL_TIMES = ("matroska", "webm", "flv")  # of their muxers in libav, t
 _SKIPPING = ("matroska", "webm")  # that have decoders skip audio at the beginning (CodecDelay)
 _ALONE = ("flac", "alac", "pcm_", "wavpack", "tta")  # audio of which each packet is decoded without those before it
 _SKIPPING_ALWAYS = ("opus",)  # its own header says how much
+_FRAMES_AHEAD = 4  # so many frames are decoded before one that is shown before them, at least
 # Only their edit lists can say that the first frames are to be decoded, but not shown.
 _HIDING = ("mp4", "mov")
 
@@ -108,6 +109,7 @@ class CopyTrack(Track):
 
     def begin(self, part: Part, span: Span) -> None:
         self._span, self._measures, self._previous, self._reached, self._early = span, None, None, None, None
+        self._pause: int | None = None  # by how much what lies beyond the end is brought near to it
         self._midway = self.plan.type == "video" and not span.from_front  # until the first packet comes
         self._hidden = HiddenFrames()
 
@@ -164,9 +166,22 @@ class CopyTrack(Track):
     def _taken(self, item: AnyPacket, pts: int, begin: int) -> Iterator[AnyPacket]:
         """Yield what is to be written now that `item` comes, a packet of the span, and with it all that it may need."""
         self.written.ahead += len(self._beyond)
+        if self._beyond:
+            self._bring_near()
         for packet in (*self._beyond, *self._needed(item, pts, begin)):
             yield from self._in_time(packet)
         self._beyond.clear()
+
+    def _bring_near(self) -> None:
+        """Show frames that are decoded for earlier ones soon after the end: behind a pause, the copy would last until there."""
+        stop, first = self._measured.end, self._beyond[0]
+        if stop is None or self.plan.type != "video":
+            return
+        pause = self._pause
+        if pause is None:
+            pause = self._pause = max(_stamp(first) - stop - _FRAMES_AHEAD * (first.duration or 0), 0)
+        for packet in self._beyond if pause else ():
+            packet.pts = max(_stamp(packet) - pause, stop)
 
     def _needed(self, item: AnyPacket, pts: int, begin: int) -> Sequence[AnyPacket]:
         """Return the frames to be copied now that `item` comes: with it those hidden before it that it may need."""
