@@ -39,6 +39,7 @@ _TAKING_EQUAL_TIMES = ("matroska", "webm", "flv")  # of their muxers in libav, t
 _SKIPPING = ("matroska", "webm")  # that have decoders skip audio at the beginning (CodecDelay)
 _ALONE = ("flac", "alac", "pcm_", "wavpack", "tta")  # audio of which each packet is decoded without those before it
 _SKIPPING_ALWAYS = ("opus",)  # its own header says how much
+_PAUSE = Fraction(1, 2)
 _FRAMES_AHEAD = 4  # so many frames are decoded before one that is shown before them, at least
 # Only their edit lists can say that the first frames are to be decoded, but not shown.
 _HIDING = ("mp4", "mov")
@@ -179,7 +180,8 @@ class CopyTrack(Track):
             return
         pause = self._pause
         if pause is None:
-            pause = self._pause = max(_stamp(first) - stop - _FRAMES_AHEAD * (first.duration or 0), 0)
+            later = _stamp(first) - stop - _FRAMES_AHEAD * (first.duration or 0)
+            pause = self._pause = later if later * exact(self._measured.base) > _PAUSE else 0
         for packet in self._beyond if pause else ():
             packet.pts = max(_stamp(packet) - pause, stop)
 
