@@ -188,6 +188,21 @@ async def test_a_log_that_somebody_removed_keeps_no_engine_from_being_watched(tm
     assert embedded._last_words(tmp_path / "temporal.log", -100).startswith("its log is")
 
 
+async def test_answers_of_the_engine_are_sent_at_once() -> None:
+    """However small they are: the kernel would hold them back until all before them was acknowledged."""
+    accepted: asyncio.Future[int] = asyncio.get_running_loop().create_future()
+
+    def connected(_: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        accepted.set_result(writer.get_extra_info("socket").getsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY))
+        writer.close()
+
+    entrance = launcher.Entrance(0)
+    async with await asyncio.start_server(connected, sock=entrance.socket):
+        _, writer = await asyncio.open_connection(*entrance.socket.getsockname())
+        assert await accepted == 1
+        writer.close()
+
+
 def _no_room(*_: object) -> None:
     raise OSError(errno.ENOSPC, "no space left on device")
 

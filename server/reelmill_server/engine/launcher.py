@@ -38,7 +38,8 @@ class Entrance:
     """A port of the machine's loopback, opened before this process leaves it, and the kernel's table of who holds which end."""
 
     def __init__(self, port: int) -> None:
-        self.socket = socket.socket()
+        # asyncio sends at once (TCP_NODELAY) only where the protocol is named: else answers of the engine wait for 40 ms.
+        self.socket = socket.socket(socket.AF_INET, socket.SOCK_STREAM, socket.IPPROTO_TCP)
         self.socket.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         self.socket.bind((HOST, port))
         # Opened here, it goes on showing the namespace that it was opened in.
