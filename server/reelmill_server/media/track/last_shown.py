@@ -57,7 +57,8 @@ class LastShown:
             packet.duration = max(min(packet.duration or 0, _pts(ready[0]) - _pts(packet)), 0)
         if ready:
             shown = end - _pts(ready[0])
-            ready[0].duration = shown if shown > 0 else ready[0].duration or 1
+            # Within a tick of the end it is shown for a tick; one that was read ahead lies beyond the end, and stays as it is.
+            ready[0].duration = max(shown, 1) if shown >= 0 else ready[0].duration or 1
         return ready
 
 

@@ -9,7 +9,7 @@ from typing import Any
 
 import av
 import pytest
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from reelmill_server.media.input.bundle import Run
@@ -206,7 +206,18 @@ def test_runs_are_copied_as_their_packets_are(read: tuple[StreamType, list[Recor
     assert at_once == one_by_one
 
 
+# The span ends within the tick in which a frame begins.
+_JUST_BEGUN = Recording(
+    (Frame(0, 0, 0, 2214), Frame(1, 2214, 2214, 2278)),
+    Fraction(1, 12800),
+    Fraction(0),
+    Fraction(173, 1000),
+    Fraction(173, 1000),
+)
+
+
 @settings(max_examples=60)
+@example(_JUST_BEGUN)
 @given(films())
 def test_the_frame_shown_last_ends_with_the_span_or_the_stream(recording: Recording) -> None:
     """Whichever frame is decoded last, and no frame lasts beyond it."""
