@@ -28,12 +28,12 @@ def create(
     session = session_of(context)
     expires = None if days is None else datetime.now(UTC) + timedelta(days=days)
     with session.client() as client:
-        made = client.keys.create(name, grant, expire_time=expires)
+        created = client.keys.create(name, grant, expire_time=expires)
     if session.json:
-        session.print_json(made)
+        session.print_json(created)
         return
-    session.out.print(made.secret, soft_wrap=True)
-    session.err.print(f"key {made.key.key_id} of {name}: keep it now, it is not shown again", soft_wrap=True)
+    session.out.print(created.secret, soft_wrap=True)
+    session.err.print(f"key {created.key.key_id} of {name}: keep it now, it is not shown again", soft_wrap=True)
 
 
 @app.command(name="list")

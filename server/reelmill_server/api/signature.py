@@ -41,7 +41,7 @@ class Signed:
 
 def acs3(method: str, path: str, query: Sequence[tuple[str, str]], headers: Mapping[str, Sequence[str]], body: bytes) -> Signed:
     """Read the signature in the header `authorization`; names of headers are in lower case. Raises NotSigned."""
-    match = _CREDENTIAL.fullmatch(_one(headers, "authorization").strip())
+    match = _CREDENTIAL.fullmatch(_header(headers, "authorization").strip())
     if match is None:
         raise NotSigned(f"expected `authorization: {ACS3} Credential=…,SignedHeaders=…,Signature=…`")
     key_id, names, signature = match.groups()
@@ -50,20 +50,20 @@ def acs3(method: str, path: str, query: Sequence[tuple[str, str]], headers: Mapp
     if lacking:
         raise NotSigned(f"the signature does not cover {', '.join(lacking)}")
     digest = sha256(body).hexdigest()
-    if not hmac.compare_digest(digest.encode(), as_bytes(_one(headers, "x-acs-content-sha256").lower())):
+    if not hmac.compare_digest(digest.encode(), as_bytes(_header(headers, "x-acs-content-sha256").lower())):
         raise NotSigned("x-acs-content-sha256 is not that of the body")
     # Names are signed as they are, in the order of their pairs: with a `&`, or twice, the same text may have another meaning.
     if len({name for name, _ in query}) != len(query) or any(encoded(name) != name for name, _ in query):
         raise NotSigned("a parameter is given twice, or its name has other characters than letters, digits and -_.~")
     canonical_query = "&".join(f"{name}={encoded(value)}" if value else f"{name}=" for name, value in sorted(query))
-    canonical_headers = "".join(f"{name}:{_one(headers, name).strip()}\n" for name in sorted(signed))
+    canonical_headers = "".join(f"{name}:{_header(headers, name).strip()}\n" for name in sorted(signed))
     canonical = f"{method}\n{path}\n{canonical_query}\n{canonical_headers}\n{names}\n{digest}"
     text = f"{ACS3}\n{sha256(as_bytes(canonical)).hexdigest()}"
     return Signed(
         key_id,
-        _time(_one(headers, "x-acs-date")),
-        _nonce(_one(headers, "x-acs-signature-nonce")),
-        _one(headers, "x-acs-security-token"),
+        _time(_header(headers, "x-acs-date")),
+        _nonce(_header(headers, "x-acs-signature-nonce")),
+        _header(headers, "x-acs-security-token"),
         signature.lower().encode(),
         lambda secret: hmac.new(secret.encode(), text.encode(), "sha256").hexdigest().encode(),
     )
@@ -101,7 +101,7 @@ def as_bytes(text: str) -> bytes:
     return text.encode("utf-8", "surrogateescape")
 
 
-def _one(headers: Mapping[str, Sequence[str]], name: str) -> str:
+def _header(headers: Mapping[str, Sequence[str]], name: str) -> str:
     values = headers.get(name, ("",))
     if len(values) != 1:
         raise NotSigned(f"{name} is given twice")

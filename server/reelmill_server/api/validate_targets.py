@@ -213,8 +213,8 @@ def _copies(
     """Yield impossible stream copies: of several sources unless requested explicitly, and of audio at another speed."""
     concatenated = [source for source in request.sources if not source.attached]
     copies = {
-        "video": any(not source.disable_video for source in concatenated) and not _none(target, "video"),
-        "audio": any(not source.disable_audio for source in concatenated) and not _none(target, "audio"),
+        "video": any(not source.disable_video for source in concatenated) and not _is_disabled(target, "video"),
+        "audio": any(not source.disable_audio for source in concatenated) and not _is_disabled(target, "audio"),
     }
     if container_name(target.container) in _AUDIO_ONLY and not target.HasField("video"):
         copies["video"] = False
@@ -241,7 +241,7 @@ def _ruled(target: AnyTarget) -> TargetSpec:
         uri="",
         container=container_name(target.container),
         video=None
-        if _none(target, "video")
+        if _is_disabled(target, "video")
         else VideoSpec(
             codec=video_codec(video.codec),
             pixel_format=enum_name(video_pb2.PixelFormat, video.pixel_format, "PIXEL_FORMAT_"),
@@ -252,7 +252,7 @@ def _ruled(target: AnyTarget) -> TargetSpec:
             hardware=Hardware(enum_name(video_pb2.HardwarePolicy, video.hardware, "HARDWARE_POLICY_") or "preferred"),
         ),
         audio=None
-        if _none(target, "audio")
+        if _is_disabled(target, "audio")
         else AudioSpec(
             codec=audio_codec(audio.codec),
             bitrate=optional(audio, "bitrate"),
@@ -273,7 +273,7 @@ def _ruled(target: AnyTarget) -> TargetSpec:
     )
 
 
-def _none(target: AnyTarget, kind: str) -> bool:
+def _is_disabled(target: AnyTarget, kind: str) -> bool:
     """Return whether the target explicitly has no stream of a kind."""
     if not target.HasField(kind):
         return False
@@ -288,7 +288,7 @@ def _is_voice(source: source_pb2.Source) -> bool:
 def _copied_video(target: AnyTarget, field: str) -> Iterator[Violation]:
     """Yield what is asked of copied video that only an encode can give. Other settings of encoders are ignored for it."""
     asked = target.video.transcode_video
-    if _none(target, "video") or video_codec(asked.codec) != COPY:
+    if _is_disabled(target, "video") or video_codec(asked.codec) != COPY:
         return
     for name, present in (("quality_target", asked.HasField("quality_target")), ("passes", asked.passes > 1)):
         if present:
@@ -305,7 +305,7 @@ def media_problems(
     yield from _copies(request, target, field)
     yield from rules.target_problems(_ruled(target), field)
     for name in ("loudness", "ducking"):
-        if target.audio.filter_audio.HasField(name) and _none(target, "audio"):
+        if target.audio.filter_audio.HasField(name) and _is_disabled(target, "audio"):
             expected = "the target has no audio: set transcode_audio, or leave it out"
             yield Violation(f"{field}.audio.filter_audio.{name}", expected)
     if target.audio.filter_audio.HasField("ducking") and not any(_is_voice(source) for source in request.sources):

@@ -215,8 +215,8 @@ class EmbeddedEngine:
         await asyncio.to_thread(_rotate, self._data_dir / _LOG)
         if self._process is not None and self._process.poll() is not None:
             self._on_restart()
-            said = _last_words(self._data_dir / _LOG, -_LAST_BYTES)
-            _log.error("the engine died and is started again", exit_status=self._process.returncode, reason=said)
+            last_words = _last_words(self._data_dir / _LOG, -_LAST_BYTES)
+            _log.error("the engine died and is started again", exit_status=self._process.returncode, reason=last_words)
             self._launch()
 
     async def stop(self) -> None:
@@ -248,10 +248,10 @@ def _remove_blank(file: Path) -> None:
 def _last_words(log: Path, begin: int) -> str:
     """Return what the server said last, from this byte of its log on (negative: from its end), and where the rest is."""
     text = log.read_bytes() if log.exists() else b""  # somebody may have removed it
-    said = text[begin:].decode(errors="replace").strip().rpartition("\n")[2][:_LAST_CHARACTERS]
-    if not said and shutil.disk_usage(log.parent).free < _LEAST_FREE_BYTES:
-        said = "its disk is full"
-    return f"{said} (its log is {log})" if said else f"its log is {log}"
+    last_words = text[begin:].decode(errors="replace").strip().rpartition("\n")[2][:_LAST_CHARACTERS]
+    if not last_words and shutil.disk_usage(log.parent).free < _LEAST_FREE_BYTES:
+        last_words = "its disk is full"
+    return f"{last_words} (its log is {log})" if last_words else f"its log is {log}"
 
 
 def _rotate(log: Path) -> None:

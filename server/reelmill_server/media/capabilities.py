@@ -73,19 +73,19 @@ def try_video(codec: str, device: str, encoder: str, budget: Budget | None = Non
     try:
         known = av.Codec(encoder, "w")
     except ValueError:
-        return _told(encoder, codec, device, _NOT_BUILT_IN)
+        return _capability(encoder, codec, device, _NOT_BUILT_IN)
     reasons: list[str] = []
     for lacks in _STEPS if device != SOFTWARE else _STEPS[:1]:
         if not (reason := _trial(encoder, device, codec, formats["yuv420p"], lacks)):
             break
         reasons.append(reason)
     else:
-        return _told(encoder, codec, device, _explained(reasons[0], device))
+        return _capability(encoder, codec, device, _explained(reasons[0], device))
     # libvpx, for one, is built with or without more than 8 bits.
     built = {form.name for form in known.video_formats or ()}
     names = [name for name, own in formats.items() if own in built]
     if device == SOFTWARE:
-        return replace(_told(encoder, codec, device, ""), pixel_formats=tuple(names))
+        return replace(_capability(encoder, codec, device, ""), pixel_formats=tuple(names))
     deeper = ((name, _trial(encoder, device, codec, formats[name], lacks)) for name in names if name != "yuv420p")
     # One that found no session left may have the format: a task learns it.
     tried = [Feature(name, reason) for name, reason in deeper if not is_full(device, reason)]
@@ -94,7 +94,7 @@ def try_video(codec: str, device: str, encoder: str, budget: Budget | None = Non
     steps = () if codec in video_encoders.WITHOUT_REFERENCES else _STEPS[-1]
     named = (Feature(name, reasons[number] if name in lacks else "") for number, name in enumerate(steps))
     return replace(
-        _told(encoder, codec, device, ""),
+        _capability(encoder, codec, device, ""),
         pixel_formats=tuple(name for name in names if name not in without),
         lacks=lacks,
         features=(*tried, *named, *trials.features()),
@@ -148,7 +148,7 @@ def _try_audio(name: str, known: AudioEncoder) -> Capability:
     try:
         context: Any = av.CodecContext.create(known.encoder, "w")
     except LIBAV_ERRORS:
-        return _told(known.encoder, name, SOFTWARE, _NOT_BUILT_IN)
+        return _capability(known.encoder, name, SOFTWARE, _NOT_BUILT_IN)
     try:
         context.sample_rate, context.layout, context.format = rate, layout, known.sample_format
         context.time_base, context.options = Fraction(1, rate), dict(known.options)
@@ -163,19 +163,19 @@ def _try_audio(name: str, known: AudioEncoder) -> Capability:
             packets += len(context.encode(frame))
         packets += len(context.encode(None))
     except LIBAV_ERRORS as error:
-        return _told(known.encoder, name, SOFTWARE, error_text(error))
-    return _told(known.encoder, name, SOFTWARE, "" if packets else "gave no packets")
+        return _capability(known.encoder, name, SOFTWARE, error_text(error))
+    return _capability(known.encoder, name, SOFTWARE, "" if packets else "gave no packets")
 
 
 def _try_decoder(name: str, codec: str) -> Capability:
     try:
         av.CodecContext.create(name, "r")
     except LIBAV_ERRORS:
-        return _told(name, codec, SOFTWARE, _NOT_BUILT_IN)
-    return _told(name, codec, SOFTWARE, "")
+        return _capability(name, codec, SOFTWARE, _NOT_BUILT_IN)
+    return _capability(name, codec, SOFTWARE, "")
 
 
-def _told(name: str, codec: str, device: str, reason: str) -> Capability:
+def _capability(name: str, codec: str, device: str, reason: str) -> Capability:
     return Capability(name, codec, device, not reason, reason, time.time_ns() // 1000)
 
 
@@ -209,7 +209,7 @@ def _try_vmaf() -> Capability:
         lacks = (
             f"is not in this build of libav (PyAV {av.__version__}); the wheels of PyAV 19, for Python 3.12 and later, have it"
         )
-        return _told(VMAF_FILTER, "vmaf", SOFTWARE, lacks)
+        return _capability(VMAF_FILTER, "vmaf", SOFTWARE, lacks)
     try:
         with tempfile.TemporaryDirectory() as folder, captured_log():
             meter = VmafMeter("yuv420p", Path(folder, "trial"))
@@ -217,14 +217,16 @@ def _try_vmaf() -> Capability:
                 meter.compare(frame, frame)
             score = meter.mean()
     except (*LIBAV_ERRORS, OSError) as error:
-        return _told(VMAF_FILTER, "vmaf", SOFTWARE, error_text(error))
-    return _told(VMAF_FILTER, "vmaf", SOFTWARE, "" if score and score > _ALIKE_VMAF else f"finds {score} for equal pictures")
+        return _capability(VMAF_FILTER, "vmaf", SOFTWARE, error_text(error))
+    return _capability(
+        VMAF_FILTER, "vmaf", SOFTWARE, "" if score and score > _ALIKE_VMAF else f"finds {score} for equal pictures"
+    )
 
 
 def _try_xpsnr() -> Capability:
     """Compare a few frames with themselves."""
     if XPSNR_FILTER not in av.filter.filters_available:
-        return _told(XPSNR_FILTER, "xpsnr", SOFTWARE, "is not in this build of libav")
+        return _capability(XPSNR_FILTER, "xpsnr", SOFTWARE, "is not in this build of libav")
     try:
         with captured_log():
             meter = XpsnrMeter("yuv420p")
@@ -232,8 +234,10 @@ def _try_xpsnr() -> Capability:
                 meter.compare(frame, frame)
             score = meter.mean()
     except (*LIBAV_ERRORS, OSError) as error:
-        return _told(XPSNR_FILTER, "xpsnr", SOFTWARE, error_text(error))
-    return _told(XPSNR_FILTER, "xpsnr", SOFTWARE, "" if score and score > _ALIKE_XPSNR else f"finds {score} for equal pictures")
+        return _capability(XPSNR_FILTER, "xpsnr", SOFTWARE, error_text(error))
+    return _capability(
+        XPSNR_FILTER, "xpsnr", SOFTWARE, "" if score and score > _ALIKE_XPSNR else f"finds {score} for equal pictures"
+    )
 
 
 def try_privacy() -> Capability:
@@ -243,10 +247,10 @@ def try_privacy() -> Capability:
 
         detect.try_detectors()
     except ImportError:
-        return _told(PRIVACY, "", SOFTWARE, _NO_PRIVACY)
+        return _capability(PRIVACY, "", SOFTWARE, _NO_PRIVACY)
     except Exception as error:  # whatever the runtime raises must not keep the worker from starting
-        return _told(PRIVACY, "", SOFTWARE, f"the detectors do not run: {error}")
-    return _told(PRIVACY, "", SOFTWARE, "")
+        return _capability(PRIVACY, "", SOFTWARE, f"the detectors do not run: {error}")
+    return _capability(PRIVACY, "", SOFTWARE, "")
 
 
 def library_versions() -> dict[str, str]:

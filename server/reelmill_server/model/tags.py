@@ -53,17 +53,17 @@ def language(tags: Mapping[str, str]) -> str:
 
 def tag(tags: Mapping[str, str], name: str) -> str:
     """Return the tag called `name` in lower case, or Apple's of that name; empty: there is none."""
-    return next(_found(tags, (name, f"{QUICKTIME}{name}")), "")
+    return next(_values(tags, (name, f"{QUICKTIME}{name}")), "")
 
 
 def place(tags: Mapping[str, str]) -> str:
     """Return where it was filmed, as in ISO 6709; empty: unknown."""
-    return next(_found(tags, _PLACES), "")
+    return next(_values(tags, _PLACES), "")
 
 
 def moment(tags: Mapping[str, str]) -> datetime | None:
     """Return when it was made, None if unknown."""
-    for text in _found(tags, _MOMENTS):
+    for text in _values(tags, _MOMENTS):
         try:
             time = datetime.fromisoformat(text)
         except ValueError:
@@ -95,7 +95,7 @@ def of_a_device(tags: Iterable[str]) -> bool:
     return any(name.lower().startswith(_DEVICES) for name in tags)
 
 
-def _found(tags: Mapping[str, str], names: Iterable[str]) -> Iterator[str]:
+def _values(tags: Mapping[str, str], names: Iterable[str]) -> Iterator[str]:
     lower = {key.lower(): value for key, value in tags.items()}
     return (lower[name] for name in names if lower.get(name))
 

@@ -41,14 +41,14 @@ class Channels:
             await sender.close()
 
 
-def _off(setting: str) -> Unavailable:
+def _disabled_by(setting: str) -> Unavailable:
     return Unavailable(f"is not available on this server: {environment_name(setting)} is not set")
 
 
 def _webhook(settings: NotifySettings) -> Sender:
     keys = settings.webhook_keys()
     if not keys:
-        return _off("webhook_secrets")
+        return _disabled_by("webhook_secrets")
     return WebhookSender(
         Outbound(settings.notify_timeout_seconds, allow_private=settings.webhook_allow_private),
         keys,
@@ -60,7 +60,7 @@ def _webhook(settings: NotifySettings) -> Sender:
 
 def _mns(settings: NotifySettings) -> Sender:
     if not settings.mns_endpoint:
-        return _off("mns_endpoint")
+        return _disabled_by("mns_endpoint")
     secret = settings.mns_access_key_secret.get_secret_value()
     outbound = Outbound(settings.notify_timeout_seconds, allow_private=True)
     return MnsSender(outbound, settings.mns_endpoint, settings.mns_access_key_id, secret)
@@ -68,7 +68,7 @@ def _mns(settings: NotifySettings) -> Sender:
 
 def _rocket_mq(settings: NotifySettings) -> Sender:
     if not settings.rocketmq_endpoint:
-        return _off("rocketmq_endpoint")
+        return _disabled_by("rocketmq_endpoint")
     if not rocket_mq.is_installed():
         return Unavailable(f"is not available on this server: its client is not installed; run {rocket_mq.INSTALL}")
     secret = settings.rocketmq_secret_key.get_secret_value()
@@ -83,7 +83,7 @@ def _rocket_mq(settings: NotifySettings) -> Sender:
 
 def _pub_sub(settings: NotifySettings) -> Sender:
     if not settings.pubsub_project:
-        return _off("pubsub_project")
+        return _disabled_by("pubsub_project")
     emulator = settings.pubsub_endpoint.startswith("http://")
     outbound = Outbound(settings.notify_timeout_seconds, allow_private=True)
     return PubSubSender(outbound, settings.pubsub_endpoint, settings.pubsub_project, no_token if emulator else GoogleToken())

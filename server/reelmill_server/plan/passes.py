@@ -68,7 +68,7 @@ def peak_trial(plan: Plan) -> Plan:
     nothing for each stream whose encoder may raise them above their limit, and did so if it was tried.
     """
     targets = tuple(
-        replace(lone_stream(plan.targets[slot], _tried(stream)), container=_NOWHERE, muxer=_NOWHERE, muxer_options={})
+        replace(lone_stream(plan.targets[slot], _with_trials(stream)), container=_NOWHERE, muxer=_NOWHERE, muxer_options={})
         for slot, _, stream in _doubtful_audio(plan)
     )
     return replace(plan, targets=targets, groups=(), images=())
@@ -99,7 +99,7 @@ def _is_doubtful(planned: LoudnessPlan | None) -> bool:
     return planned.decoded_peak > planned.asked.true_peak + _PASSED_DB
 
 
-def _tried(stream: StreamPlan) -> StreamPlan:
+def _with_trials(stream: StreamPlan) -> StreamPlan:
     """Return a stream whose decoded peaks are measured."""
     assert stream.loudness
     return replace(stream, loudness=replace(stream.loudness, tries=True))

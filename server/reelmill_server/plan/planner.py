@@ -18,12 +18,12 @@ from reelmill_server.plan.inputs import Input, Inputs
 from reelmill_server.plan.output import package_files, packaging
 from reelmill_server.plan.output.frame_access import with_shared_reading
 from reelmill_server.plan.output.image_files import writable_image_uris
-from reelmill_server.plan.output.images import ImageJob, plan_images
+from reelmill_server.plan.output.images import ImageContext, plan_images
 from reelmill_server.plan.output.naming import Naming, OutputName, expand, fill, source_variables
 from reelmill_server.plan.stream import ladder
 from reelmill_server.plan.stream.extras import attached_files, cover_pictures, data_streams, lost_fonts
 from reelmill_server.plan.stream.languages import dropped_languages
-from reelmill_server.plan.stream.selection import TargetJob, audio_streams, stream_number, video_streams
+from reelmill_server.plan.stream.selection import TargetContext, audio_streams, stream_number, video_streams
 from reelmill_server.plan.stream.subtitle import (
     SubtitleInput,
     doubts,
@@ -56,7 +56,9 @@ def make_plan(request: ConvertRequest, facts: PlanFacts) -> Plan:
     targets = packaging.on_one_clock(targets, groups)
     warnings += packaging.unheard_audio(targets)
     decoded = _decoded(targets, inputs)
-    images = [image for target in request.targets for image in plan_images(ImageJob(target, inputs, naming, decoded, warnings))]
+    images = [
+        image for target in request.targets for image in plan_images(ImageContext(target, inputs, naming, decoded, warnings))
+    ]
     groups = tuple(ladder.with_ladders(groups, request.targets, inputs, facts))
     plan = Plan(targets, inputs=inputs.plans(), groups=groups, images=tuple(with_shared_reading(images)))
     warnings += dropped_languages(inputs, targets)
@@ -167,7 +169,7 @@ def _plan_files(
     """Yield the media files of a target: one, or one per audio stream if the container holds only one."""
     rules.check(rules.target_problems(target, target.field))
     container = CONTAINERS[target.container]
-    streams = _streams(TargetJob(target, inputs, container, facts, warnings), offers)
+    streams = _streams(TargetContext(target, inputs, container, facts, warnings), offers)
     files = [(stream,) for stream in streams] if container.single else [streams]
     for count, held in enumerate(files):
         number = stream_number(inputs, held[0]) if container.single else 0
@@ -206,22 +208,28 @@ def _muxer_options(
     return {**options, **_UNOFFICIAL} if boxed else options
 
 
-def _streams(job: TargetJob, offers: Sequence[SubtitleInput]) -> tuple[StreamPlan, ...]:
+def _streams(context: TargetContext, offers: Sequence[SubtitleInput]) -> tuple[StreamPlan, ...]:
     """Return all streams of a target. Raises InvalidMedia if there is neither video nor audio."""
-    streams = (*video_streams(job), *audio_streams(job), *_subtitles(job, offers), *data_streams(job), *cover_pictures(job))
+    streams = (
+        *video_streams(context),
+        *audio_streams(context),
+        *_subtitles(context, offers),
+        *data_streams(context),
+        *cover_pictures(context),
+    )
     if not any(stream.type in (StreamType.VIDEO, StreamType.AUDIO) for stream in streams):
-        raise InvalidMedia(f"{job.target.field}: the source has no stream that this target takes")
-    if any(stream.begins_at_key for stream in streams) and any(item.source.start_us for item in job.inputs.main):
-        job.warn(": copied video begins at the key frame at or before the asked start")
+        raise InvalidMedia(f"{context.target.field}: the source has no stream that this target takes")
+    if any(stream.begins_at_key for stream in streams) and any(item.source.start_us for item in context.inputs.main):
+        context.warn(": copied video begins at the key frame at or before the asked start")
     return streams
 
 
-def _subtitles(job: TargetJob, offers: Sequence[SubtitleInput]) -> tuple[StreamPlan, ...]:
+def _subtitles(context: TargetContext, offers: Sequence[SubtitleInput]) -> tuple[StreamPlan, ...]:
     """Return the subtitle streams of a file; segments have none."""
-    if packaging.segment_of(job.target) is None:
-        return plan_subtitles(job.target, job.container, offers, job.warnings)
-    if job.target.subtitle != "none" and any(offer.streams for offer in offers):
-        job.warn(".subtitle: segments hold no subtitles: left out")
+    if packaging.segment_of(context.target) is None:
+        return plan_subtitles(context.target, context.container, offers, context.warnings)
+    if context.target.subtitle != "none" and any(offer.streams for offer in offers):
+        context.warn(".subtitle: segments hold no subtitles: left out")
     return ()
 
 

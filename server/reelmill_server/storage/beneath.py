@@ -21,7 +21,7 @@ _MAX_CHANGES = 100  # of the folders meanwhile, until the last error counts
 _FOLDER = os.O_DIRECTORY | getattr(os, "O_PATH", os.O_RDONLY)
 
 
-class _How(ctypes.Structure):
+class _OpenHow(ctypes.Structure):
     _fields_ = (("flags", ctypes.c_uint64), ("mode", ctypes.c_uint64), ("resolve", ctypes.c_uint64))
 
 
@@ -61,13 +61,13 @@ class Beneath:
             if not make:
                 raise
             self.root.mkdir(parents=True, exist_ok=True)
-            descriptor = self._made(shown)
+            descriptor = self._open_or_make(shown)
         try:
             yield descriptor
         finally:
             os.close(descriptor)
 
-    def _made(self, shown: bool) -> int:
+    def _open_or_make(self, shown: bool) -> int:
         """Return a descriptor of the folder, after making it and those on the way."""
         folder = os.open(self.root, _FOLDER)
         for name in self.path.parts:
@@ -94,7 +94,7 @@ def _make(name: str, folder: int) -> bool:
 def _open(folder: int, path: Path, flags: int) -> int:
     if sys.platform != "linux":
         return _walk(folder, path, flags)
-    how = _How(flags, 0, _BENEATH | _NO_SYMLINKS | _NO_MAGIC_LINKS)
+    how = _OpenHow(flags, 0, _BENEATH | _NO_SYMLINKS | _NO_MAGIC_LINKS)
     for _ in range(_MAX_CHANGES):
         descriptor = _libc.syscall(_OPENAT2, folder, os.fsencode(path), ctypes.byref(how), ctypes.sizeof(how))
         if descriptor >= 0:

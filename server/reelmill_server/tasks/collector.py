@@ -84,7 +84,7 @@ class Collector:
             self._last = dict(await self._store.working())
         states = await self._states()
         attempts = [attempt for state in states for attempt in state.attempts]
-        now = {task_id: await self._told(task_id, its) for task_id, its in by_task(attempts).items()}
+        now = {task_id: await self._progress_of(task_id, its) for task_id, its in by_task(attempts).items()}
         changed = {task_id: report for task_id, report in now.items() if report != self._last.get(task_id)}
         changed |= await self._returned(now)
         await self._store.tell_lanes(lanes_of(states))
@@ -119,7 +119,7 @@ class Collector:
             self._seen = tuple(await self._workers()) if busy else ()
         return [*local, *self._seen]
 
-    async def _told(self, task_id: str, attempts: Sequence[AttemptState]) -> ReportedProgress:
+    async def _progress_of(self, task_id: str, attempts: Sequence[AttemptState]) -> ReportedProgress:
         """Return what the attempts of a task tell of it."""
         last = attempts[-1]
         if last.part is not TaskPart.CHUNK:

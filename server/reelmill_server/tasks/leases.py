@@ -64,18 +64,18 @@ class Lease:
         self._until = 0.0
         with suppress(ServiceUnavailable):
             async with self._database.write() as connection:
-                await connection.execute(update(leases).where(self._ours).values(expire_time=0))
+                await connection.execute(update(leases).where(self._is_own).values(expire_time=0))
 
     async def advance(self, connection: AsyncConnection) -> int:
         """Return the next round of the lease, whose row stays locked until the transaction ends; 0 if another holds it.
 
         Whoever sees a round sees all that was written in it and before.
         """
-        counted = update(leases).where(self._ours).values(round=leases.c.round + 1).returning(leases.c.round)
+        counted = update(leases).where(self._is_own).values(round=leases.c.round + 1).returning(leases.c.round)
         return (await connection.execute(counted)).scalar_one_or_none() or 0
 
     @property
-    def _ours(self) -> ColumnElement[bool]:
+    def _is_own(self) -> ColumnElement[bool]:
         return (leases.c.name == self._name) & (leases.c.holder == self._holder)
 
     async def _now(self, connection: AsyncConnection) -> int:

@@ -17,7 +17,7 @@ from reelmill_server.tasks.tables import IS_RUNNING, leases, task_progress, task
 _BATCH = 500
 
 
-def _told(condition: ColumnElement[bool]) -> Select[Any]:
+def _select_progress(condition: ColumnElement[bool]) -> Select[Any]:
     return select(task_progress.c.task_id, *report_columns()).where(condition)
 
 
@@ -30,9 +30,9 @@ def _write(insert: Any) -> Any:
 
 # Made once: each task that is worked on needs most of these.
 _ROUND = select(leases.c.round).where(leases.c.name == HOUSEKEEPING)
-_SINCE = _told(task_progress.c.round > bindparam("number"))
-_OF = _told(task_progress.c.task_id.in_(bindparam("tasks", expanding=True)))
-_WORKING = _told(task_progress.c.working.is_(True))
+_SINCE = _select_progress(task_progress.c.round > bindparam("number"))
+_OF = _select_progress(task_progress.c.task_id.in_(bindparam("tasks", expanding=True)))
+_WORKING = _select_progress(task_progress.c.working.is_(True))
 _UNFINISHED = select(tasks.c.task_id).where(tasks.c.task_id.in_(bindparam("tasks", expanding=True)), IS_RUNNING)
 _WRITE_SQLITE, _WRITE_POSTGRESQL = _write(sqlite.insert(task_progress)), _write(postgresql.insert(task_progress))
 

@@ -43,7 +43,7 @@ class GrpcWeb:
     def message(self, data: bytes) -> bytes:
         """Return a message as it is sent."""
         data, encoding = compressed(data, self._accepted)
-        return self._sent(frame(COMPRESSED if encoding else 0, data))
+        return self._encoded(frame(COMPRESSED if encoding else 0, data))
 
     def end(self, status: status_pb2.Status | None) -> bytes:
         """Return the trailers."""
@@ -52,12 +52,12 @@ class GrpcWeb:
             lines.append(f"grpc-message: {quote(status.message, safe=_PLAIN)}")
             details = base64.b64encode(status.SerializeToString()).rstrip(b"=").decode()
             lines.append(f"grpc-status-details-bin: {details}")
-        return self._sent(frame(_TRAILERS, "".join(f"{line}\r\n" for line in lines).encode()))
+        return self._encoded(frame(_TRAILERS, "".join(f"{line}\r\n" for line in lines).encode()))
 
     def early(self, _: status_pb2.Status) -> None:
         """Return None: every answer has trailers."""
 
-    def _sent(self, data: bytes) -> bytes:
+    def _encoded(self, data: bytes) -> bytes:
         return base64.b64encode(data) if self._text else data
 
 

@@ -32,7 +32,7 @@ from reelmill_server.model.time import FALLBACK_RATE, MICROSECONDS
 from reelmill_server.plan.chunks import AFTER_KEY_FRAMES, lone_stream
 from reelmill_server.plan.samples import Sample, choose_samples, choose_scouts
 
-Found = TypeVar("Found")
+ResultT = TypeVar("ResultT")
 _GLOBAL_HEADER = 0x40  # AVFMT_GLOBALHEADER
 
 
@@ -117,7 +117,7 @@ class SampleEncoder:
         )
 
 
-class SampleSearch(ABC, Generic[Found]):
+class SampleSearch(ABC, Generic[ResultT]):
     """A search for settings of `plan` by what they make of samples of its sources."""
 
     def __init__(
@@ -147,7 +147,7 @@ class SampleSearch(ABC, Generic[Found]):
         """Return how much of the search is done, 0 to 1, at most: it may end early."""
 
     @abstractmethod
-    def run(self) -> Found:
+    def run(self) -> ResultT:
         """Search. Raises as `Run.write`."""
 
 

@@ -95,11 +95,11 @@ def _signed(packets: Iterable[AnyPacket]) -> Iterator[AnyPacket]:
     has, and tells 2^32 ticks less the difference.
     """
     for packet in packets:
-        packet.duration = heard(packet.duration)
+        packet.duration = packet_duration(packet.duration)
         yield packet
 
 
-def heard(duration: int | None) -> int:
+def packet_duration(duration: int | None) -> int:
     """Return how long a packet lasts, ticks: not less than 0, which libav tells as an unsigned number of 32 bits."""
     return 0 if duration is None or _NEGATIVE <= duration < 2 * _NEGATIVE else duration
 

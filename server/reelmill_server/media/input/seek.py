@@ -96,14 +96,14 @@ def _hear_from(container: InputContainer, streams: Iterable[Stream], target: Fra
     base = exact(audio.time_base)
     wanted = max(target if key is None else key, (audio.start_time or 0) * base)
     for earlier in (target, *(wanted - _PREROLL - step for step in _STEPS_BACK)):
-        if _seek(container, earlier) and _hears(container, audio, wanted):
+        if _seek(container, earlier) and _is_audible_at(container, audio, wanted):
             _seek(container, earlier)
             return
     if not _seek(container, (audio.start_time or 0) * base - 1, audio):
         _seek(container, target)
 
 
-def _hears(container: InputContainer, audio: Stream, time: Fraction) -> bool:
+def _is_audible_at(container: InputContainer, audio: Stream, time: Fraction) -> bool:
     """Return whether the next packet of a stream, or one as long before it, is heard at `time`, or none comes."""
     packet = read(packets_of(container, [audio]))[0]
     begin = None if packet is None else _time(packet)

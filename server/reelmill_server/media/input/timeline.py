@@ -151,7 +151,7 @@ class Timeline:
             jumps = self._jumps.get(packet.stream_index)
             back = jumps is not None and _returns(decoded, jumps, line)
             if jumps is not None and (back or decoded < jumps[-1] - line.back):
-                yield from self._again(packet, back)
+                yield from self._second_jump(packet, back)
                 return
             if jumps is None and self._jumped(line, decoded):
                 jumps = self._jumps[packet.stream_index] = []
@@ -165,13 +165,13 @@ class Timeline:
         if (
             len(self._held) > _HELD_PACKETS
             or self._held_bytes > _HELD_BYTES
-            or self._stays()
+            or self._is_unbroken()
             or self._all_jumped()
             or self._waited()
         ):
             yield from self._settled()
 
-    def _again(self, packet: AnyPacket, back: bool) -> Iterator[AnyPacket]:
+    def _second_jump(self, packet: AnyPacket, back: bool) -> Iterator[AnyPacket]:
         """Take a packet of a stream that jumps a second time: `back` where it came from, or at the next seam."""
         if not back:
             yield from self._settled()
@@ -202,14 +202,14 @@ class Timeline:
         latest = max(self._marks.get(index, Fraction(0)) for index in self._jumps)
         return any(reached > latest - _SILENT for index, reached in self._marks.items() if index not in self._jumps)
 
-    def _stays(self) -> bool:
+    def _is_unbroken(self) -> bool:
         """Return whether a stream goes on as if nothing had happened: there is no seam."""
         others = (index for index in self._marks if index not in self._jumps)
         return any(self._lines[index].reached > self._marks[index] + _STRAGGLING for index in others)
 
     def _settled(self) -> Iterator[AnyPacket]:
         """Yield what is held, after deciding what the jump was."""
-        return self._joined() if self._held and not self._stays() else self._released()
+        return self._joined() if self._held and not self._is_unbroken() else self._released()
 
     def _joined(self) -> Iterator[AnyPacket]:
         """Yield what is held; what was read after the jump begins where all before it ended."""

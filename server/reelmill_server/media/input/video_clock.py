@@ -20,9 +20,9 @@ def timed_by_decoding(source: InputContainer, streams: Sequence[Any], packets: I
     if source.format.name not in DECODING_FORMATS:
         return packets
     videos = [stream for stream in streams if stream.type == "video" and stream.codec_context]
-    told = {stream.index for stream in videos if codec_name(stream.codec_context) in TELLING_B_FRAMES}
-    in_order = {stream.index for stream in videos if not stream.codec_context.has_b_frames} - told
-    delayed = {stream.index for stream in videos if stream.codec_context.has_b_frames} & told
+    telling = {stream.index for stream in videos if codec_name(stream.codec_context) in TELLING_B_FRAMES}
+    in_order = {stream.index for stream in videos if not stream.codec_context.has_b_frames} - telling
+    delayed = {stream.index for stream in videos if stream.codec_context.has_b_frames} & telling
     packets = _at_decoding(packets, in_order) if in_order else packets
     return _by_the_next(packets, delayed) if delayed else packets
 
@@ -35,7 +35,7 @@ def _at_decoding(packets: Iterator[Any], indexes: set[int]) -> Iterator[Any]:
 
 
 @dataclass
-class _Held:
+class _HeldPacket:
     """A packet that waits for the next one, how much later than the one before it is decoded, and the latest time shown."""
 
     packet: Any
@@ -47,13 +47,13 @@ def _by_the_next(packets: Iterator[Any], indexes: set[int]) -> Iterator[Any]:
     """Show the first frame of each stream in `indexes` when the next one is decoded, and the last one a step after its
     decoding, unless it is a B-frame.
     """
-    waiting: dict[int, _Held] = {}
+    waiting: dict[int, _HeldPacket] = {}
     for packet in packets:
         held = waiting.get(packet.stream_index) if packet.stream_index in indexes else None
         if packet.stream_index not in indexes or (held is None and None in (packet.pts, packet.dts)):
             yield packet
         elif held is None:
-            waiting[packet.stream_index] = _Held(packet)
+            waiting[packet.stream_index] = _HeldPacket(packet)
         elif None in (packet.pts, packet.dts):
             del waiting[packet.stream_index]
             yield from (_last(held), packet)
@@ -63,11 +63,11 @@ def _by_the_next(packets: Iterator[Any], indexes: set[int]) -> Iterator[Any]:
                 before.pts = packet.dts
             yield before
             shown = before.pts if held.shown is None else max(held.shown, before.pts)
-            waiting[packet.stream_index] = _Held(packet, step, shown)
+            waiting[packet.stream_index] = _HeldPacket(packet, step, shown)
     yield from map(_last, waiting.values())
 
 
-def _last(held: _Held) -> Any:
+def _last(held: _HeldPacket) -> Any:
     packet = held.packet
     if packet.dts == held.shown:
         packet.pts = packet.dts + held.step

@@ -263,8 +263,8 @@ def timing_of(data: bytes, length: int, delay_bits: int) -> bytes:
     shown = bits.number(4)
     shown = _FRAME_OF_FIELD.get(shown, shown)
     text = f"{bits.text(0, delay_bits)}{shown:04b}{'0' * (*_CLOCKS, *[0] * 7)[shown]}"
-    told = aligned(text + "1" * (len(text) % 8 > 0), "0")
-    return escaped(bytes([SEI, _PICTURE_TIMING, len(told)]) + told + b"\x80")
+    payload = aligned(text + "1" * (len(text) % 8 > 0), "0")
+    return escaped(bytes([SEI, _PICTURE_TIMING, len(payload)]) + payload + b"\x80")
 
 
 def messages(unit: bytes) -> Iterator[tuple[int, bytes]]:

@@ -12,7 +12,7 @@ _LACED = 2  # so many sizes follow: that of the last header is what remains
 def headers(extradata: bytes) -> Sequence[bytes]:
     """Return the headers, which lie behind each other after their sizes, or each after its own; none if there are not three."""
     laced = extradata[:1] == bytes((_LACED,))
-    sizes, at, found = list[int](), 1, list[bytes]()
+    sizes, at, parts = list[int](), 1, list[bytes]()
     while laced and len(sizes) < _LACED and at < len(extradata):
         size = 0
         while at < len(extradata) and extradata[at] == 0xFF:
@@ -25,9 +25,9 @@ def headers(extradata: bytes) -> Sequence[bytes]:
             sizes.append(int.from_bytes(extradata[at : at + 2]))
             at += 2
         end = at + sizes[number] if number < len(sizes) else len(extradata)
-        found.append(extradata[at:end])
+        parts.append(extradata[at:end])
         at = end
-    return found if all(found) else ()
+    return parts if all(parts) else ()
 
 
 def changed_setup(packet: Any, extradata: bytes) -> bytes | None:

@@ -21,7 +21,7 @@ from reelmill_server.media.input.tally import Given
 from reelmill_server.media.libav.errors import meaning_of_writing
 from reelmill_server.media.libav.log import error_text
 from reelmill_server.media.libav.types import AnyPacket
-from reelmill_server.media.output.in_order import InOrder, Made
+from reelmill_server.media.output.in_order import InOrder, Packets
 from reelmill_server.media.output.queue import WORKING_BYTES, EventQueue, OwnEvents
 from reelmill_server.media.track.base import StreamStats, Track
 from reelmill_server.model.plan import ImagePlan, InputPlan, Plan, StreamType, TargetPlan
@@ -67,7 +67,7 @@ class MediaFile:
 
 
 # A step of the writing thread: gives the packets that become ready, all at once, one by one, or later.
-_Event = Callable[[], Made]
+_Event = Callable[[], Packets]
 
 
 class Output(ABC):

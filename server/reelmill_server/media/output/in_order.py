@@ -9,16 +9,16 @@ from reelmill_server.media.track.shared_audio import Coming
 # Steps whose packets wait for those of an earlier one. More would only take memory: the encoder beside them is behind.
 _MOST_WAITING = 32
 
-Made = list[AnyPacket] | Iterator[AnyPacket]
+Packets = list[AnyPacket] | Iterator[AnyPacket]
 
 
 class InOrder:
     """The packets of steps, in their order: what comes later keeps what was made after it waiting."""
 
     def __init__(self) -> None:
-        self._waiting: deque[Made] = deque()
+        self._waiting: deque[Packets] = deque()
 
-    def add(self, packets: Made) -> Iterator[Sequence[AnyPacket]]:
+    def add(self, packets: Packets) -> Iterator[Sequence[AnyPacket]]:
         """Carry out a step that has given `packets`; yield what is ready."""
         if not self._waiting and not isinstance(packets, Coming):
             yield from _bundles(packets)
@@ -37,11 +37,11 @@ class InOrder:
         self._waiting = deque([list(packets) for packets in self._waiting])
 
 
-def _is_ready(packets: Made) -> bool:
+def _is_ready(packets: Packets) -> bool:
     return not isinstance(packets, Coming) or packets.ready
 
 
-def _bundles(packets: Made) -> Iterator[Sequence[AnyPacket]]:
+def _bundles(packets: Packets) -> Iterator[Sequence[AnyPacket]]:
     if isinstance(packets, list):
         yield packets
     else:

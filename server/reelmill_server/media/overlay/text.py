@@ -92,11 +92,11 @@ class _Chooser:
         """Warn about missing characters, once."""
         if not self._missing:
             return
-        some = ", ".join(f"U+{ord(character):04X}" for character in list(self._missing)[:_SHOWN_CHARACTERS])
+        codes = ", ".join(f"U+{ord(character):04X}" for character in list(self._missing)[:_SHOWN_CHARACTERS])
         rest = len(self._missing) - _SHOWN_CHARACTERS
         scripts = ", ".join(dict.fromkeys(_script(character) for character in self._missing))
         self._note(
-            f"no font has {some}{f' and {rest} more' if rest > 0 else ''} ({scripts}), looked for in {self._name}, the fonts "
+            f"no font has {codes}{f' and {rest} more' if rest > 0 else ''} ({scripts}), looked for in {self._name}, the fonts "
             "that come with the server and all installed ones: left out"
         )
 

@@ -43,15 +43,15 @@ def check_balance(produced: MediaFile, where: str) -> None:
         (planned, written, given) for planned, written, given in entries if given is not None and planned.type in _COMPARED
     ]
     for entry in compared:
-        for text in (*_overlapping(*entry), *_early(*entry), *_far(*entry)):
+        for text in (*_overlapping(*entry), *_early_start(*entry), *_far_start(*entry)):
             raise InvalidMedia(f"{where}: {text}")
-        for text in (text for rule in (_lost, _paced, _shifted, _sampled, _silenced) for text in rule(*entry)):
+        for text in (text for rule in (_items_lost, _paced, _shifted, _sampled, _silenced) for text in rule(*entry)):
             raise OutputInvalid(f"{where}: {text}")
     for text in (*_stretched(compared), *_drifted(produced)):
         raise OutputInvalid(f"{where}: {text}")
 
 
-def _lost(planned: StreamPlan, written: StreamStats, given: Given) -> Iterator[str]:
+def _items_lost(planned: StreamPlan, written: StreamStats, given: Given) -> Iterator[str]:
     """Yield what is wrong with how many frames or packets there are."""
     copied, video = planned.encoder == COPY, planned.type == StreamType.VIDEO
     one_by_one = copied or (video and not rate_step(planned))
@@ -81,7 +81,7 @@ def _overlapping(planned: StreamPlan, written: StreamStats, given: Given) -> Ite
         yield f"{float(given.overlap):.3f} of {float(total):.3f} s of audio that the source gave lie over each other"
 
 
-def _early(planned: StreamPlan, written: StreamStats, given: Given) -> Iterator[str]:
+def _early_start(planned: StreamPlan, written: StreamStats, given: Given) -> Iterator[str]:
     """Yield what is wrong with encoded video that begins where its container says, without frames that lie before that."""
     if planned.type != StreamType.VIDEO or planned.encoder == COPY or planned.counted or len(planned.parts) > 1:
         return
@@ -90,7 +90,7 @@ def _early(planned: StreamPlan, written: StreamStats, given: Given) -> Iterator[
         yield f"video of the source begins {float(before):.3f} s before its container says that it does"
 
 
-def _far(planned: StreamPlan, written: StreamStats, given: Given) -> Iterator[str]:
+def _far_start(planned: StreamPlan, written: StreamStats, given: Given) -> Iterator[str]:
     """Yield what is wrong with a stream that begins years after its container says: no clock of a recording does."""
     if given.first > _YEAR_SECONDS:
         yield f"{planned.type} of the source begins {float(given.first):.0f} s after its container says that it does"

@@ -14,7 +14,7 @@ from av.stream import Stream
 from reelmill_server.errors import OutputInvalid
 from reelmill_server.media.input.bundle import Run, read_bundle
 from reelmill_server.media.input.decoders import may_decode, usual_decoders
-from reelmill_server.media.input.padding import heard
+from reelmill_server.media.input.padding import packet_duration
 from reelmill_server.media.input.reader import INDEXED_FORMATS, claimed_ends
 from reelmill_server.media.libav.codec_names import check_decoder, codec_name
 from reelmill_server.media.libav.errors import LIBAV_ERRORS, check_memory
@@ -65,7 +65,7 @@ class StreamReading:
         self.packets += 1
         ticks = packet.dts if unordered and packet.dts is not None else packet.pts
         if ticks is not None and base:
-            self.extent.add(ticks, heard(packet.duration), base)
+            self.extent.add(ticks, packet_duration(packet.duration), base)
         if self.half and self.packets >= self.half:
             self._keep_middle(packet)
         if video and packet.is_keyframe:
@@ -85,7 +85,7 @@ class StreamReading:
         if not packets:
             return
         middle = self.half and self.packets + len(packets) >= self.half
-        if not run.timed or max(run.durations) != heard(max(run.durations)) or middle or self._begins(video):
+        if not run.timed or max(run.durations) != packet_duration(max(run.durations)) or middle or self._begins(video):
             for packet in packets:
                 self.count(packet, run.base, video, unordered)
             return
@@ -183,7 +183,7 @@ def decode_ends(stream: Any, planned: StreamPlan, sight: StreamReading, where: s
         if not group:
             continue
         # A copy that begins with leading or broken frames may still be good as a whole.
-        tries = (_few(group), group) if copied else (group,)
+        tries = (_first_packets(group), group) if copied else (group,)
         shown: dict[int, bytes] | None = {} if given is not None and not copied else None
         times = next((times for packets in tries if (times := _times(stream, packets, copied, shown)) is not None), None)
         if times is None:
@@ -211,7 +211,7 @@ def _mistaken(given: GivenFrames, shown: dict[int, bytes], last: bool) -> str:
     return given.mistaken_last(pictures) if last else given.mistaken_first(pictures[: max(1, len(pictures) // 2)])
 
 
-def _few(packets: Sequence[AnyPacket]) -> Sequence[AnyPacket]:
+def _first_packets(packets: Sequence[AnyPacket]) -> Sequence[AnyPacket]:
     """Return the first packets: two, or up to `_COPY_PACKETS` that fit into `_COPY_BYTES`."""
     sizes = accumulate(packet.size for packet in packets[:_COPY_PACKETS])
     return packets[: max(2, sum(size <= _COPY_BYTES for size in sizes))]

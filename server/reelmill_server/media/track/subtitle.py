@@ -156,10 +156,10 @@ class SubtitleTrack(Track):
                 replace(cue, start=cue.start + moved, end=None if cue.end is None else cue.end + moved)
                 for cue in self._files.pop(number)
             ]
-        placed = (self._placed(cue) for cue in cues)
+        placed = (self._on_output_clock(cue) for cue in cues)
         self._waiting.extend(cue for cue in placed if cue is not None)
 
-    def _placed(self, cue: Cue) -> Cue | None:
+    def _on_output_clock(self, cue: Cue) -> Cue | None:
         """Return the cue on the output's clock, cut to the span; None when it lies outside."""
         span = self._span
         self.late += span.after(cue.start) and not self._asked.after(cue.start)
@@ -177,7 +177,7 @@ class SubtitleTrack(Track):
         if self._span.after(cue.start):
             part.close(self, stream)
             return
-        placed = self._placed(cue)
+        placed = self._on_output_clock(cue)
         if placed is not None:
             self._waiting.append(placed)
             yield from self._release(None)

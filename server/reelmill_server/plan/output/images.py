@@ -70,7 +70,7 @@ _CODECS = {ImageKind.SNAPSHOT: STILLS, ImageKind.SPRITE: _SHEETS, ImageKind.ANIM
 
 
 @dataclass(frozen=True)
-class ImageJob:
+class ImageContext:
     """A target whose images are planned. `decoded`: numbers of the video streams that are decoded in any case."""
 
     target: TargetSpec
@@ -84,40 +84,40 @@ class ImageJob:
         self.warnings.append(f"{self.target.field}.{spec.field}: {text}")
 
 
-def plan_images(job: ImageJob) -> Iterator[ImagePlan]:
+def plan_images(context: ImageContext) -> Iterator[ImagePlan]:
     """Yield the images of a target: one plan per entry and selected video stream.
 
     Raises InvalidArgument, InvalidMedia, MediaLimitExceeded or UnsupportedFormat, naming the entry.
     """
-    if not job.target.images:
+    if not context.target.images:
         return
-    like = next((item for item in (job.inputs.primary, *job.inputs.main) if item.video), None)
-    wanted = job.target.video_streams if job.target.container else ()
+    like = next((item for item in (context.inputs.primary, *context.inputs.main) if item.video), None)
+    wanted = context.target.video_streams if context.target.container else ()
     numbers = selected(len(like.video), wanted, (0,)) if like else []
     if like is None or not numbers:
-        raise InvalidMedia(f"{job.target.field}.image: the source has no video")
-    for spec in job.target.images:
+        raise InvalidMedia(f"{context.target.field}.image: the source has no video")
+    for spec in context.target.images:
         for number in numbers:
-            yield _plan_image(job, spec, like, number)
+            yield _plan_image(context, spec, like, number)
 
 
-def _plan_image(job: ImageJob, spec: ImageSpec, like: Input, number: int) -> ImagePlan:
+def _plan_image(context: ImageContext, spec: ImageSpec, like: Input, number: int) -> ImagePlan:
     stream = like.video[number]
     for text in (*dolby.encoded_warnings(stream), *tilt_warnings(stream)):
-        job.warn(spec, text)
-    where = f"{job.target.field}.{spec.field}"
+        context.warn(spec, text)
+    where = f"{context.target.field}.{spec.field}"
     if not stream.decodable or not stream.width:
         raise undecodable(stream, f"{where}: the source's {stream.codec or 'unknown'} video")
     codec = _CODECS[spec.kind][spec.format]
     geometry = _geometry(spec, stream, where)
-    sheet = _sheet(job, spec, geometry, number, where)
-    shown_us = _shown_us(job.inputs, number)
-    frames = _frames(job, spec, shown_us, burst_rate(stream) or FALLBACK_RATE, where)
+    sheet = _sheet(context, spec, geometry, number, where)
+    shown_us = _shown_us(context.inputs, number)
+    frames = _frames(context, spec, shown_us, burst_rate(stream) or FALLBACK_RATE, where)
     rate = usual_rate(stream) or FALLBACK_RATE
-    reading = choose_access(frames, job.inputs, number, rate) if number not in job.decoded else SHARED
-    name = _name(job, spec, number)
+    reading = choose_access(frames, context.inputs, number, rate) if number not in context.decoded else SHARED
+    name = _name(context, spec, number)
     plan = ImagePlan(
-        index=job.target.index,
+        index=context.target.index,
         kind=spec.kind,
         format=spec.format,
         prefix=name.prefix,
@@ -125,7 +125,7 @@ def _plan_image(job: ImageJob, spec: ImageSpec, like: Input, number: int) -> Ima
         numbered=name.numbered,
         stream=StreamPlan(
             type=StreamType.VIDEO,
-            parts=tuple(_part(spec, item, number, geometry, codec) for item in job.inputs.main),
+            parts=tuple(_part(spec, item, number, geometry, codec) for item in context.inputs.main),
             codec=codec.codec,
             encoder=codec.encoder,
             reason="pictures",
@@ -135,7 +135,7 @@ def _plan_image(job: ImageJob, spec: ImageSpec, like: Input, number: int) -> Ima
         height=geometry.height,
         reading=reading.way,
         reason=reading.reason,
-        key_us=round(key_seconds(job.inputs, number) * MICROSECONDS),
+        key_us=round(key_seconds(context.inputs, number) * MICROSECONDS),
         duration_us=shown_us,
         frame_rate=_frame_rate(spec, rate) if spec.kind is ImageKind.ANIMATION else Fraction(0),
         sheet=sheet,
@@ -145,16 +145,16 @@ def _plan_image(job: ImageJob, spec: ImageSpec, like: Input, number: int) -> Ima
     most = _KEPT_BYTES // (stream.width * stream.height * 3)
     if spec.frames.mode is FrameMode.DHASH and frames.number > most:
         raise MediaLimitExceeded(f"{where}: the strongest changes are kept in memory: at most {most} of a source of this size")
-    if any(source.transparent for source in _sources(job, number)) and not _shows_alpha(codec):
-        job.warn(spec, ON_BLACK)
+    if any(source.transparent for source in _sources(context, number)) and not _shows_alpha(codec):
+        context.warn(spec, ON_BLACK)
     if not name.numbered and spec.kind is not ImageKind.ANIMATION and spec.frames.number != 1:
-        job.warn(spec, f"all pictures go to {plan.prefix}: the last one stays (name them apart with {{index}})")
+        context.warn(spec, f"all pictures go to {plan.prefix}: the last one stays (name them apart with {{index}})")
     return plan
 
 
-def _sources(job: ImageJob, number: int) -> Iterator[VideoStreamInfo]:
+def _sources(context: ImageContext, number: int) -> Iterator[VideoStreamInfo]:
     """Yield the streams that images are made of."""
-    return (item.video[number] for item in job.inputs.main if number < len(item.video))
+    return (item.video[number] for item in context.inputs.main if number < len(item.video))
 
 
 def _resolved(length: int | Fraction | None, shown: int) -> int:
@@ -219,7 +219,7 @@ def needs_length(request: ConvertRequest) -> bool:
     return any(spec.frames.mode is FrameMode.AVERAGE for target in request.targets for spec in target.images)
 
 
-def _frames(job: ImageJob, spec: ImageSpec, length_us: int, rate: Fraction, where: str) -> FramesPlan:
+def _frames(context: ImageContext, spec: ImageSpec, length_us: int, rate: Fraction, where: str) -> FramesPlan:
     """Return the plan of frames of sources that last `length_us` and have `rate` frames a second where they move."""
     wanted, repeats = spec.frames, spec.kind is ImageKind.ANIMATION
     if length_us and wanted.start_us >= length_us:
@@ -227,7 +227,7 @@ def _frames(job: ImageJob, spec: ImageSpec, length_us: int, rate: Fraction, wher
         raise InvalidArgument(violations=[Violation(f"{where}.start_time", expected)])
     times: tuple[int, ...] = ()
     if wanted.mode is FrameMode.AVERAGE:
-        still = all(item.info.still for item in job.inputs.main)
+        still = all(item.info.still for item in context.inputs.main)
         if not length_us and not still:
             raise UnsupportedFormat(f"{where}: mode AVERAGE needs a source that tells its length")
         # The middle of each of as many equal spans, which avoids black at the beginning and the end.
@@ -253,7 +253,7 @@ class _ImageName:
     numbered: bool = False
 
 
-def _name(job: ImageJob, spec: ImageSpec, number: int) -> _ImageName:
+def _name(context: ImageContext, spec: ImageSpec, number: int) -> _ImageName:
     """Return the names of an entry's files. A name with neither an extension nor a number gets the numbers of stream and
     image.
     """
@@ -261,17 +261,17 @@ def _name(job: ImageJob, spec: ImageSpec, number: int) -> _ImageName:
     output = OutputName(spec.format, index=MARK, stream_index=number)
     if not variables_in(template) & _NAMING and not has_extension(template):
         template += "_{streamindex}_{index}.{autoext}"
-    uri = expand(template, output, *job.naming)
+    uri = expand(template, output, *context.naming)
     prefix, mark, suffix = uri.rpartition(MARK)
     return _ImageName(prefix, suffix, numbered=True) if mark else _ImageName(uri)
 
 
-def _sheet(job: ImageJob, spec: ImageSpec, tile: Geometry, number: int, where: str) -> SheetPlan | None:
+def _sheet(context: ImageContext, spec: ImageSpec, tile: Geometry, number: int, where: str) -> SheetPlan | None:
     if spec.sheet is None:
         return None
     wanted: SheetSpec = spec.sheet
     lists = [
-        expand(uri, OutputName(extension, stream_index=number), *job.naming) if uri else ""
+        expand(uri, OutputName(extension, stream_index=number), *context.naming) if uri else ""
         for uri, extension in ((wanted.web_vtt_uri, "vtt"), (wanted.playlist_uri, "m3u8"))
     ]
     sheet = SheetPlan(wanted.columns, wanted.rows, wanted.pad, wanted.margin, *lists)

@@ -8,41 +8,41 @@ from reelmill_server.model.plan import COPY, AttachmentPlan, PartPlan, StreamPla
 from reelmill_server.model.request import TargetSpec
 from reelmill_server.plan.codec.containers import Container, fitting
 from reelmill_server.plan.inputs import Inputs
-from reelmill_server.plan.stream.selection import TargetJob
+from reelmill_server.plan.stream.selection import TargetContext
 
 _ALL = -1  # the contract's convention for all streams of these kinds
 
 
-def data_streams(job: TargetJob) -> Iterator[StreamPlan]:
+def data_streams(context: TargetContext) -> Iterator[StreamPlan]:
     """Yield the data streams of the output. Those that MP4 cannot contain are left out with a warning."""
-    primary = job.inputs.primary
+    primary = context.inputs.primary
     # Empty parts shift the data by the duration of the inputs before.
-    before = tuple(PartPlan(-1, input=item.number) for item in job.inputs.main if item.number < primary.number)
-    for number in _selected(len(primary.info.data), job.target.data_streams):
+    before = tuple(PartPlan(-1, input=item.number) for item in context.inputs.main if item.number < primary.number)
+    for number in _selected(len(primary.info.data), context.target.data_streams):
         stream = primary.info.data[number]
         if stream.fits_mp4:
             parts = (*before, PartPlan(stream.index, input=primary.number))
-            yield StreamPlan(StreamType.DATA, parts, stream.codec, COPY, "stream copy", speed=job.target.speed)
-        elif not _kept_as_tag(job, stream):
-            job.warn(f".data: data stream {number} ({stream.codec or 'codec not known'}) cannot be copied: left out")
+            yield StreamPlan(StreamType.DATA, parts, stream.codec, COPY, "stream copy", speed=context.target.speed)
+        elif not _kept_as_tag(context, stream):
+            context.warn(f".data: data stream {number} ({stream.codec or 'codec not known'}) cannot be copied: left out")
 
 
-def _kept_as_tag(job: TargetJob, stream: DataStreamInfo) -> bool:
+def _kept_as_tag(context: TargetContext, stream: DataStreamInfo) -> bool:
     """Return whether a timecode survives as a tag of the video, from which the muxer makes a track."""
-    filmed = bool(job.inputs.primary.video) and job.target.video is not None
-    return "timecode" in stream.metadata and filmed and not job.target.strip_metadata
+    filmed = bool(context.inputs.primary.video) and context.target.video is not None
+    return "timecode" in stream.metadata and filmed and not context.target.strip_metadata
 
 
-def cover_pictures(job: TargetJob) -> Iterator[StreamPlan]:
+def cover_pictures(context: TargetContext) -> Iterator[StreamPlan]:
     """Yield the cover art of the output. Raises UnsupportedFormat if the container cannot contain one of them."""
-    primary, container = job.inputs.primary, job.container
-    for number in _selected(len(primary.info.covers), job.target.picture_streams):
+    primary, container = context.inputs.primary, context.container
+    for number in _selected(len(primary.info.covers), context.target.picture_streams):
         stream = primary.info.covers[number]
         if not container.holds("picture", stream.codec):
             where = ", ".join(fitting("picture", stream.codec)) or "no container here"
             codec = stream.codec or "in a codec that is not known here"
             raise UnsupportedFormat(
-                f"{job.target.field}.attached_picture: cover picture {number} is {codec}, "
+                f"{context.target.field}.attached_picture: cover picture {number} is {codec}, "
                 f"which {container.name} does not hold ({where} would)"
             )
         yield StreamPlan(StreamType.PICTURE, (PartPlan(stream.index, input=primary.number),), stream.codec, COPY, "stream copy")

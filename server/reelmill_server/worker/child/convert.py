@@ -13,7 +13,7 @@ from reelmill_server.media import capabilities
 from reelmill_server.media.conversion.chunk import ChunkConversion
 from reelmill_server.media.conversion.ladder_search import LadderSearch
 from reelmill_server.media.conversion.quality_search import QualitySearch
-from reelmill_server.media.conversion.sample import Found, SampleSearch
+from reelmill_server.media.conversion.sample import ResultT, SampleSearch
 from reelmill_server.media.conversion.whole import Conversion
 from reelmill_server.media.input.damage import check_copied
 from reelmill_server.media.input.source import Location
@@ -58,7 +58,7 @@ def convert(attempt: Attempt) -> messages.FromChild:
         plan = _negotiated_plan(attempt, probed, objections)
         try:
             if open_ladders(plan):
-                probed = replace(probed, ladders=_found(_search_of(LadderSearch, attempt, plan), attempt, meter))
+                probed = replace(probed, ladders=_run_search(_search_of(LadderSearch, attempt, plan), attempt, meter))
                 plan = _negotiated_plan(attempt, probed, objections)
             plan, finished = _carry_out_searched(attempt, plan, meter)
         except EncoderDown as error:
@@ -211,15 +211,15 @@ def _carry_out_searched(attempt: Attempt, plan: Plan, meter: ProgressMeter) -> t
     if not any(unsearched(plan)):
         return plan, _carry_out(attempt, plan, meter)
     search = _search_of(QualitySearch, attempt, plan)
-    plan = _found(search, attempt, meter)
+    plan = _run_search(search, attempt, meter)
     while True:
         try:
             return plan, _carry_out(attempt, plan, meter, search=search)
-        except _Again as again:
+        except _Replanned as again:
             plan = again.plan
 
 
-class _Again(Exception):
+class _Replanned(Exception):
     """Raised when all is to be converted again, by another plan."""
 
     def __init__(self, plan: Plan) -> None:
@@ -241,7 +241,7 @@ def _search_of(kind: type[Search], attempt: Attempt, plan: Plan) -> Search:
     )
 
 
-def _found(search: SampleSearch[Found], attempt: Attempt, meter: ProgressMeter) -> Found:
+def _run_search(search: SampleSearch[ResultT], attempt: Attempt, meter: ProgressMeter) -> ResultT:
     """Return what a search has found. Raises as a conversion."""
     with attempt.stage("convert"), every(REPORT_SECONDS, lambda: attempt.report(meter.searching(search.share, search.moved))):
         return search.run()
@@ -283,7 +283,7 @@ def _carry_out(
     with attempt.stage("convert"), every(REPORT_SECONDS, report):
         produced, warnings = conversion.run()
     if search is not None and (again := search.again(plan, produced)):
-        raise _Again(again)
+        raise _Replanned(again)
 
     def moved() -> None:
         attempt.report(meter.report(TaskPhase.VERIFYING))

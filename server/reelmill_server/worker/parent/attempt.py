@@ -45,7 +45,7 @@ _INSPECT_WAIT_SECONDS = 10.0  # of the time that a caller is willing to wait
 
 
 @dataclass(frozen=True)
-class _Task:
+class _Conversion:
     """The work of an attempt: all of `request`, only a small task (on the fast queue), or joining the chunks' files in `kept`.
 
     `keeps`: verified results are kept for the next attempt until they are published. `held_bytes`: memory held for it, by
@@ -187,10 +187,10 @@ class Attempts:
                             await stack.enter_async_context(self._fast.place(request.project_name, _FAST_WAIT_SECONDS))
                             heartbeat.started()
                         memory_bytes = self._bounds.look_memory_bytes
-                        task = _Task(request, heartbeat, claim, lease, lane, memory_bytes, least_bytes > 0)
+                        task = _Conversion(request, heartbeat, claim, lease, lane, memory_bytes, least_bytes > 0)
                         return await self._convert(replace(task, avoided=avoided))
                 async with self._reservations.hold(needs, least_bytes, lane, heartbeat, lease) as memory_bytes:
-                    task = _Task(request, heartbeat, claim, lease, lane, memory_bytes, keeps=needs.keeps, avoided=avoided)
+                    task = _Conversion(request, heartbeat, claim, lease, lane, memory_bytes, keeps=needs.keeps, avoided=avoided)
                     if kept:
                         task = replace(task, keeps=False, chunked=needs.chunked, kept=kept)
                     converted = await self._convert(task)
@@ -236,7 +236,7 @@ class Attempts:
         """Return when a task is split into chunks; None: never, as workers have nowhere to keep their files."""
         return replace(self._bounds.chunks, parallelism=request.parallelism) if self._shared else None
 
-    async def _convert(self, task: "_Task") -> tuple[tuple[Artifact, ...], tuple[str, ...]]:
+    async def _convert(self, task: "_Conversion") -> tuple[tuple[Artifact, ...], tuple[str, ...]]:
         request, heartbeat, lease = task.request, task.heartbeat, task.lease
         storage = self._storage.acting_as(request.credentials)
         async with self._opener.reading(request) as range_server:

@@ -102,10 +102,10 @@ class Child:
         """Send a message; dropped if the child has exited or does not read."""
         sending = asyncio.create_task(asyncio.to_thread(self._pipe.send_bytes, messages.TO_CHILD.dump_json(message)))
         self._sending.add(sending)
-        sending.add_done_callback(self._sent)
+        sending.add_done_callback(self._forget_sending)
         await asyncio.wait({sending}, timeout=_SEND_SECONDS)
 
-    def _sent(self, sending: asyncio.Task[None]) -> None:
+    def _forget_sending(self, sending: asyncio.Task[None]) -> None:
         self._sending.discard(sending)
         if not sending.cancelled():
             sending.exception()  # looked at: a child that has exited shows in what it sends
@@ -126,7 +126,7 @@ class Child:
             return None
         self._leaves = isinstance(message, _LAST)
         if message is None:
-            await self._gone(_KILL_SECONDS)
+            await self._exits_within(_KILL_SECONDS)
             if self._process.exitcode == -signal.SIGXCPU:
                 raise Timeout("the attempt needs more CPU time than it may have")
             if stopped := MEMORY_WATCH.verdict(self._memory, self._process.exitcode == -signal.SIGKILL):
@@ -180,7 +180,7 @@ class Child:
             if message is None:
                 return
 
-    async def _gone(self, timeout: float) -> bool:
+    async def _exits_within(self, timeout: float) -> bool:
         """Return whether the process exits within `timeout` seconds."""
         if self._process.exitcode is None:
             ended = asyncio.Event()
@@ -196,16 +196,16 @@ class Child:
 
     async def stop(self) -> str:
         """End the child in steps and reap it; return what it took: ended, asked, terminated, killed, unkillable."""
-        if await self._gone(_LEAVE_SECONDS if self._leaves else 0.0):
+        if await self._exits_within(_LEAVE_SECONDS if self._leaves else 0.0):
             return "ended"
         await self.send(messages.Stop())
-        if await self._gone(_ASK_SECONDS):
+        if await self._exits_within(_ASK_SECONDS):
             return "asked"
         self._process.terminate()
-        if await self._gone(_TERMINATE_SECONDS):
+        if await self._exits_within(_TERMINATE_SECONDS):
             return "terminated"
         self._process.kill()
-        return "killed" if await self._gone(_KILL_SECONDS) else "unkillable"
+        return "killed" if await self._exits_within(_KILL_SECONDS) else "unkillable"
 
     async def end(self) -> None:
         """Stop the child, and release the pipe and the process handle."""

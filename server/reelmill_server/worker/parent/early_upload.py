@@ -89,8 +89,8 @@ class EarlyUpload:
             await asyncio.gather(self._preparing, return_exceptions=True)
         for staging in left:
             staging.cancel()
-        brought = await asyncio.gather(*left, return_exceptions=True)
-        await roll_back([staged for staged in brought if not isinstance(staged, BaseException)])
+        outcomes = await asyncio.gather(*left, return_exceptions=True)
+        await roll_back([staged for staged in outcomes if not isinstance(staged, BaseException)])
 
     async def _bring(self, upload: Upload) -> StagedFile:
         async with self._limit:

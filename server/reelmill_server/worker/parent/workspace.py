@@ -112,7 +112,7 @@ class Scratch:
         """
         if not self._quota:
             return
-        own, self._written = await asyncio.to_thread(self._taken, folder)
+        own, self._written = await asyncio.to_thread(self._disk_usage, folder)
         for cache in sorted(self._caches, key=lambda cache: cache.size_bytes, reverse=True):
             if self._has_room(0):
                 return
@@ -122,9 +122,9 @@ class Scratch:
         if not self._has_room(0):
             raise OutputError(f"the worker's attempts need more than the {self._quota} bytes of scratch that they may use")
 
-    def _taken(self, folder: Path) -> tuple[int, int]:
+    def _disk_usage(self, folder: Path) -> tuple[int, int]:
         """Return what an attempt takes of the disk, and what all do. Raises OutputInvalid for a folder that hides files."""
-        sizes = {path: _taken_bytes(path) for path in (folder, *self._folder.iterdir())}
+        sizes = {path: _disk_usage_bytes(path) for path in (folder, *self._folder.iterdir())}
         own = sizes[folder]
         if own is None:
             raise OutputInvalid("the child made folders that cannot be measured")
@@ -140,7 +140,7 @@ class Scratch:
         self._lock.close()
 
 
-def _taken_bytes(path: Path) -> int | None:
+def _disk_usage_bytes(path: Path) -> int | None:
     """Return what a file or folder takes of the disk; None for a folder that hides files."""
     try:
         return taken_bytes(path) if path.is_dir() else path.lstat().st_blocks * STAT_BLOCK_BYTES
