@@ -2,18 +2,18 @@
 
 from collections.abc import Callable, Sequence
 
-from reelmill_server.model.engine_view import Standing
+from reelmill_server.model.engine_view import ClaimState
 from reelmill_server.model.publication import PendingFile
 
 
 class FakeClaim:
     """A claim whose standing is what `answer` gives; keeps what was announced, and counts the questions."""
 
-    def __init__(self, answer: Callable[[], Standing] = lambda: Standing.OURS) -> None:
+    def __init__(self, answer: Callable[[], ClaimState] = lambda: ClaimState.OURS) -> None:
         self._answer, self.asked = answer, 0
         self.announced: list[PendingFile] = []
 
-    async def standing(self) -> Standing:
+    async def claim_state(self) -> ClaimState:
         """As of a claim."""
         self.asked += 1
         return self._answer()

@@ -14,7 +14,7 @@ import pytest
 
 from reelmill_server.model.capability import SOFTWARE, Capability, Limits
 from reelmill_server.model.cost import Cost
-from reelmill_server.model.engine_view import Standing
+from reelmill_server.model.engine_view import ClaimState
 from reelmill_server.model.needs import Needs
 from reelmill_server.model.request import SegmentFormat, SegmentSpec, TargetSpec
 from reelmill_server.worker.parent import capabilities, child_process
@@ -150,7 +150,7 @@ async def look(bench: Bench, card: Card) -> None:
 
 async def attempt(bench: Bench, *targets: TargetSpec, start_us: int = 0) -> Any:
     """An attempt at these targets, of the clip from `start_us` on."""
-    claim, request = FakeClaim(lambda: Standing.OURS), bench.request(*targets)
+    claim, request = FakeClaim(lambda: ClaimState.OURS), bench.request(*targets)
     request = replace(request, sources=tuple(replace(source, start_us=start_us) for source in request.sources))
     return await bench.attempts.convert(request, bench.reported.append, claim, lane=SOFTWARE, needs=Needs(Cost()))
 

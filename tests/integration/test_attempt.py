@@ -36,7 +36,7 @@ from reelmill_server.errors import (
 )
 from reelmill_server.model.capability import SOFTWARE, Capability, Limits
 from reelmill_server.model.cost import Cost
-from reelmill_server.model.engine_view import Standing
+from reelmill_server.model.engine_view import ClaimState
 from reelmill_server.model.needs import Deferred, Needs
 from reelmill_server.model.overlay_request import DesensitizationRule, DesensitizationSpec
 from reelmill_server.model.package_plan import PackagePlan
@@ -133,7 +133,7 @@ class Bench:
         spec = VideoSpec("h264", preset="ultrafast", **video)
         return TargetSpec(index, f"{self.folder.as_uri()}/{name}", "mp4", spec, AudioSpec("aac"), video_asked=True)
 
-    async def convert(self, request: ConvertRequest, standing: Standing = Standing.OURS, keeps: bool = False) -> Any:
+    async def convert(self, request: ConvertRequest, standing: ClaimState = ClaimState.OURS, keeps: bool = False) -> Any:
         """Runs the attempt."""
         claim = FakeClaim(lambda: standing)
         needs = Needs(Cost(), keeps=keeps)
@@ -246,7 +246,7 @@ async def test_an_attempt_that_takes_too_long_is_ended(tmp_path: Path, clip: Pat
 async def test_an_attempt_that_was_taken_over_publishes_nothing(bench: Bench) -> None:
     """The publish guard holds even when all is made and verified."""
     with pytest.raises(InternalError):
-        await bench.convert(bench.request(bench.target("out.mp4")), standing=Standing.TAKEN_OVER)
+        await bench.convert(bench.request(bench.target("out.mp4")), standing=ClaimState.TAKEN_OVER)
     assert bench.left() == []
 
 
@@ -461,7 +461,7 @@ async def test_a_retry_takes_over_chunks_that_are_kept(bench: Bench) -> None:
     """In its own scratch, with nothing encoded again; what is gone, it encodes."""
     (bench.folder / "shared").mkdir()
     first = replace(bench.request(bench.target("out.mp4")), parallelism=2)
-    claim = FakeClaim(lambda: Standing.OURS)
+    claim = FakeClaim(lambda: ClaimState.OURS)
 
     async def chunk(request: ConvertRequest, number: int) -> tuple[list[tuple[str, bytes]], bool]:
         """The files of a chunk, and whether it was encoded."""
@@ -487,7 +487,7 @@ async def test_a_retry_takes_over_chunks_that_are_kept(bench: Bench) -> None:
 async def test_what_was_made_is_kept_though_the_engine_is_away(bench: Bench, monkeypatch: pytest.MonkeyPatch) -> None:
     """From before it could be published until long after: the next attempt publishes it, and encodes nothing."""
 
-    def away() -> Standing:
+    def away() -> ClaimState:
         raise ServiceUnavailable("the engine is away")
 
     monkeypatch.setattr("reelmill_server.worker.parent.publish_guard._PATIENCE_SECONDS", 0.0)

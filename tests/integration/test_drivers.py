@@ -18,7 +18,7 @@ from reelmill_server.media.libav import encoder
 from reelmill_server.media.libav.encoder import EncoderDown
 from reelmill_server.model.capability import SOFTWARE, Capability
 from reelmill_server.model.cost import Cost
-from reelmill_server.model.engine_view import Standing
+from reelmill_server.model.engine_view import ClaimState
 from reelmill_server.model.needs import Needs
 from reelmill_server.model.plan import StreamPlan
 from reelmill_server.model.request import Hardware, SegmentFormat, SegmentSpec, TargetSpec
@@ -122,7 +122,7 @@ async def bench(tmp_path: Path, clip: Path) -> AsyncIterator[Bench]:
 
 async def attempt(bench: Bench, *targets: TargetSpec, avoided: tuple[str, ...] = ()) -> Any:
     """An attempt at these targets."""
-    claim = FakeClaim(lambda: Standing.OURS)
+    claim = FakeClaim(lambda: ClaimState.OURS)
     work = bench.attempts.convert(
         bench.request(*targets), bench.reported.append, claim, lane=SOFTWARE, needs=Needs(Cost()), avoided=avoided
     )

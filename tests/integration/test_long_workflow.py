@@ -22,7 +22,7 @@ from reelmill_server.engine.workers import control_worker, presence_worker
 from reelmill_server.engine.workflow import MediaConvertWorkflow
 from reelmill_server.model.chunked_plan import ChunkedPlan, KeptFile
 from reelmill_server.model.cost import Cost
-from reelmill_server.model.engine_view import Standing
+from reelmill_server.model.engine_view import ClaimState
 from reelmill_server.model.needs import FAST, Needs
 from reelmill_server.model.plan import Plan
 from reelmill_server.model.publication import PendingFile
@@ -45,7 +45,7 @@ class World:
         self.busy, self.long_events = 0, LONG_EVENTS
         self.needs = Needs(Cost())
         self.lost: tuple[str, str] = "", ""
-        self.standings: list[Standing] = []
+        self.standings: list[ClaimState] = []
         self.withdrawn: list[Withdrawal] = []
         self.numbers: list[int] = []
         self.outcomes: dict[str, Outcome] = {}
@@ -68,8 +68,8 @@ class World:
             raise ApplicationError("died", [], 0, type="EncoderCrashed")
         self._hand_back()
         if self.lost[0]:
-            self.standings.append(await self.engine.standing(*self.lost))
-        self.standings.append(await self.engine.standing(work.request.task_id, activity_id))
+            self.standings.append(await self.engine.claim_state(*self.lost))
+        self.standings.append(await self.engine.claim_state(work.request.task_id, activity_id))
         return AttemptResult(ARTIFACTS, activity_id=activity_id)
 
     @activity.defn(name="encode_unit")
@@ -172,7 +172,7 @@ async def test_a_task_that_is_handed_back_for_ever_has_no_history_without_end(wo
     assert outcome.first_attempt_time is not None and outcome.first_attempt_time.timestamp() == 5
     assert len(world.withdrawn) == 1
     await world.replay(histories)
-    assert world.standings == [Standing.TAKEN_OVER, Standing.OURS]  # of two runs, no attempts have one name
+    assert world.standings == [ClaimState.TAKEN_OVER, ClaimState.OURS]  # of two runs, no attempts have one name
 
 
 @pytest.mark.slow

@@ -31,7 +31,7 @@ from reelmill_server.engine.work import AttemptResult, Continuation, Inspection,
 from reelmill_server.engine.workers import control_worker, presence_worker
 from reelmill_server.errors import InternalError, InvalidMedia, ServiceUnavailable, StorageUnavailable
 from reelmill_server.model.cost import Cost
-from reelmill_server.model.engine_view import EngineState, EngineView, Standing
+from reelmill_server.model.engine_view import ClaimState, EngineState, EngineView
 from reelmill_server.model.needs import FAST, Needs
 from reelmill_server.model.plain import adapter
 from reelmill_server.model.publication import PendingFile
@@ -318,8 +318,8 @@ async def test_the_view_shows_that_a_task_runs(world: World) -> None:
     async def look(_: Work) -> AttemptResult:
         info = activity.info()
         view = await world.engine.view("viewed")
-        seen.append(await world.engine.standing("viewed", info.activity_id) is Standing.OURS)
-        seen.append(await world.engine.standing("viewed", "another") is Standing.OURS)
+        seen.append(await world.engine.claim_state("viewed", info.activity_id) is ClaimState.OURS)
+        seen.append(await world.engine.claim_state("viewed", "another") is ClaimState.OURS)
         assert view.state is EngineState.RUNNING and await world.engine.waiting_in("viewed") == "fast"
         return MADE
 
@@ -786,7 +786,7 @@ async def test_an_attempt_whose_task_has_ended_learns_that_from_its_heartbeat(wo
     async with asyncio.timeout(20):
         while not said:
             await asyncio.sleep(0.05)
-    assert said == [Standing.ENDED]
+    assert said == [ClaimState.ENDED]
 
 
 async def test_what_succeeded_stays_and_what_was_lost_before_goes(world: World) -> None:
@@ -848,19 +848,19 @@ async def test_a_worker_that_erases_says_that_it_is_alive(monkeypatch: pytest.Mo
 
 async def test_an_attempt_learns_what_it_is_to_its_task(world: World) -> None:
     """Its own while it is waited for, nobody's when it is to be canceled or the task failed, another's when one succeeded."""
-    seen: dict[str, list[Standing]] = {}
+    seen: dict[str, list[ClaimState]] = {}
 
     async def attempt(work: Work) -> AttemptResult:
         info, task_id = activity.info(), work.request.task_id
         own = seen.setdefault(task_id, [])
         asked[task_id] = info.activity_id
-        own.append(await world.engine.standing(task_id, info.activity_id))
+        own.append(await world.engine.claim_state(task_id, info.activity_id))
         if task_id == "standing-canceled":
             await world.engine.cancel(task_id)
-            while await world.engine.standing(task_id, info.activity_id) is Standing.OURS:
+            while await world.engine.claim_state(task_id, info.activity_id) is ClaimState.OURS:
                 activity.heartbeat()
                 await asyncio.sleep(0.05)
-            own.append(await world.engine.standing(task_id, info.activity_id))
+            own.append(await world.engine.claim_state(task_id, info.activity_id))
         if task_id == "standing-failed":
             raise ApplicationError("no", [], 0, type="InvalidMedia", non_retryable=True)
         return MADE
@@ -872,10 +872,10 @@ async def test_an_attempt_learns_what_it_is_to_its_task(world: World) -> None:
         await world.start(task_id)
         await world.outcome(task_id)
         await world.view(task_id, lambda view: view.state is EngineState.CLOSED)
-        seen[task_id].append(await world.engine.standing(task_id, asked[task_id]))
-    assert seen["standing-succeeded"] == [Standing.OURS, Standing.TAKEN_OVER]
-    assert seen["standing-failed"] == [Standing.OURS, Standing.ENDED]
-    assert seen["standing-canceled"][:2] == [Standing.OURS, Standing.ENDED]
+        seen[task_id].append(await world.engine.claim_state(task_id, asked[task_id]))
+    assert seen["standing-succeeded"] == [ClaimState.OURS, ClaimState.TAKEN_OVER]
+    assert seen["standing-failed"] == [ClaimState.OURS, ClaimState.ENDED]
+    assert seen["standing-canceled"][:2] == [ClaimState.OURS, ClaimState.ENDED]
 
 
 def _out_of_memory(peak: int) -> ApplicationError:

@@ -9,7 +9,7 @@ from reelmill_server.engine.attempt_heartbeat import AttemptHeartbeat
 from reelmill_server.engine.client import Engine
 from reelmill_server.engine.pending_files import pack
 from reelmill_server.errors import ReelmillError, ServiceUnavailable
-from reelmill_server.model.engine_view import Standing
+from reelmill_server.model.engine_view import ClaimState
 from reelmill_server.model.publication import PendingFile
 
 _log = structlog.get_logger(__name__)
@@ -26,8 +26,8 @@ class TaskClaim:
         self._engine, self._task_id, self._activity_id, self._heartbeat = engine, task_id, activity_id, heartbeat
 
     @_retried
-    async def standing(self) -> Standing:
-        return await self._engine.standing(self._task_id, self._activity_id)
+    async def claim_state(self) -> ClaimState:
+        return await self._engine.claim_state(self._task_id, self._activity_id)
 
     @_retried
     async def announce(self, files: Sequence[PendingFile]) -> bool:

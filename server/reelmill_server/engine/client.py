@@ -33,7 +33,7 @@ from reelmill_server.engine.stalls import CANNOT_REPLAY, STALLED_QUERY, UNTAKEN,
 from reelmill_server.engine.work import Inspected, Inspection, Placing, Work
 from reelmill_server.engine.workflow import CleanUpWorkflow, InspectWorkflow, MediaConvertWorkflow
 from reelmill_server.errors import InternalError, InvalidArgument, ReelmillError, ServiceUnavailable, Violation, from_code
-from reelmill_server.model.engine_view import EngineState, EngineView, Standing
+from reelmill_server.model.engine_view import ClaimState, EngineState, EngineView
 from reelmill_server.model.needs import FAST
 from reelmill_server.model.notification import END
 from reelmill_server.model.task import Progress, TaskStatus
@@ -51,10 +51,10 @@ _LANES: Mapping[str, str] = {
     FAST_QUEUE: FAST,
     **{encode_queue(family): family for family in get_args(EncoderFamily)},
 }
-_STANDINGS = {
-    PendingActivityState.PENDING_ACTIVITY_STATE_STARTED: Standing.OURS,
-    PendingActivityState.PENDING_ACTIVITY_STATE_PAUSE_REQUESTED: Standing.OURS,
-    PendingActivityState.PENDING_ACTIVITY_STATE_CANCEL_REQUESTED: Standing.ENDED,
+_CLAIM_STATES = {
+    PendingActivityState.PENDING_ACTIVITY_STATE_STARTED: ClaimState.OURS,
+    PendingActivityState.PENDING_ACTIVITY_STATE_PAUSE_REQUESTED: ClaimState.OURS,
+    PendingActivityState.PENDING_ACTIVITY_STATE_CANCEL_REQUESTED: ClaimState.ENDED,
 }
 
 
@@ -221,8 +221,8 @@ class Engine:
         except RPCError as error:
             raise ServiceUnavailable(f"the engine did not end the task: {error.message}") from error
 
-    async def standing(self, task_id: str, activity_id: str) -> Standing:
-        """Return the standing of this activity with its task. Raises ServiceUnavailable."""
+    async def claim_state(self, task_id: str, activity_id: str) -> ClaimState:
+        """Return the state of this activity's claim to its task. Raises ServiceUnavailable."""
         handle = self._client.get_workflow_handle(task_id)
         try:
             description = await handle.describe(rpc_timeout=_RPC_SECONDS)
@@ -230,15 +230,15 @@ class Engine:
             attempts = (activity for activity in pending if activity.activity_type.name in (CONVERT, ENCODE_UNIT))
             states = [activity.state for activity in attempts if activity.activity_id == activity_id]
             if states:
-                return _STANDINGS.get(states[0], Standing.TAKEN_OVER)
+                return _CLAIM_STATES.get(states[0], ClaimState.TAKEN_OVER)
             if description.status is WorkflowExecutionStatus.RUNNING:
-                return Standing.TAKEN_OVER
+                return ClaimState.TAKEN_OVER
             if description.status is not WorkflowExecutionStatus.COMPLETED:
-                return Standing.ENDED
+                return ClaimState.ENDED
             succeeded = await handle.result(rpc_timeout=_RPC_SECONDS) == TaskStatus.SUCCEEDED
         except RPCError as error:
             raise ServiceUnavailable(f"the engine did not answer: {error.message}") from error
-        return Standing.TAKEN_OVER if succeeded else Standing.ENDED
+        return ClaimState.TAKEN_OVER if succeeded else ClaimState.ENDED
 
     async def announce(self, task_id: str, activity_id: str, packed_files: Iterable[str]) -> None:
         """Have a task remember what an attempt is about to publish, packed. Raises InternalError if the task is over, or
@@ -251,7 +251,7 @@ class Engine:
                 await handle.signal(MediaConvertWorkflow.placing, placing, rpc_timeout=_RPC_SECONDS)
             except RPCError as error:
                 if error.status is RPCStatusCode.NOT_FOUND:
-                    raise InternalError(Standing.ENDED) from error
+                    raise InternalError(ClaimState.ENDED) from error
                 raise ServiceUnavailable(f"the engine did not take what is placed: {error.message}") from error
 
     async def heartbeat(self, token: bytes, progress: Progress, packed: str) -> bool:

@@ -12,7 +12,7 @@ class EngineState(StrEnum):
     UNKNOWN = "unknown"
 
 
-class Standing(StrEnum):
+class ClaimState(StrEnum):
     """Relation of an attempt to its task. `ENDED`: nothing of the task may be published."""
 
     OURS = "the attempt is the task's"

@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
-from reelmill_server.model.engine_view import Standing
+from reelmill_server.model.engine_view import ClaimState
 
 
 @dataclass(frozen=True)
@@ -18,7 +18,7 @@ class PendingFile:
 class Claim(Protocol):
     """Claim of an attempt on its task, as the engine knows it. All methods raise ServiceUnavailable if it does not answer."""
 
-    async def standing(self) -> Standing:
+    async def claim_state(self) -> ClaimState:
         """Return whether the task still belongs to this attempt."""
 
     async def announce(self, files: Sequence[PendingFile]) -> bool:

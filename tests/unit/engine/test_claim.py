@@ -8,7 +8,7 @@ from tenacity import wait_none
 
 from reelmill_server.engine.claim import TaskClaim
 from reelmill_server.errors import InternalError, ReelmillError, ServiceUnavailable
-from reelmill_server.model.engine_view import Standing
+from reelmill_server.model.engine_view import ClaimState
 
 
 class Engine:
@@ -17,24 +17,24 @@ class Engine:
     def __init__(self, errors: Sequence[ReelmillError]) -> None:
         self.errors, self.questions = list(errors), 0
 
-    async def standing(self, task_id: str, activity_id: str) -> Standing:
+    async def claim_state(self, task_id: str, activity_id: str) -> ClaimState:
         """The attempt is the task's."""
         self.questions += 1
         if self.errors:
             raise self.errors.pop(0)
-        return Standing.OURS
+        return ClaimState.OURS
 
 
 @pytest.fixture(autouse=True)
 def no_pauses(monkeypatch: pytest.MonkeyPatch) -> None:
     """Lets questions follow each other at once."""
-    monkeypatch.setattr(cast(Any, TaskClaim.standing).retry, "wait", wait_none())
+    monkeypatch.setattr(cast(Any, TaskClaim.claim_state).retry, "wait", wait_none())
 
 
 async def test_an_engine_that_is_away_is_asked_again() -> None:
     """Until it answers."""
     engine = Engine([ServiceUnavailable("away")] * 5)
-    assert await TaskClaim(cast(Any, engine), "task", "1").standing() is Standing.OURS
+    assert await TaskClaim(cast(Any, engine), "task", "1").claim_state() is ClaimState.OURS
     assert engine.questions == 6
 
 
@@ -43,5 +43,5 @@ async def test_the_last_error_is_raised(error: ReelmillError, questions: int) ->
     """At once if another question would not help."""
     engine = Engine([error] * 9)
     with pytest.raises(type(error)):
-        await TaskClaim(cast(Any, engine), "task", "1").standing()
+        await TaskClaim(cast(Any, engine), "task", "1").claim_state()
     assert engine.questions == questions

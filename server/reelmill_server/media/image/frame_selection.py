@@ -74,7 +74,7 @@ class _Keys:
         pass
 
 
-class _Every:
+class _EveryFrame:
     """Take the frame shown at a time, and every one after it, each once it is known until when it is shown."""
 
     def __init__(self, start: Fraction) -> None:
@@ -219,7 +219,7 @@ def times_of(plan: FramesPlan) -> _Times:
     if plan.interval_us:
         step = Fraction(plan.interval_us, MICROSECONDS)
         return _Shown((start + place * step for place in count()), plan.repeats)
-    return _Keys(start) if plan.mode is FrameMode.KEYFRAME else _Every(start)
+    return _Keys(start) if plan.mode is FrameMode.KEYFRAME else _EveryFrame(start)
 
 
 def difference_hash(frame: VideoFrame, reformatter: VideoReformatter) -> int:

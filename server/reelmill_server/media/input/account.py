@@ -14,7 +14,7 @@ from av import AudioFrame
 from reelmill_server.media.input.bundle import Run
 from reelmill_server.media.input.part import Part, Span, own_parts
 from reelmill_server.media.input.reader import claimed_ends
-from reelmill_server.media.input.tally import Given, Tally
+from reelmill_server.media.input.tally import StreamTotals, Tally
 from reelmill_server.media.libav.timestamps import exact
 from reelmill_server.model.plan import InputPlan, StreamPlan
 from reelmill_server.model.request import AlignMode
@@ -99,14 +99,14 @@ class Accountant:
             return Tally(window.begin, window.begin, until, window.from_front and not plan.start_us, begin)
         return Tally(part.key, begin, end, not plan.start_us, begin)
 
-    def given(self, plan: StreamPlan, decoded: bool, from_key: bool) -> Given | None:
+    def given(self, plan: StreamPlan, decoded: bool, from_key: bool) -> StreamTotals | None:
         """Return what was given for a stream of an output; None when nothing was, or when what counts depends on other inputs.
 
         `decoded`: frames, else packets; `from_key`: the output begins at the keyframe before the span.
         """
         if any(self._inputs[part.input].align is not AlignMode.NONE for part in plan.parts):
             return None
-        total: Given | None = None
+        total: StreamTotals | None = None
         for wanted in own_parts(plan):
             for (part, stream, kind), tally in self._tallies.items():
                 if (part.number, stream, kind) == (wanted.input, wanted.stream, decoded):
@@ -139,14 +139,14 @@ def _beyond(tally: Tally, shown: int | None, base: Any) -> bool:
     return tally.claimed is not None and shown is not None and shown * exact(base) >= tally.claimed
 
 
-def as_text(given: Given | None) -> list[str]:
+def as_text(given: StreamTotals | None) -> list[str]:
     """Return it as it is kept in a chunk file."""
     return [] if given is None else [str(value) for value in vars(given).values()]
 
 
-def from_text(texts: Sequence[str]) -> Given | None:
+def from_text(texts: Sequence[str]) -> StreamTotals | None:
     """Return what `as_text` made."""
     if not texts:
         return None
     items, *times = texts
-    return Given(int(items), *map(Fraction, times))
+    return StreamTotals(int(items), *map(Fraction, times))

@@ -11,7 +11,7 @@ from reelmill_server.media.libav.timestamps import exact
 
 
 @dataclass(frozen=True)
-class Given:
+class StreamTotals:
     """Totals of what was read of one stream, within the span that an output takes.
 
     `items` are frames or packets. `first` and `last_start` are when the first and the last of them begin, `last` when the last
@@ -29,12 +29,12 @@ class Given:
     doubt: Fraction = Fraction(0)
     overlap: Fraction = Fraction(0)
 
-    def also(self, other: "Given") -> "Given":
+    def also(self, other: "StreamTotals") -> "StreamTotals":
         """Return this and what was given in the same reading."""
         return replace(self + other, length=max(self.length, other.length), doubt=max(self.doubt, other.doubt))
 
-    def __add__(self, other: "Given") -> "Given":
-        return Given(
+    def __add__(self, other: "StreamTotals") -> "StreamTotals":
+        return StreamTotals(
             self.items + other.items,
             min(self.first, other.first),
             max(self.last_start, other.last_start),
@@ -96,11 +96,11 @@ class _Count:
             self.last = max(self.last, last) if latest == self.last_start else last
             self.last_start = latest
 
-    def given(self, base: Fraction, begin: Fraction, video: bool) -> Given:
+    def given(self, base: Fraction, begin: Fraction, video: bool) -> StreamTotals:
         # Audio that overlaps ends with whichever item reaches farthest, as what is made of it does.
         end = self.last if video else self.reached
         first, last_start, last = (tick * base - begin for tick in (self.first, self.last_start, end))
-        return Given(self.items, first, last_start, last, last, self.covered * base, overlap=self.overlap * base)
+        return StreamTotals(self.items, first, last_start, last, last, self.covered * base, overlap=self.overlap * base)
 
 
 class Tally:
@@ -181,10 +181,10 @@ class Tally:
         self._now[1].add_all(run.pts, ends)
         self._next, self._before = run.pts[-1] + run.durations[-1], run.pts[-1]
 
-    def given(self, from_key: bool) -> Given | None:
+    def given(self, from_key: bool) -> StreamTotals | None:
         """Return what is counted; `from_key`: from the keyframe on."""
         begin = min(self.key, self.begin) if from_key and not self._from_front else self._zero
-        total: Given | None = None
+        total: StreamTotals | None = None
         for tick, (lead, body) in self._counts.items():
             for count in (lead, body) if from_key else (body,):
                 if count.begun:
@@ -192,7 +192,7 @@ class Tally:
                     total = given if total is None else total.also(given)
         return total if total is None or not self.video else self._held(total, begin)
 
-    def _held(self, given: Given, begin: Fraction) -> Given:
+    def _held(self, given: StreamTotals, begin: Fraction) -> StreamTotals:
         """Return it with the end of the frame shown last: it stays on screen until the next one, or until its stream ends.
 
         Its own duration may be a distance of decode timestamps, unless nothing was decoded after it.

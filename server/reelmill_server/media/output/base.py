@@ -17,7 +17,7 @@ from reelmill_server.errors import ReelmillError, UnsupportedFormat
 from reelmill_server.media.input.audio_blocks import AudioBlock
 from reelmill_server.media.input.bundle import Run
 from reelmill_server.media.input.part import TOLERANCE, Part, Span
-from reelmill_server.media.input.tally import Given
+from reelmill_server.media.input.tally import StreamTotals
 from reelmill_server.media.libav.errors import meaning_of_writing
 from reelmill_server.media.libav.log import error_text
 from reelmill_server.media.libav.types import AnyPacket
@@ -63,7 +63,7 @@ class MediaFile:
     path: str
     plan: TargetPlan
     written: tuple[StreamStats, ...]
-    given: tuple[Given | None, ...] = ()
+    given: tuple[StreamTotals | None, ...] = ()
 
 
 # A step of the writing thread: gives the packets that become ready, all at once, one by one, or later.

@@ -4,7 +4,7 @@ from collections import deque
 from collections.abc import Iterator, Sequence
 
 from reelmill_server.media.libav.types import AnyPacket
-from reelmill_server.media.track.shared_audio import Coming
+from reelmill_server.media.track.shared_audio import PendingPackets
 
 # Steps whose packets wait for those of an earlier one. More would only take memory: the encoder beside them is behind.
 _MOST_WAITING = 32
@@ -20,10 +20,10 @@ class InOrder:
 
     def add(self, packets: Packets) -> Iterator[Sequence[AnyPacket]]:
         """Carry out a step that has given `packets`; yield what is ready."""
-        if not self._waiting and not isinstance(packets, Coming):
+        if not self._waiting and not isinstance(packets, PendingPackets):
             yield from _bundles(packets)
             return
-        self._waiting.append(packets if isinstance(packets, Coming) else list(packets))
+        self._waiting.append(packets if isinstance(packets, PendingPackets) else list(packets))
         while self._waiting and (len(self._waiting) > _MOST_WAITING or _is_ready(self._waiting[0])):
             yield from _bundles(self._waiting.popleft())
 
@@ -38,7 +38,7 @@ class InOrder:
 
 
 def _is_ready(packets: Packets) -> bool:
-    return not isinstance(packets, Coming) or packets.ready
+    return not isinstance(packets, PendingPackets) or packets.ready
 
 
 def _bundles(packets: Packets) -> Iterator[Sequence[AnyPacket]]:

@@ -11,7 +11,7 @@ from reelmill_server.errors import InvalidMedia, OutputInvalid
 from reelmill_server.media.input.account import HIDDEN
 from reelmill_server.media.input.decoding import BROKEN_SHARE
 from reelmill_server.media.input.part import own_parts
-from reelmill_server.media.input.tally import Given
+from reelmill_server.media.input.tally import StreamTotals
 from reelmill_server.media.output.base import MediaFile
 from reelmill_server.media.result.tolerances import (
     MILLISECONDS,
@@ -30,7 +30,7 @@ _COMPARED = (StreamType.VIDEO, StreamType.AUDIO)
 _NAMES = {True: "packets", False: "frames"}
 _YEAR_SECONDS = 366 * 86_400
 _REORDERED = 16  # frames: no codec shows one later that it decodes before others
-_Entry = tuple[StreamPlan, StreamStats, Given]
+_Entry = tuple[StreamPlan, StreamStats, StreamTotals]
 
 
 def check_balance(produced: MediaFile, where: str) -> None:
@@ -51,7 +51,7 @@ def check_balance(produced: MediaFile, where: str) -> None:
         raise OutputInvalid(f"{where}: {text}")
 
 
-def _items_lost(planned: StreamPlan, written: StreamStats, given: Given) -> Iterator[str]:
+def _items_lost(planned: StreamPlan, written: StreamStats, given: StreamTotals) -> Iterator[str]:
     """Yield what is wrong with how many frames or packets there are."""
     copied, video = planned.encoder == COPY, planned.type == StreamType.VIDEO
     one_by_one = copied or (video and not rate_step(planned))
@@ -65,14 +65,14 @@ def _items_lost(planned: StreamPlan, written: StreamStats, given: Given) -> Iter
         yield f"{gave}, but {count} were written"
 
 
-def _paced(planned: StreamPlan, written: StreamStats, given: Given) -> Iterator[str]:
+def _paced(planned: StreamPlan, written: StreamStats, given: StreamTotals) -> Iterator[str]:
     """Yield what is wrong with how many frames there are at a constant rate."""
     step, seconds = rate_step(planned), written.extent.last - (written.extent.first or 0)
     if step and abs(written.packets * step - seconds) > step:
         yield f"{written.packets} frames of video last {float(seconds):.3f} s, at a rate of {float(1 / step):.3f}"
 
 
-def _overlapping(planned: StreamPlan, written: StreamStats, given: Given) -> Iterator[str]:
+def _overlapping(planned: StreamPlan, written: StreamStats, given: StreamTotals) -> Iterator[str]:
     """Yield what is wrong with audio of which much goes back in time, and is left out: where recordings follow each other, the
     times of the second were not followed.
     """
@@ -81,7 +81,7 @@ def _overlapping(planned: StreamPlan, written: StreamStats, given: Given) -> Ite
         yield f"{float(given.overlap):.3f} of {float(total):.3f} s of audio that the source gave lie over each other"
 
 
-def _early_start(planned: StreamPlan, written: StreamStats, given: Given) -> Iterator[str]:
+def _early_start(planned: StreamPlan, written: StreamStats, given: StreamTotals) -> Iterator[str]:
     """Yield what is wrong with encoded video that begins where its container says, without frames that lie before that."""
     if planned.type != StreamType.VIDEO or planned.encoder == COPY or planned.counted or len(planned.parts) > 1:
         return
@@ -90,13 +90,13 @@ def _early_start(planned: StreamPlan, written: StreamStats, given: Given) -> Ite
         yield f"video of the source begins {float(before):.3f} s before its container says that it does"
 
 
-def _far_start(planned: StreamPlan, written: StreamStats, given: Given) -> Iterator[str]:
+def _far_start(planned: StreamPlan, written: StreamStats, given: StreamTotals) -> Iterator[str]:
     """Yield what is wrong with a stream that begins years after its container says: no clock of a recording does."""
     if given.first > _YEAR_SECONDS:
         yield f"{planned.type} of the source begins {float(given.first):.0f} s after its container says that it does"
 
 
-def _sampled(planned: StreamPlan, written: StreamStats, given: Given) -> Iterator[str]:
+def _sampled(planned: StreamPlan, written: StreamStats, given: StreamTotals) -> Iterator[str]:
     """Yield what is wrong with how many samples there are of audio that keeps the times of its source."""
     if planned.audio is None or planned.counted or not written.samples or len(planned.parts) > 1:
         return
@@ -106,7 +106,7 @@ def _sampled(planned: StreamPlan, written: StreamStats, given: Given) -> Iterato
         yield f"the source gave {float(expected):.3f} s of audio in the span, and {float(expected + off):.3f} s were encoded"
 
 
-def _silenced(planned: StreamPlan, written: StreamStats, given: Given) -> Iterator[str]:
+def _silenced(planned: StreamPlan, written: StreamStats, given: StreamTotals) -> Iterator[str]:
     """Yield what is wrong with how much of the audio of joined sources is silence that fills gaps."""
     if planned.audio is None or not planned.counted or not written.samples or _mixed(planned):
         return
@@ -116,7 +116,7 @@ def _silenced(planned: StreamPlan, written: StreamStats, given: Given) -> Iterat
         yield f"the source gave {float(given.covered):.3f} s of audio in the span, of which {float(remaining):.3f} s are left"
 
 
-def _shifted(planned: StreamPlan, written: StreamStats, given: Given) -> Iterator[str]:
+def _shifted(planned: StreamPlan, written: StreamStats, given: StreamTotals) -> Iterator[str]:
     """Yield what is wrong with the times of a stream that keeps those of its source."""
     if planned.counted or len(planned.parts) > 1:
         return
@@ -130,7 +130,7 @@ def _shifted(planned: StreamPlan, written: StreamStats, given: Given) -> Iterato
 _Bounds = Iterator[tuple[str, Fraction, Fraction, Fraction]]
 
 
-def _video_bounds(planned: StreamPlan, written: StreamStats, given: Given) -> _Bounds:
+def _video_bounds(planned: StreamPlan, written: StreamStats, given: StreamTotals) -> _Bounds:
     """Yield where the stream begins and ends, and between which times it should, seconds of the output."""
     extent, speed, step = written.extent, planned.speed, rate_step(planned)
     frame = Fraction(planned.slack_us, MICROSECONDS)
@@ -155,7 +155,7 @@ def _video_bounds(planned: StreamPlan, written: StreamStats, given: Given) -> _B
         yield "ends", extent.last_start, least, most + tolerance
 
 
-def _audio_bounds(planned: StreamPlan, written: StreamStats, given: Given) -> _Bounds:
+def _audio_bounds(planned: StreamPlan, written: StreamStats, given: StreamTotals) -> _Bounds:
     """Yield where the stream begins and ends, and between which times it should, seconds of the output."""
     extent, frame = written.extent, audio_frame(planned, written, given)
     front, end = (max(time, Fraction(0)) / planned.speed for time in (given.first, given.last))

@@ -3,7 +3,7 @@
 from fractions import Fraction
 
 from reelmill_server.media.input.account import OVERLAP
-from reelmill_server.media.input.tally import Given
+from reelmill_server.media.input.tally import StreamTotals
 from reelmill_server.media.result.tolerances import overlap
 from reelmill_server.media.track.base import StreamStats
 from reelmill_server.model.plan import COPY, StreamPlan, StreamType
@@ -19,7 +19,7 @@ _HELD, _BLACK, _SILENT = (
 )
 
 
-def adjustments(planned: StreamPlan, written: StreamStats, given: Given | None) -> tuple[StreamAdjustment, ...]:
+def adjustments(planned: StreamPlan, written: StreamStats, given: StreamTotals | None) -> tuple[StreamAdjustment, ...]:
     """Return all that was booked while a stream was written, as far as there is any."""
     items = "packets" if planned.encoder == COPY else "frames"
     skipped, repeated = _resampled(planned, written)
@@ -47,14 +47,14 @@ def _resampled(planned: StreamPlan, written: StreamStats) -> tuple[int, int]:
     return max(-surplus, 0), max(surplus, 0)
 
 
-def _overlapping(planned: StreamPlan, given: Given | None) -> int:
+def _overlapping(planned: StreamPlan, given: StreamTotals | None) -> int:
     """Return how many samples are left out as they lie over others, where a filter does that."""
     if not planned.audio or planned.counted or given is None:
         return 0
     return round(overlap(given) / planned.speed * planned.audio.sample_rate)
 
 
-def _silent(planned: StreamPlan, written: StreamStats, given: Given | None) -> int:
+def _silent(planned: StreamPlan, written: StreamStats, given: StreamTotals | None) -> int:
     """Return how many samples fill gaps: by the account where a filter fills them."""
     if planned.type != StreamType.AUDIO or not planned.audio or planned.counted or given is None or len(planned.parts) > 1:
         return written.silent

@@ -59,7 +59,7 @@ def overstated(
     `seen` as they were read back.
     """
     streams = {
-        stream.index: _Ends(*entry) for stream, entry in zip(media, zip(plans, written, extents, strict=True), strict=True)
+        stream.index: _StreamEnd(*entry) for stream, entry in zip(media, zip(plans, written, extents, strict=True), strict=True)
     }
     ends = [end for end in streams.values() if end.any]
     if not ends:
@@ -82,7 +82,7 @@ def overstated(
             yield f"the file claims {float(claimed):.3f} s, in it are {float(last.seen - begin):.3f} s"
 
 
-class _Ends:
+class _StreamEnd:
     """The end of a stream as it was read back, and as it was written: some containers do not say how long the last frame
     lasts.
     """
@@ -106,7 +106,7 @@ class _Ends:
         return self.seen <= time + frames * self._frame + MILLISECONDS
 
 
-def _movie(lengths: MovieLengths, streams: Mapping[int, _Ends]) -> Iterator[str]:
+def _movie(lengths: MovieLengths, streams: Mapping[int, _StreamEnd]) -> Iterator[str]:
     """Yield what is wrong with the headers of an MP4 file; those of a fragmented one claim nothing."""
     if not lengths.seconds:
         return

@@ -6,7 +6,7 @@ from typing import Any
 
 from av.container import InputContainer
 
-from reelmill_server.media.input.tally import Given
+from reelmill_server.media.input.tally import StreamTotals
 from reelmill_server.media.libav.layouts import layout_of
 from reelmill_server.media.libav.timestamps import exact
 from reelmill_server.media.result.bookings import adjustments
@@ -33,7 +33,7 @@ def seconds_of(container: InputContainer, readings: Sequence[StreamReading]) -> 
 
 
 def describe_stream(
-    stream: Any, planned: StreamPlan, written: StreamStats, given: Given | None, sight: StreamReading
+    stream: Any, planned: StreamPlan, written: StreamStats, given: StreamTotals | None, sight: StreamReading
 ) -> ArtifactStream:
     """Return what a stream of the file is, by what it says of itself and what was counted."""
     context = stream.codec_context

@@ -2,7 +2,7 @@
 
 from fractions import Fraction
 
-from reelmill_server.media.input.tally import Given
+from reelmill_server.media.input.tally import StreamTotals
 from reelmill_server.media.track.base import StreamStats
 from reelmill_server.model.plan import StreamPlan, StreamType
 from reelmill_server.model.time import MICROSECONDS
@@ -27,13 +27,13 @@ def rate_step(planned: StreamPlan) -> Fraction:
     return Fraction(planned.video.frame_rate) ** -1 if planned.video and fixed else Fraction(0)
 
 
-def audio_frame(planned: StreamPlan, written: StreamStats, given: Given | None = None) -> Fraction:
+def audio_frame(planned: StreamPlan, written: StreamStats, given: StreamTotals | None = None) -> Fraction:
     """Return how long a frame of audio is, seconds, in the source or in the output, whichever is longer."""
     read = given.covered / given.items / planned.speed if given and given.items else Fraction(0)
     mean = (written.extent.last - (written.extent.first or 0)) / written.packets if written.packets else Fraction(0)
     return max(read, mean) if planned.type == StreamType.AUDIO else Fraction(0)
 
 
-def overlap(given: Given) -> Fraction:
+def overlap(given: StreamTotals) -> Fraction:
     """Return how much of what was read lies over what came before it, seconds of the source; less is in order."""
     return max(given.overlap - RESAMPLING, Fraction(0))

@@ -18,7 +18,7 @@ from reelmill_server.media.input.account import UNTIMED, Accountant
 from reelmill_server.media.input.bundle import Run
 from reelmill_server.media.input.decoding import BROKEN_SHARE
 from reelmill_server.media.input.part import Part, Span, own_parts
-from reelmill_server.media.input.tally import Given
+from reelmill_server.media.input.tally import StreamTotals
 from reelmill_server.media.libav.frame_sample import FrameSample
 from reelmill_server.media.libav.likeness import GivenFrames
 from reelmill_server.media.libav.timestamps import Extent
@@ -147,7 +147,7 @@ class Track:
         """Release what was held back."""
         return iter(())
 
-    def given(self, accountant: Accountant, from_key: bool) -> Given | None:
+    def given(self, accountant: Accountant, from_key: bool) -> StreamTotals | None:
         """Return what reading gave for the track, as `accountant` has counted it; None: unknown. `from_key` as there."""
         return accountant.given(self.plan, self.wants_frames, from_key)
 

@@ -18,7 +18,7 @@ from reelmill_server.media.input.account import Accountant, from_text
 from reelmill_server.media.input.decoding import Decoding
 from reelmill_server.media.input.part import Part
 from reelmill_server.media.input.source import Location, open_stream
-from reelmill_server.media.input.tally import Given
+from reelmill_server.media.input.tally import StreamTotals
 from reelmill_server.media.libav.encoder import describe_video, open_encoder
 from reelmill_server.media.libav.types import AnyPacket
 from reelmill_server.media.track.base import Track, describe
@@ -154,11 +154,11 @@ class JoinedTrack(Track):
         yield from caption_warnings(self.plan, self.written, target.field)
         yield from loudness_warnings(self.plan, self.written, target.field)
 
-    def given(self, accountant: Accountant, from_key: bool) -> Given | None:
+    def given(self, accountant: Accountant, from_key: bool) -> StreamTotals | None:
         known = [given for given in self._given if given is not None]
         if not known or len(known) < len(self._given):  # a chunk without frames, or one of an older version
             return None
-        return reduce(Given.also, known)
+        return reduce(StreamTotals.also, known)
 
 
 def in_decode_order(tracks: Sequence[JoinedTrack]) -> Iterator[AnyPacket]:

@@ -24,7 +24,7 @@ _Bundle = Sequence[AnyPacket] | Exception | None  # None: the end
 _Work = Callable[[], Iterable[AnyPacket] | None]
 
 
-class Coming(Iterator[AnyPacket]):
+class PendingPackets(Iterator[AnyPacket]):
     """The packets of one step of a shared encode, for one track: iterating waits for them."""
 
     def __init__(self, check: Callable[[], None]) -> None:
@@ -80,18 +80,18 @@ class AudioEncoding:
         self.track, self.members = track, list[SharedAudioTrack]()
         self._check = check
         self._lock = threading.Lock()
-        self._calls: dict[Any, tuple[Sequence[Coming], object, int]] = {}  # and how many tracks have not made it yet
-        self._steps = queue.SimpleQueue[tuple[_Work, Sequence[Coming]] | None]()
+        self._calls: dict[Any, tuple[Sequence[PendingPackets], object, int]] = {}  # and how many tracks have not made it yet
+        self._steps = queue.SimpleQueue[tuple[_Work, Sequence[PendingPackets]] | None]()
         self._thread = threading.Thread(target=self._run, name="audio", daemon=True)
         self._thread.start()
 
-    def call(self, member: int, key: Any, work: _Work, item: object = None) -> Coming:
+    def call(self, member: int, key: Any, work: _Work, item: object = None) -> PendingPackets:
         """Return what `work` makes, for the track number `member`. `key` says which call it is; `item` is kept until all of
         them have made it.
         """
         with self._lock:
             coming, item, left = self._calls.get(key) or (
-                [Coming(self._check_thread) for _ in self.members],
+                [PendingPackets(self._check_thread) for _ in self.members],
                 item,
                 len(self.members),
             )
@@ -113,7 +113,7 @@ class AudioEncoding:
             while (step := self._steps.get()) is not None:
                 self._do(*step)
 
-    def _do(self, work: _Work, coming: Sequence[Coming]) -> None:
+    def _do(self, work: _Work, coming: Sequence[PendingPackets]) -> None:
         try:
             self._check()
             bundle: list[AnyPacket] = []
@@ -129,7 +129,7 @@ class AudioEncoding:
         for each in coming:
             each.put(end)
 
-    def _give(self, bundle: Sequence[AnyPacket], coming: Sequence[Coming]) -> None:
+    def _give(self, bundle: Sequence[AnyPacket], coming: Sequence[PendingPackets]) -> None:
         if bundle:
             for member, each in zip(self.members, coming, strict=True):
                 each.put(member.own(bundle))
@@ -162,7 +162,7 @@ class SharedAudioTrack(Track):
             packet.stream = self._own.stream
         return twins
 
-    def _call(self, work: _Work) -> Coming:
+    def _call(self, work: _Work) -> PendingPackets:
         self._calls += 1
         return self._encoding.call(self._number, self._calls, work)
 
@@ -172,7 +172,7 @@ class SharedAudioTrack(Track):
     def shorten(self, part: Part, span: Span) -> None:
         list(self._call(partial(self._track.shorten, part, span)))
 
-    def feed(self, part: Part, stream: int, item: AudioBlock) -> Coming:
+    def feed(self, part: Part, stream: int, item: AudioBlock) -> PendingPackets:
         """Return at once; what is made comes later."""
         # A track that wants no more misses some of these calls: they are known by what is fed.
         return self._encoding.call(self._number, (id(item), stream), partial(self._feed, part, stream, item), item)

@@ -9,7 +9,7 @@ import structlog
 from tenacity import AsyncRetrying, RetryCallState, retry_if_exception_type, stop_after_delay, wait_fixed
 
 from reelmill_server.errors import InternalError, ServiceUnavailable
-from reelmill_server.model.engine_view import Standing
+from reelmill_server.model.engine_view import ClaimState
 from reelmill_server.model.publication import Claim, PendingFile
 
 P = ParamSpec("P")
@@ -45,7 +45,7 @@ class PublishGuard:
         """Raise InternalError when the attempt must not publish anything any more, ServiceUnavailable when nobody knows."""
         async with self._asking:
             if time.monotonic() - self._asked_at > _VALID_SECONDS:
-                self._check(await self._until_answered(self._claim.standing))
+                self._check(await self._until_answered(self._claim.claim_state))
 
     async def check_known(self) -> None:
         """Raise InternalError when the attempt is known to have no part in its task; the engine may be away."""
@@ -54,16 +54,16 @@ class PublishGuard:
             if now - self._asked_at <= _VALID_SECONDS or now - self._unanswered_at <= _SILENCE_SECONDS:
                 return
             try:
-                standing = await self._claim.standing()
+                claim_state = await self._claim.claim_state()
             except ServiceUnavailable:
                 self._unanswered_at = time.monotonic()
             else:
-                self._check(standing)
+                self._check(claim_state)
 
     async def may_remove(self) -> bool:
         """Return whether nobody else has anything under the names of the task: not while that is unknown."""
         try:
-            return await self._claim.standing() is not Standing.TAKEN_OVER
+            return await self._claim.claim_state() is not ClaimState.TAKEN_OVER
         except ServiceUnavailable:
             return False
 
@@ -71,9 +71,9 @@ class PublishGuard:
         """Wait for the engine no longer: the process is to end, or the task was canceled."""
         self._waits = False
 
-    def _check(self, standing: Standing) -> None:
-        if standing is not Standing.OURS:
-            raise InternalError(standing)
+    def _check(self, claim_state: ClaimState) -> None:
+        if claim_state is not ClaimState.OURS:
+            raise InternalError(claim_state)
         self._asked_at = time.monotonic()
 
     async def _until_answered(self, question: Callable[P, Awaitable[T]], *arguments: P.args, **named: P.kwargs) -> T:

@@ -81,7 +81,7 @@ class AttemptContext:
 
 
 @dataclass
-class _Course:
+class _CurrentPlan:
     """The plan that a child carries out, or has proposed: known to whoever asks why the child ended."""
 
     plan: Plan = field(default_factory=lambda: Plan(()))
@@ -156,11 +156,11 @@ class Supervisor:
     async def _convert(
         self, process: child_process.Child, context: AttemptContext, lease: Lease, heartbeat: Heartbeat
     ) -> tuple[messages.Finished, Plan]:
-        course = _Course()
+        current = _CurrentPlan()
         try:
-            return await self._follow(process, context, lease, heartbeat, course)
+            return await self._follow(process, context, lease, heartbeat, current)
         except (EncoderCrashed, Stalled) as error:
-            if blamed := driver_failure(error, course.plan, context.assignment.request):
+            if blamed := driver_failure(error, current.plan, context.assignment.request):
                 for encoder in blamed.encoders:  # suspect for all tasks
                     self._capabilities.lose(encoder, blamed.message)
                 raise blamed from error
@@ -172,7 +172,7 @@ class Supervisor:
         context: AttemptContext,
         lease: Lease,
         heartbeat: Heartbeat,
-        course: "_Course",
+        current: "_CurrentPlan",
     ) -> tuple[messages.Finished, Plan]:
         watch, directory = StallWatch(self._bounds, context.range_server, process.pid), Path(context.assignment.directory)
         replaced: dict[str, tuple[str, Plan]] = {}
@@ -187,7 +187,7 @@ class Supervisor:
                     _report(message, heartbeat, watch)
                 case messages.Planned():
                     watch.planned()
-                    course.plan = plan = message.plan
+                    current.plan = plan = message.plan
                     await self._check(context, message)
                     if context.cached and (finished := await context.cached(plan)):
                         return finished, plan
@@ -198,10 +198,10 @@ class Supervisor:
                 case messages.Closed():
                     # A false report is caught at the end; a file removed since, as its encoder failed, is ignored.
                     with suppress(OutputInvalid, FileNotFoundError):
-                        context.early_upload.begin(upload_of(message.path, course.plan, directory))
+                        context.early_upload.begin(upload_of(message.path, current.plan, directory))
                 case messages.EncoderLost():
-                    kind = self._sessions.lost(message, course.plan, context.assignment, lease)
-                    replaced[message.encoder] = kind, course.plan
+                    kind = self._sessions.lost(message, current.plan, context.assignment, lease)
+                    replaced[message.encoder] = kind, current.plan
                     await context.early_upload.roll_back()
                 case messages.Failed():
                     raise self._failure(message, context)
@@ -210,8 +210,8 @@ class Supervisor:
                     names = (*parts_of(message), *(result.path for result in message.made))
                     context.early_upload.check_own(inside(directory, name) for name in names)
                     # While the child ends, which takes some ms.
-                    context.early_upload.prepare(uploads_of(message, course.plan, directory), context.guard)
-                    return message, course.plan
+                    context.early_upload.prepare(uploads_of(message, current.plan, directory), context.guard)
+                    return message, current.plan
 
     async def _unit(
         self, process: child_process.Child, assignment: messages.Assignment, heartbeat: Heartbeat, range_server: RangeServer

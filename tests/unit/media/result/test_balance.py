@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from reelmill_server.errors import InvalidMedia
-from reelmill_server.media.input.tally import Given
+from reelmill_server.media.input.tally import StreamTotals
 from reelmill_server.media.result.balance import check_balance
 from reelmill_server.media.track.base import StreamStats
 from reelmill_server.model.plan import PartPlan, StreamPlan, StreamType, TargetPlan, VideoOutput
@@ -22,7 +22,7 @@ def produced(first: Fraction) -> Any:
     for number in range(10):
         written.count(SimpleNamespace(pts=number, duration=1, size=1, time_base=Fraction(1, 10)))  # type: ignore[arg-type]
     one = Fraction(1)
-    given = Given(10, first, one - Fraction(1, 10), one, one, one)
+    given = StreamTotals(10, first, one - Fraction(1, 10), one, one, one)
     plan = TargetPlan(0, "file:///out/x.mp4", "mp4", "mp4", 0, (STREAM,))
     return SimpleNamespace(plan=plan, written=(written,), given=(given,))
 

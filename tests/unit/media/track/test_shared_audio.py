@@ -9,7 +9,7 @@ import pytest
 
 from reelmill_server.errors import OutOfMemory
 from reelmill_server.media.output.in_order import InOrder
-from reelmill_server.media.track.shared_audio import AudioEncoding, Coming
+from reelmill_server.media.track.shared_audio import AudioEncoding, PendingPackets
 from tests.servers import wait_for
 
 
@@ -36,7 +36,7 @@ class Encoding:
         if self.stopped.is_set():
             raise Stop
 
-    def call(self, member: int, key: object, count: int = 1) -> Coming:
+    def call(self, member: int, key: object, count: int = 1) -> PendingPackets:
         return self.encoding.call(member, key, lambda: _packets(count))
 
 

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from reelmill_server.errors import InternalError, OutputInvalid, ServiceUnavailable, StorageUnavailable
-from reelmill_server.model.engine_view import Standing
+from reelmill_server.model.engine_view import ClaimState
 from reelmill_server.model.publication import PendingFile
 from reelmill_server.storage.base import Upload
 from reelmill_server.worker.parent.early_upload import inside, uploading_early
@@ -92,27 +92,27 @@ async def test_what_is_placed_was_announced(tmp_path: Path) -> None:
 
 async def test_a_publish_guard_asks_again_after_a_while(monkeypatch: pytest.MonkeyPatch) -> None:
     """Once for many files in a row; an attempt that stood still finds out before it places anything."""
-    now, standing = 100.0, Standing.OURS
+    now, standing = 100.0, ClaimState.OURS
     monkeypatch.setattr("reelmill_server.worker.parent.publish_guard.time.monotonic", lambda: now)
     told = FakeClaim(lambda: standing)
     guard = PublishGuard(told)
     await asyncio.gather(*(guard.check() for _ in range(8)))
     assert told.asked == 1
-    standing, now = Standing.TAKEN_OVER, now + 9.0
+    standing, now = ClaimState.TAKEN_OVER, now + 9.0
     with pytest.raises(InternalError, match="taken the task over"):
         await guard.check()
 
 
-@pytest.mark.parametrize("standing", [*Standing, None])
-async def test_what_was_placed_is_removed_only_if_nobody_else_has_the_task(standing: Standing | None) -> None:
+@pytest.mark.parametrize("standing", [*ClaimState, None])
+async def test_what_was_placed_is_removed_only_if_nobody_else_has_the_task(standing: ClaimState | None) -> None:
     """While the engine does not say, it stays."""
 
-    def ask() -> Standing:
+    def ask() -> ClaimState:
         if standing is None:
             raise ServiceUnavailable("the engine is away")
         return standing
 
-    assert await PublishGuard(FakeClaim(ask)).may_remove() == (standing in (Standing.OURS, Standing.ENDED))
+    assert await PublishGuard(FakeClaim(ask)).may_remove() == (standing in (ClaimState.OURS, ClaimState.ENDED))
 
 
 async def test_what_was_brought_is_only_placed(tmp_path: Path) -> None:

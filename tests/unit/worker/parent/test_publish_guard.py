@@ -6,7 +6,7 @@ from collections.abc import Iterator
 import pytest
 
 from reelmill_server.errors import InternalError, ServiceUnavailable
-from reelmill_server.model.engine_view import Standing
+from reelmill_server.model.engine_view import ClaimState
 from reelmill_server.model.publication import PendingFile
 from reelmill_server.worker.parent import publish_guard
 from reelmill_server.worker.parent.publish_guard import PublishGuard
@@ -18,11 +18,11 @@ AWAY = 10**9
 class Away(FakeClaim):
     """An engine that is away for so many questions of each kind."""
 
-    def __init__(self, questions: int, standing: Standing = Standing.OURS) -> None:
+    def __init__(self, questions: int, standing: ClaimState = ClaimState.OURS) -> None:
         self.unanswered, self.known = questions, standing
         super().__init__(self.answer)
 
-    def answer(self) -> Standing:
+    def answer(self) -> ClaimState:
         """Answer, if it is there."""
         self.unanswered -= 1
         if self.unanswered >= 0:
@@ -31,7 +31,7 @@ class Away(FakeClaim):
 
     async def announce(self, files: list[PendingFile]) -> None:  # type: ignore[override]
         """Take them, if it is there."""
-        await self.standing()
+        await self.claim_state()
         await super().announce(files)
 
 
@@ -49,7 +49,7 @@ async def test_an_engine_that_is_away_is_waited_for() -> None:
     await PublishGuard(claim).announce([PendingFile("file:///x", "mark")])
     assert len(claim.announced) == 1
     with pytest.raises(InternalError, match="canceled, or has failed"):
-        await PublishGuard(Away(50, Standing.ENDED)).check()
+        await PublishGuard(Away(50, ClaimState.ENDED)).check()
 
 
 async def test_it_is_not_waited_for_longer_than_that(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -81,4 +81,4 @@ async def test_what_is_only_kept_does_not_wait() -> None:
     assert claim.asked == 1
     await PublishGuard(Away(0)).check_known()
     with pytest.raises(InternalError, match="taken the task over"):
-        await PublishGuard(Away(0, Standing.TAKEN_OVER)).check_known()
+        await PublishGuard(Away(0, ClaimState.TAKEN_OVER)).check_known()
