@@ -67,6 +67,17 @@ def test_cancel_and_retry(service: Service, long_clip: Path, page: Open) -> None
     shown.wait_for_selector("#state .chip.canceled")
 
 
+def test_a_press_outlasts_a_change(service: Service, clip: Path, page: Open) -> None:
+    """A link in a row that is replaced between the press and the release of the mouse is followed."""
+    at = submitted(service, service.request(clip, "pressed.mp4") | {"Tags": {"film": "pressed"}})
+    shown = page(f"{service.server.api}/?tag=film%3Dpressed")
+    shown.hover("#rows a")
+    shown.mouse.down()
+    shown.evaluate("document.getElementById('rows').innerHTML += ''")
+    shown.mouse.up()
+    shown.wait_for_url(at)
+
+
 @pytest.mark.slow
 def test_lists_are_live(service: Service, clip: Path, page: Open) -> None:
     """A new task appears, and ends, in a list that is open; its place stays in the list's order, and filters hold."""

@@ -79,6 +79,7 @@ class MediaConvert:
     def __init__(self) -> None:
         self.asked: list[Any] = []
         self.made, self.percent, self.status = "", 12.5, task_pb2.TASK_STATUS_RUNNING
+        self.watched: dict[str, Any] = {}
 
     def __getattr__(self, name: str) -> Any:
         async def answer(request: Any, _: Any) -> Any:
@@ -105,7 +106,9 @@ class MediaConvert:
         return answer
 
     async def WatchTask(self, _: Any, __: Any) -> AsyncIterator[bytes]:
-        yield pb.WatchTaskResponse(task=a_task()).SerializeToString()
+        task = a_task()
+        task.MergeFrom(task_pb2.Task(**self.watched))
+        yield pb.WatchTaskResponse(task=task).SerializeToString()
 
 
 class Projects:
@@ -213,9 +216,21 @@ async def test_live_fragments_are_closed(site: Site) -> None:
     """The same holds for what comes later."""
     status, stream, headers = await site.get(f"{TASK_PAGE}/live")
     assert (status, headers["Content-Type"]) == (200, "text/event-stream")
-    assert "event: state" in stream and stream.endswith("event: close\ndata: \n\n")
+    assert "event: details" in stream and stream.endswith("event: close\ndata: \n\n")
     assert "<script>alert" not in stream and SECRET not in stream
     assert live.event("x", "a\rb\r\nc\nd") == b"event: x\ndata: a\ndata: b\ndata: c\ndata: d\n\n"
+
+
+async def test_progress_leaves_the_buttons_alone(site: Site) -> None:
+    """One that is replaced while it is pressed gets no click. Others come when the task is to be canceled, or has ended."""
+    live_page = f"{TASK_PAGE}/live"
+    _, running, _ = await site.get(live_page)
+    site.service.watched = {"cancel_requested": True}
+    _, canceling, _ = await site.get(live_page)
+    site.service.watched = {"status": task_pb2.TASK_STATUS_CANCELED}
+    _, canceled, _ = await site.get(live_page)
+    assert "event: standing" in running and "<button" not in running
+    assert 'id="cancel" class="danger" disabled' in canceling and 'id="retry"' in canceled
 
 
 async def test_a_list_is_streamed_as_rows(site: Site, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -9,6 +9,7 @@ from aiohttp import web
 from google.protobuf.message import Message
 
 from reelmill.v1 import media_convert_service_pb2 as pb
+from reelmill.v1 import task_pb2
 from reelmill_server.api.console import live, pages
 from reelmill_server.api.console.calls import Calls, context_of, place_of
 from reelmill_server.api.console.listing import Listing, list_request
@@ -20,6 +21,8 @@ from reelmill_server.api.masking import mask_task
 _SECONDS = 1.0  # between two looks at what a page lists
 _IDLE_SHARE = 4  # of the time that a look takes: looks are no more than a fifth of what the server does for a page
 _MOST_STREAMS = 500
+_ACTIONS = "actions"
+_TASK_PARTS = ("standing", _ACTIONS, "details")
 
 
 class Streams:
@@ -66,7 +69,8 @@ class Streams:
         def write(_: Method, message: bytes) -> bytes:
             task = pb.WatchTaskResponse.FromString(message).task
             mask_task(task)
-            return live.event("state", pages.render("_state.html", task=task, at=place_of(task)))
+            parts = (part for part in _TASK_PARTS if part != _ACTIONS or _changes_actions(task))
+            return b"".join(live.event(part, pages.render(f"_{part}.html", task=task, at=place_of(task))) for part in parts)
 
         query = pb.WatchTaskRequest(project_name=request.match_info["project"], task_id=request.match_info["task"])
         return await self._stream(request, self._calls.method("WatchTask"), query, write)
@@ -100,3 +104,10 @@ class Streams:
             began = time.monotonic()
             yield await call(self._calls.method(name), query, context)
             await asyncio.sleep(max(_SECONDS, _IDLE_SHARE * (time.monotonic() - began)))
+
+
+def _changes_actions(task: task_pb2.Task) -> bool:
+    """Return whether a page may show other buttons than those of a task that just runs. Those stay in place: a button that is
+    replaced between the press and the release of the mouse gets no click.
+    """
+    return task.cancel_requested or task.status != task_pb2.TASK_STATUS_RUNNING
