@@ -58,6 +58,7 @@ class World:
         self.withdrawn: list[PendingFile] = []
         self.withdraw_failures = 0
         self.rooms: dict[str, int] = {}
+        self.on_room: Callable[[], Awaitable[None]] = self.answer_at_once
         self.announces = False
         self.on_record: Callable[[str, Outcome], Awaitable[None]] = self.keep
 
@@ -98,7 +99,11 @@ class World:
 
     async def room(self, lanes: Sequence[str]) -> int:
         """The memory of the largest worker for these queues."""
+        await self.on_room()
         return max((size for lane, size in self.rooms.items() if not lanes or lane in lanes), default=0)
+
+    async def answer_at_once(self) -> None:
+        """A control plane that is there."""
 
     async def keep(self, task_id: str, outcome: Outcome) -> None:
         """What the database does."""
@@ -895,6 +900,21 @@ async def test_an_attempt_out_of_memory_gets_one_more_where_there_is_room(world:
     outcome = await world.outcome("hungry")
     assert (outcome.code, outcome.message, asked) == ("OutOfMemory", "took 1200", [0, 1200])
     assert [failed.message for failed in outcome.failed_attempts] == ["took 600"]
+
+
+async def test_a_cancel_while_room_for_another_attempt_is_looked_for(world: World) -> None:
+    """It is recorded by the workflow itself, although no attempt is there to be ended."""
+
+    async def take(_: Work) -> AttemptResult:
+        raise _out_of_memory(600)
+
+    async def cancel() -> None:
+        await world.engine.cancel("asked")
+        await asyncio.Event().wait()
+
+    world.attempt, world.on_room = take, cancel
+    await world.start("asked")
+    assert (await world.outcome("asked")).status is TaskStatus.CANCELED
 
 
 @pytest.mark.parametrize("room", [0, 600])

@@ -25,6 +25,7 @@ ONCE = RetryPolicy(maximum_attempts=1)
 UNTIL_DONE = RetryPolicy(initial_interval=timedelta(seconds=1), maximum_interval=timedelta(seconds=30))
 """For activities on records: retry however long the database is away."""
 
+_CANCELED_WAITS = "canceled-waits"  # workflows of before went on in the next queue
 _FAIRNESS_KEY_BYTES = 64  # of the engine
 _ALL = 3  # the engine's priority of tasks that had no turn yet
 _GRACE_SECONDS = 300  # the worker ends an attempt by its own clock first, which begins when it has what the attempt needs
@@ -52,7 +53,7 @@ async def attempt(work: Work) -> AttemptResult:
             try:
                 return await run_activity(CONVERT, queued, queued, encode_queue(lane), AttemptResult, seconds)
             except ActivityError as error:
-                if not _not_taken(error):
+                if not _not_taken(error) or _is_canceled():
                     raise
             waited = True
         check_history()
@@ -117,6 +118,11 @@ def _activity_id() -> str | None:
 
 def _not_taken(error: ActivityError) -> bool:
     return isinstance(error.cause, TimeoutError) and error.cause.type is TimeoutType.SCHEDULE_TO_START
+
+
+def _is_canceled() -> bool:
+    """Return whether the task was canceled as the wait for its accelerator ended: no queue is tried after that."""
+    return workflow.cancellation_reason() is not None and workflow.patched(_CANCELED_WAITS)
 
 
 def _no_accelerator(work: Work) -> ApplicationError:

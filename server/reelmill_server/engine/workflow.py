@@ -73,7 +73,7 @@ class MediaConvertWorkflow:
     async def run(self, _: Work) -> str:
         """Run the task; return the final status."""
         try:
-            outcome = await self._attempts()
+            outcome = await self._outcome()
         except HistoryFull:
             workflow.continue_as_new(replace(self._work, earlier=self._continuation()))
         task_id, winner = self._work.request.task_id, self._history.winner
@@ -94,32 +94,37 @@ class MediaConvertWorkflow:
         """Return what the next run must know."""
         return self._history.continued(self._chunks.continued(Continuation(placings=tuple(self._placings))))
 
-    async def _attempts(self) -> Outcome:
-        """Run attempts until one is the last. Raises HistoryFull."""
-        history, backoff = self._history, Backoff()
+    async def _outcome(self) -> Outcome:
+        """Run attempts until one is the last, or the task is canceled, also between two of them. Raises HistoryFull."""
         try:
-            while True:
-                check_history()
-                try:
-                    result = await self._attempt()
-                except FailureError as error:
-                    self._remember(error)
-                    if is_cancelled_exception(error) or workflow.cancellation_reason() is not None:
-                        return history.canceled()
-                    failure = Failure.of(error)
-                    if not await self._goes_on(failure, backoff):
-                        return history.failed()
-                    if failure.code == WorkerBusy.code:
-                        continue
-                else:
-                    if result.needs is None:
-                        return history.succeeded(result)
-                    self._take_needs(result, result.needs)
-                    if workflow.cancellation_reason() is not None:  # it came while the look ended
-                        return history.canceled()
-                backoff = Backoff()
-        except asyncio.CancelledError:
-            return history.canceled()
+            return await self._attempts()
+        except (asyncio.CancelledError, FailureError) as error:
+            if not is_cancelled_exception(error):
+                raise
+            return self._history.canceled()
+
+    async def _attempts(self) -> Outcome:
+        history, backoff = self._history, Backoff()
+        while True:
+            check_history()
+            try:
+                result = await self._attempt()
+            except FailureError as error:
+                self._remember(error)
+                if is_cancelled_exception(error) or workflow.cancellation_reason() is not None:
+                    return history.canceled()
+                failure = Failure.of(error)
+                if not await self._goes_on(failure, backoff):
+                    return history.failed()
+                if failure.code == WorkerBusy.code:
+                    continue
+            else:
+                if result.needs is None:
+                    return history.succeeded(result)
+                self._take_needs(result, result.needs)
+                if workflow.cancellation_reason() is not None:  # it came while the look ended
+                    return history.canceled()
+            backoff = Backoff()
 
     def _remember(self, error: FailureError) -> None:
         """Remember the files that a lost attempt was about to publish."""
