@@ -49,8 +49,7 @@ def promising(points: Sequence[LadderPoint], metric: Metric, encoder: str) -> se
     whole = hull(known)
     enough = next((point for point in whole if point.score >= _ENOUGH[metric]), whole[-1])
     margin = _NEAR_HULL * (STEP_DB if metric is Metric.XPSNR else 1.0)
-    cheap = [point for point in known if point.bitrate <= enough.bitrate * _APART]
-    near = [point for point in cheap if point.score >= _hull_score(whole, point) - margin]
+    near = [point for point in known if point.bitrate <= enough.bitrate * _APART and point.score >= _on(whole, point) - margin]
     return {bound for point in near for bound in _bounds(points, point)}
 
 
@@ -68,7 +67,7 @@ def _bounds(points: Sequence[LadderPoint], point: LadderPoint) -> tuple[LadderPo
     return low, high
 
 
-def _hull_score(whole: Sequence[LadderPoint], point: LadderPoint) -> float:
+def _on(whole: Sequence[LadderPoint], point: LadderPoint) -> float:
     """Return the score that a hull has at the bit rate of a point; at its ends that of the end."""
     if point.bitrate <= whole[0].bitrate:
         return whole[0].score if point.bitrate == whole[0].bitrate else 0.0

@@ -21,9 +21,9 @@ from reelmill_server.plan.output.image_files import writable_image_uris
 from reelmill_server.plan.output.images import ImageContext, plan_images
 from reelmill_server.plan.output.naming import Naming, OutputName, expand, fill, source_variables
 from reelmill_server.plan.stream import ladder
+from reelmill_server.plan.stream.audio_streams import audio_streams, stream_number
 from reelmill_server.plan.stream.extras import attached_files, cover_pictures, data_streams, lost_fonts
 from reelmill_server.plan.stream.languages import dropped_languages
-from reelmill_server.plan.stream.selection import TargetContext, audio_streams, stream_number, video_streams
 from reelmill_server.plan.stream.subtitle import (
     SubtitleInput,
     doubts,
@@ -33,6 +33,8 @@ from reelmill_server.plan.stream.subtitle import (
     plan_subtitles,
     renditions,
 )
+from reelmill_server.plan.stream.target_context import TargetContext
+from reelmill_server.plan.stream.video_streams import video_streams
 from reelmill_server.uris import Resource
 
 # Dolby Vision's configuration and the projection of spherical video: libav calls their boxes unofficial.

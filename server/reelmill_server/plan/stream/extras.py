@@ -8,7 +8,7 @@ from reelmill_server.model.plan import COPY, AttachmentPlan, PartPlan, StreamPla
 from reelmill_server.model.request import TargetSpec
 from reelmill_server.plan.codec.containers import Container, fitting
 from reelmill_server.plan.inputs import Inputs
-from reelmill_server.plan.stream.selection import TargetContext
+from reelmill_server.plan.stream.target_context import TargetContext
 
 _ALL = -1  # the contract's convention for all streams of these kinds
 
