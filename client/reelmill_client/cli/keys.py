@@ -5,7 +5,7 @@ from typing import Annotated
 
 import typer
 
-from reelmill_client.cli import tables
+from reelmill_client.cli import service_tables
 from reelmill_client.cli.session import session_of
 
 app = typer.Typer(no_args_is_help=True, help="API keys, with which callers show who they are. For administrators.")
@@ -46,7 +46,7 @@ def list_(context: typer.Context) -> None:
             for key in keys:
                 session.print_json(key)
         else:
-            tables.print_keys(session, list(keys))
+            service_tables.print_keys(session, list(keys))
 
 
 @app.command()

@@ -4,7 +4,7 @@ from typing import Annotated
 
 import typer
 
-from reelmill_client.cli import tables
+from reelmill_client.cli import service_tables
 from reelmill_client.cli.session import session_of
 
 app = typer.Typer(no_args_is_help=True, help="Notifications about tasks and their delivery.")
@@ -26,7 +26,7 @@ def list_(
             for notification in notifications:
                 session.print_json(notification)
         else:
-            tables.print_notifications(session, list(notifications))
+            service_tables.print_notifications(session, list(notifications))
 
 
 @app.command()

@@ -5,7 +5,7 @@ from typing import Annotated, cast
 import typer
 
 from reelmill.v1.project_service_pb2 import Project
-from reelmill_client.cli import tables
+from reelmill_client.cli import service_tables
 from reelmill_client.cli.session import Session, session_of
 from reelmill_client.requests import ProjectSettings, pairs
 
@@ -35,7 +35,7 @@ def list_(
             for project in projects:
                 session.print_json(project)
         else:
-            tables.print_projects(session, list(projects))
+            service_tables.print_projects(session, list(projects))
 
 
 @app.command()
@@ -130,4 +130,4 @@ def _print(session: Session, project: Project) -> None:
     if session.json:
         session.print_json(project)
     else:
-        tables.print_project(session, project)
+        service_tables.print_project(session, project)

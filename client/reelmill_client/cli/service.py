@@ -4,7 +4,7 @@ from typing import Annotated
 
 import typer
 
-from reelmill_client.cli import tables
+from reelmill_client.cli import service_tables, tables
 from reelmill_client.cli.session import session_of
 
 
@@ -30,7 +30,7 @@ def capabilities(context: typer.Context) -> None:
     if session.json:
         session.print_json(response)
     else:
-        tables.print_capabilities(session, response)
+        service_tables.print_capabilities(session, response)
 
 
 def workers(context: typer.Context) -> None:
@@ -42,4 +42,4 @@ def workers(context: typer.Context) -> None:
         for worker in listed:
             session.print_json(worker)
     else:
-        tables.print_workers(session, listed)
+        service_tables.print_workers(session, listed)
