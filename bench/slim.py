@@ -21,7 +21,7 @@ import imageio_ffmpeg
 
 from reelmill_server.model.capability import SOFTWARE
 from reelmill_server.model.request import VideoSpec
-from reelmill_server.plan.codec import video_encoders
+from reelmill_server.plan.codec import encoder_options, video_encoders
 
 _STEPS = (-4, 0, 4)  # of CRF, around the default's
 _DEEP = {"bf": "8", "refs": "5"}
@@ -50,7 +50,7 @@ def measure(excerpt: Path, codec: str, crf: float, recipe: Mapping[str, str]) ->
     """Encode `excerpt` and return VMAF and bytes."""
     encoder = video_encoders.VIDEO_ENCODERS[codec][SOFTWARE]
     choice = video_encoders.EncoderChoice(encoder, SOFTWARE, "", "")
-    options = {**video_encoders.options(choice, VideoSpec(codec, crf=crf)), **recipe}
+    options = {**encoder_options.options(choice, VideoSpec(codec, crf=crf)), **recipe}
     output = excerpt.with_suffix(f".{codec}")
     arguments = [argument for name, value in options.items() for argument in (f"-{name}", value)]
     ffmpeg("-i", excerpt, "-c:v", encoder, *arguments, "-f", "matroska", output)
@@ -86,7 +86,7 @@ def main() -> None:
     parser.add_argument("folder", type=Path)
     parser.add_argument("--start", type=float, default=2)
     parser.add_argument("--seconds", type=float, default=4)
-    parser.add_argument("--crf", type=float, default=video_encoders.DEFAULT_CRF)
+    parser.add_argument("--crf", type=float, default=encoder_options.DEFAULT_CRF)
     options = parser.parse_args()
     for clip in sorted(options.folder.iterdir()):
         header = subprocess.run([imageio_ffmpeg.get_ffmpeg_exe(), "-i", clip], capture_output=True, check=False, text=True)

@@ -21,7 +21,8 @@ from reelmill_server.errors import ReelmillError
 from reelmill_server.model.capability import SOFTWARE, Capability
 from reelmill_server.model.quality import Metric, QualityTarget
 from reelmill_server.model.request import VideoSpec
-from reelmill_server.plan.codec.video_encoders import VIDEO_ENCODERS, choose, options
+from reelmill_server.plan.codec.encoder_options import options
+from reelmill_server.plan.codec.video_encoders import VIDEO_ENCODERS, choose
 from tests.integration.cards import attempt, bench, built, clip, driver, target, tried
 from tests.integration.test_attempt import Bench
 from tests.integration.test_nvenc import card

@@ -19,7 +19,8 @@ from reelmill_server.api import notification_requests, supported_fields
 from reelmill_server.api.field_values import AnyTarget
 from reelmill_server.api.image_requests import images
 from reelmill_server.api.requests import credentials
-from reelmill_server.api.validate_targets import group_problems, media_problems, target_problems, uri_problems
+from reelmill_server.api.validate_outputs import uri_problems
+from reelmill_server.api.validate_targets import group_problems, media_problems, target_problems
 from reelmill_server.errors import FieldNotSupported, InvalidArgument, ReelmillError, Violation
 from reelmill_server.notify.registry import Channels
 from reelmill_server.storage.base import Storage

@@ -1,8 +1,8 @@
 """Validation of targets and groups: settings that contradict each other, and codecs that their containers do not support."""
 
-from collections.abc import Callable, Collection, Iterator
+from collections.abc import Iterator
 
-from reelmill.v1 import image_pb2, media_convert_service_pb2, source_pb2, target_pb2, video_pb2
+from reelmill.v1 import media_convert_service_pb2, source_pb2, target_pb2, video_pb2
 from reelmill_server.api.field_values import (
     AnyTarget,
     audio_codec,
@@ -16,39 +16,30 @@ from reelmill_server.api.field_values import (
     subtitle_format,
     video_codec,
 )
-from reelmill_server.api.image_requests import AnyImage, images
+from reelmill_server.api.image_requests import images
 from reelmill_server.api.ladder_requests import ladder_problems
 from reelmill_server.api.loudness_requests import ducking, loudness
-from reelmill_server.errors import AccessDenied, InvalidArgument, ReelmillError, Violation
+from reelmill_server.api.validate_outputs import (
+    image_problems,
+    list_name_problems,
+    output_uri_problems,
+    segment_problems,
+    subtitle_file_problems,
+    uri_problems,
+)
+from reelmill_server.errors import ReelmillError, Violation
 from reelmill_server.model.quality import Metric, QualityTarget
 from reelmill_server.model.request import COPY, AudioSpec, Hardware, SegmentFormat, SegmentSpec, TargetSpec, VideoSpec
 from reelmill_server.model.smart_cut import SmartCut
 from reelmill_server.plan import rules
 from reelmill_server.plan.codec.containers import CONTAINERS
-from reelmill_server.plan.output.naming import RUNG, package_problems, unknown_variables
-from reelmill_server.plan.output.packaging import LIST_EXTENSION
+from reelmill_server.plan.output.naming import RUNG, unknown_variables
 from reelmill_server.storage.base import Storage
 from reelmill_server.uris import Resource
 
 _AUDIO_ONLY = frozenset(name for name, container in CONTAINERS.items() if container.audio_only)
-
-
 _TEXT_ONLY = "content font_name font_size font_color font_apha border_width border_color".split()
-
-
 _FILE_ONLY = ("uri", "width", "height")
-
-
-def uri_problems(uri: str, field: str, check_uri: Callable[[str], None]) -> Iterator[Violation | ReelmillError]:
-    """Yield storage's objections to a URI."""
-    if not uri:
-        return  # the protos' rules report this
-    try:
-        check_uri(uri)
-    except InvalidArgument as error:
-        yield Violation(field, error.message)
-    except AccessDenied as error:
-        yield AccessDenied(f"{field}: {error.message}")
 
 
 def _desensitization(target: AnyTarget, field: str) -> Iterator[Violation]:
@@ -80,15 +71,15 @@ def target_problems(
     target: target_pb2.Target, field: str, tags: set[str], storage: Storage
 ) -> Iterator[Violation | ReelmillError]:
     """Yield what is wrong with a target, apart from its media file."""
-    yield from _output_uri(target.uri, f"{field}.uri", tags, storage)
+    yield from output_uri_problems(target.uri, f"{field}.uri", tags, storage)
     if target.subtitle.HasField("extract_subtitle"):
-        yield from _extract(target, f"{field}.subtitle.extract_subtitle", tags, storage)
+        yield from subtitle_file_problems(target, f"{field}.subtitle.extract_subtitle", tags, storage)
     elif not target.uri and not target.container and not any(images(target)):
         yield Violation(field, "has no output: set uri and container, subtitle.extract_subtitle, or image")
     for kind, number, entry in images(target):
-        yield from _image(entry, f"{field}.image.{kind}s[{number}]", tags, storage)
+        yield from image_problems(entry, f"{field}.image.{kind}s[{number}]", tags, storage)
     if target.HasField("segment") and target.uri:
-        yield from _segment(target, field, tags)
+        yield from segment_problems(target, field, tags)
     if not target.container:
         yield from rules.target_problems(_ruled(target), field)
     yield from _copied_video(target, f"{field}.video.transcode_video")
@@ -98,7 +89,7 @@ def group_problems(
     group: target_pb2.TargetGroup, field: str, tags: set[str], storage: Storage
 ) -> Iterator[Violation | ReelmillError]:
     """Yield what is wrong with a group and the URIs of its members."""
-    yield from _output_uri(group.uri, f"{field}.uri", tags, storage)
+    yield from output_uri_problems(group.uri, f"{field}.uri", tags, storage)
     if "{index}" in group.uri:
         yield Violation(f"{field}.uri", "{index} numbers segments, and a master playlist has none")
     group_variables = (RUNG,) if group.HasField("auto_ladder") else ()
@@ -108,11 +99,11 @@ def group_problems(
         yield from ladder_problems(group, field)
     for index, member in enumerate(group.targets):
         path = f"{field}.targets[{index}]"
-        yield from _output_uri(member.uri, f"{path}.uri", tags, storage, group_variables)
+        yield from output_uri_problems(member.uri, f"{path}.uri", tags, storage, group_variables)
         if member.segment.format == target_pb2.SEGMENT_FORMAT_DASH:
             yield Violation(f"{path}.segment.format", "must be HLS: a group is an HLS master playlist")
         else:
-            yield from _list_name(member.uri, SegmentFormat.HLS, f"{path}.uri", tags, group_variables)
+            yield from list_name_problems(member.uri, SegmentFormat.HLS, f"{path}.uri", tags, group_variables)
         if "{" not in group.uri + member.uri and not Resource.of(group.uri).holds(Resource.of(member.uri)):
             yield Violation(f"{path}.uri", f"must be in the folder of the master playlist {group.uri} or below it")
         yield from _group_subtitles(group, index, field, tags, storage)
@@ -130,7 +121,7 @@ def _group_subtitles(
             )
         return
     extract, extract_path = member.subtitle.extract_subtitle, f"{path}.extract_subtitle"
-    yield from _extract(member, extract_path, tags, storage)
+    yield from subtitle_file_problems(member, extract_path, tags, storage)
     if extract.format and subtitle_format(extract.format) != "vtt":
         yield Violation(f"{extract_path}.format", "must be VTT: players support no other subtitle format")
     if extract.uri and "{" not in group.uri + extract.uri and not Resource.of(group.uri).holds(Resource.of(extract.uri)):
@@ -141,70 +132,6 @@ def _group_subtitles(
     if any(other.container != member.container for other in group.targets):
         expected = "must be the same in all targets of a group with subtitles: MP4 and TS use different clocks"
         yield Violation(f"{field}.targets[{index}].container", expected)
-
-
-def _output_uri(
-    uri: str, field: str, tags: set[str], storage: Storage, variables: Collection[str] = ()
-) -> Iterator[Violation | ReelmillError]:
-    """Yield what is wrong with the URI template of an output, in which the variables `variables` are known, too."""
-    unknown = unknown_variables(uri, dict.fromkeys(tags), variables)
-    for problem in unknown:
-        yield Violation(field, problem)
-    if not unknown:
-        yield from uri_problems(uri, field, storage.check_writable)
-
-
-def _extract(target: AnyTarget, field: str, tags: set[str], storage: Storage) -> Iterator[Violation | ReelmillError]:
-    extract = target.subtitle.extract_subtitle
-    if not extract.format:
-        yield Violation(f"{field}.format", "is required")
-    if not extract.uri:
-        yield Violation(f"{field}.uri", "is required")
-    yield from _output_uri(extract.uri, f"{field}.uri", tags, storage)
-
-
-def _image(entry: AnyImage, field: str, tags: set[str], storage: Storage) -> Iterator[Violation | ReelmillError]:
-    yield from _output_uri(entry.uri, f"{field}.uri", tags, storage)
-    if isinstance(entry, image_pb2.Animation):
-        return
-    if entry.threshold and entry.mode != image_pb2.FRAME_MODE_DHASH:
-        yield Violation(f"{field}.threshold", "is only allowed with mode DHASH: leave it out")
-    if not isinstance(entry, image_pb2.Sprite):
-        return
-    for name in ("web_vtt_uri", "image_playlist_uri"):
-        if getattr(entry, name):
-            yield from _output_uri(getattr(entry, name), f"{field}.{name}", tags, storage)
-    if entry.image_playlist_uri:
-        yield from _image_playlist(entry, field)
-
-
-def _image_playlist(sprite: image_pb2.Sprite, field: str) -> Iterator[Violation]:
-    """Yield what an image playlist cannot express: gaps between tiles, and images at irregular intervals."""
-    for name in ("pad", "margin"):
-        if not sprite.HasField(name) or getattr(sprite, name):
-            yield Violation(f"{field}.{name}", "must be 0 with image_playlist_uri: the tiles of an image playlist have no gaps")
-    evenly = sprite.interval > 0 and sprite.mode in (image_pb2.FRAME_MODE_UNSPECIFIED, image_pb2.FRAME_MODE_INTERVAL)
-    if not evenly and sprite.mode != image_pb2.FRAME_MODE_AVERAGE:
-        yield Violation(f"{field}.mode", "must be INTERVAL with an interval, or AVERAGE, with image_playlist_uri")
-    if sprite.format != image_pb2.IMAGE_FORMAT_JPG:
-        yield Violation(f"{field}.format", "must be JPG with image_playlist_uri")
-
-
-def _segment(target: target_pb2.Target, field: str, tags: set[str]) -> Iterator[Violation]:
-    """Yield what is wrong with the format of segments and with the name of their list."""
-    name = segment_format(target.segment.format)
-    if not name:
-        yield Violation(f"{field}.segment.format", "is required: HLS or DASH")
-        return
-    yield from _list_name(target.uri, SegmentFormat(name), f"{field}.uri", tags)
-
-
-def _list_name(
-    uri: str, form: SegmentFormat, field: str, tags: set[str], variables: Collection[str] = ()
-) -> Iterator[Violation]:
-    if not unknown_variables(uri, dict.fromkeys(tags), variables):
-        for problem in package_problems(uri, LIST_EXTENSION[form]):
-            yield Violation(field, problem)
 
 
 def _copies(

@@ -22,7 +22,7 @@ from reelmill_server.model.capability import PRIVACY, SOFTWARE, Capability, Feat
 from reelmill_server.model.plan import VideoOutput
 from reelmill_server.model.request import VideoSpec
 from reelmill_server.model.time import FALLBACK_RATE
-from reelmill_server.plan.codec import video_encoders
+from reelmill_server.plan.codec import encoder_options, video_encoders
 from reelmill_server.plan.codec.audio_encoders import AUDIO_ENCODERS, BETTER_AUDIO_ENCODERS, AudioEncoder
 from reelmill_server.plan.stream.quality import XPSNR_FILTER
 from reelmill_server.plan.stream.video import VMAF_FILTER
@@ -112,7 +112,7 @@ def _trial(encoder: str, device: str, codec: str, pixel_format: str, lacks: tupl
         try:
             context: Any = av.CodecContext.create(encoder, "w", hwaccel=hardware_frames(device, encoder))
             configure_video(context, output, encoder)
-            context.options = video_encoders.options(choice, VideoSpec(codec, preset="ultrafast"))
+            context.options = encoder_options.options(choice, VideoSpec(codec, preset="ultrafast"))
             context.open(strict=False)
             packets = sum(len(context.encode(frame)) for frame in _pictures(pixel_format))
             packets += len(context.encode(None))

@@ -17,7 +17,7 @@ from reelmill_server.model.capability import Feature, FrameSizes
 from reelmill_server.model.plan import VideoOutput
 from reelmill_server.model.request import VideoSpec
 from reelmill_server.model.time import FALLBACK_RATE
-from reelmill_server.plan.codec import video_encoders
+from reelmill_server.plan.codec import encoder_options, video_encoders
 
 _SECONDS = 8.0  # for all encoders of a family: their child is waited for 20 s
 _USUAL = (256, 256)
@@ -128,7 +128,7 @@ class FeatureTrials:
             try:
                 context: Any = av.CodecContext.create(self.encoder, "w", hwaccel=hardware_frames(self.device, self.encoder))
                 configure_video(context, output, self.encoder)
-                context.options = video_encoders.options(choice, VideoSpec(self.codec, preset="ultrafast", **settings))
+                context.options = encoder_options.options(choice, VideoSpec(self.codec, preset="ultrafast", **settings))
                 context.open(strict=False)
             except (*LIBAV_ERRORS, OSError) as error:
                 words = driver_words(error, lines, self.encoder)

@@ -6,7 +6,7 @@ from dataclasses import replace
 from reelmill_server.model.plan import Plan, StreamPlan
 from reelmill_server.model.quality import QualityTarget
 from reelmill_server.plan.chunks import encoded_video, with_stream
-from reelmill_server.plan.codec.video_encoders import quality_option
+from reelmill_server.plan.codec.encoder_options import quality_option
 from reelmill_server.plan.crf_search import Choice
 from reelmill_server.plan.stream.quality import named
 

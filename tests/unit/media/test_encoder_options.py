@@ -10,8 +10,9 @@ from av.codec.context import OptionFlags, OptionType
 from reelmill_server.model.capability import SOFTWARE
 from reelmill_server.model.request import VideoSpec
 from reelmill_server.plan.codec.audio_encoders import AUDIO_ENCODERS, BETTER_AUDIO_ENCODERS, AudioEncoder, quality_options
+from reelmill_server.plan.codec.encoder_options import PRESETS, options
 from reelmill_server.plan.codec.image_encoders import ANIMATION_OPTIONS, STILL_OPTIONS
-from reelmill_server.plan.codec.video_encoders import PIXEL_FORMATS, PRESETS, VIDEO_ENCODERS, EncoderChoice, options
+from reelmill_server.plan.codec.video_encoders import PIXEL_FORMATS, VIDEO_ENCODERS, EncoderChoice
 
 VIDEO = [(codec, device, name) for codec, known in VIDEO_ENCODERS.items() for device, name in known.items()]
 AUDIO = {known.encoder: known for known in (*AUDIO_ENCODERS.values(), *BETTER_AUDIO_ENCODERS.values())}

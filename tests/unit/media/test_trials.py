@@ -9,7 +9,8 @@ from reelmill_server.media.capabilities import try_video
 from reelmill_server.media.feature_trials import Budget, FeatureTrials
 from reelmill_server.model.capability import SOFTWARE, FrameSizes
 from reelmill_server.model.request import Hardware, VideoSpec
-from reelmill_server.plan.codec.video_encoders import choose, options
+from reelmill_server.plan.codec.encoder_options import options
+from reelmill_server.plan.codec.video_encoders import choose
 
 
 @pytest.mark.parametrize(

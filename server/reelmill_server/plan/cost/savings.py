@@ -8,7 +8,8 @@ from reelmill_server.model.cost import Cost
 from reelmill_server.model.media_info import MediaInfo
 from reelmill_server.model.plan import Plan, StreamPlan
 from reelmill_server.model.request import ConvertRequest, VideoSpec
-from reelmill_server.plan.codec.video_encoders import VIDEO_ENCODERS, EncoderChoice, options
+from reelmill_server.plan.codec.encoder_options import options
+from reelmill_server.plan.codec.video_encoders import VIDEO_ENCODERS, EncoderChoice
 from reelmill_server.plan.cost.estimate import estimate
 
 

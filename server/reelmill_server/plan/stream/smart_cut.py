@@ -11,7 +11,7 @@ from reelmill_server.model.request import ConvertRequest, Hardware, TargetSpec, 
 from reelmill_server.model.smart_cut import CutEdges, SmartCut
 from reelmill_server.model.time import FALLBACK_RATE, MICROSECONDS
 from reelmill_server.plan.clock import Clock
-from reelmill_server.plan.codec import video_encoders
+from reelmill_server.plan.codec import encoder_options, video_encoders
 from reelmill_server.plan.codec.video_encoders import LIBAV_CODEC
 from reelmill_server.plan.context import PlanFacts
 from reelmill_server.plan.inputs import Input
@@ -145,7 +145,7 @@ def _edge_encoder(stream: VideoStreamInfo, facts: PlanFacts) -> tuple[str, dict[
     common = stream.pixel_format.replace("yuvj", "yuv")
     choice = video_encoders.choose(spec, common, facts.capabilities, facts.order, facts.excluded)
     level = Fraction(stream.level, _LEVEL_UNITS.get(stream.codec, 1))
-    options = {**video_encoders.options(choice, replace(spec, pixel_format=common)), **_IN_ORDER}
+    options = {**encoder_options.options(choice, replace(spec, pixel_format=common)), **_IN_ORDER}
     if profile := _PROFILES[stream.codec][stream.profile]:
         options["profile"] = profile
     if own := _OWN.get(choice.encoder):

@@ -14,7 +14,7 @@ from reelmill_server.model.plan import PartPlan, StreamPlan, StreamType, VideoOu
 from reelmill_server.model.request import VideoSpec
 from reelmill_server.model.time import FALLBACK_RATE, MICROSECONDS
 from reelmill_server.plan.clock import Clock, finer
-from reelmill_server.plan.codec import video_encoders
+from reelmill_server.plan.codec import encoder_options, video_encoders
 from reelmill_server.plan.context import PlanFacts
 from reelmill_server.plan.stream import hdr
 from reelmill_server.plan.stream.adaptive import adapted_video
@@ -135,7 +135,7 @@ def plan_video(
     # Drop frames before the expensive scaling, repeat frames after it.
     ordered = (*shape, *steady) if rate > source_rate else (*steady, *shape)
     whole = (*header_colours(stream), *((_DEINTERLACE,) if stream.interlaced else ()), *header_crop(stream))
-    options = video_encoders.options(choice, replace(spec, pixel_format=wanted))
+    options = encoder_options.options(choice, replace(spec, pixel_format=wanted))
     stays = hdr.is_hdr(stream) and not mapped
     display, light = hdr.packet_metadata(choice.encoder, stream) if stays else (None, None)
     planned = StreamPlan(

@@ -9,7 +9,8 @@ from reelmill_server.errors import HardwareUnavailable, InvalidArgument, Unsuppo
 from reelmill_server.model.capability import SOFTWARE, Capability, Feature, FrameSizes
 from reelmill_server.model.request import Hardware, VideoSpec
 from reelmill_server.plan.codec.audio_encoders import AUDIO_ENCODERS, audio_bitrate, audio_encoder, quality_options
-from reelmill_server.plan.codec.video_encoders import PRESETS, VIDEO_ENCODERS, EncoderChoice, choose, options
+from reelmill_server.plan.codec.encoder_options import PRESETS, options
+from reelmill_server.plan.codec.video_encoders import VIDEO_ENCODERS, EncoderChoice, choose
 
 
 def working(*devices: str) -> Mapping[str, Capability]:

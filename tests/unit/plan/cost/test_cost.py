@@ -34,7 +34,8 @@ from reelmill_server.model.plan import (
 from reelmill_server.model.quality import Metric, QualityTarget
 from reelmill_server.model.request import AlignMode, VideoSpec
 from reelmill_server.model.smart_cut import CutEdges
-from reelmill_server.plan.codec.video_encoders import PRESETS, VIDEO_ENCODERS, EncoderChoice, options
+from reelmill_server.plan.codec.encoder_options import PRESETS, options
+from reelmill_server.plan.codec.video_encoders import VIDEO_ENCODERS, EncoderChoice
 from reelmill_server.plan.cost import steps, tables
 from reelmill_server.plan.cost.estimate import estimate
 from reelmill_server.plan.cost.tables import ENCODERS, STILLS
