@@ -2,17 +2,17 @@
 
 import asyncio
 import time
-from collections.abc import AsyncIterator, Callable, Iterator, Sequence
+from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import asynccontextmanager, contextmanager
 from dataclasses import replace
 from functools import partial
-from typing import Protocol
 
 import structlog
 from temporalio import activity
 from temporalio.exceptions import ApplicationError, ApplicationErrorCategory
 
 from reelmill_server.engine.attempt_heartbeat import AttemptHeartbeat
+from reelmill_server.engine.attempts import Attempts
 from reelmill_server.engine.claim import TaskClaim
 from reelmill_server.engine.client import Engine
 from reelmill_server.engine.heartbeat import heartbeating
@@ -31,18 +31,10 @@ from reelmill_server.engine.work import (
     Work,
 )
 from reelmill_server.errors import DriverFailed, InternalError, OutOfMemory, ReelmillError
-from reelmill_server.model.capability import Report
-from reelmill_server.model.chunked_plan import KeptFile
-from reelmill_server.model.media_info import MediaInfo
-from reelmill_server.model.needs import Deferred, Needs
+from reelmill_server.model.needs import Deferred
 from reelmill_server.model.notification import END
-from reelmill_server.model.plan import Plan
-from reelmill_server.model.preview import Preview
-from reelmill_server.model.publication import Claim, PendingFile
-from reelmill_server.model.request import ConvertRequest, Credentials
-from reelmill_server.model.task import Artifact, Progress
+from reelmill_server.model.task import Progress
 from reelmill_server.model.time import MICROSECONDS
-from reelmill_server.model.units import Split
 from reelmill_server.model.worker_state import AttemptState, TaskPart, with_few_previews
 from reelmill_server.telemetry.metrics import Metrics
 
@@ -81,65 +73,6 @@ def _crossing() -> Iterator[None]:
         raise _failure(error) from error
     except Exception as error:
         raise _failure(_unexpected("an activity failed", error)) from error
-
-
-class InspectionResult(Protocol):
-    """Result of an inspection."""
-
-    @property
-    def infos(self) -> tuple[MediaInfo, ...]:
-        """The media infos of the sources."""
-
-    @property
-    def plan(self) -> Plan | None:
-        """The plan that would run; None unless it was requested."""
-
-    @property
-    def split(self) -> Split | None:
-        """How the plan would be cut into chunks."""
-
-
-class Attempts(Protocol):
-    """Interface of a worker to its media work. Every method may raise ReelmillError."""
-
-    async def convert(
-        self,
-        request: ConvertRequest,
-        report: Callable[[Progress], None],
-        claim: Claim,
-        lane: str,
-        needs: Needs | None,
-        kept: Sequence[KeptFile],
-        least_bytes: int,
-        avoided: Sequence[str],
-        show: Callable[[Preview], None],
-    ) -> tuple[tuple[Artifact, ...], tuple[str, ...]]:
-        """Convert and publish; return the artifacts and warnings for the user. Raises Deferred for a task that is not small."""
-
-    async def encode_unit(
-        self,
-        request: ConvertRequest,
-        needs: Needs,
-        number: int,
-        report: Callable[[Progress], None],
-        claim: Claim,
-        lane: str,
-        least_bytes: int,
-        show: Callable[[Preview], None],
-    ) -> tuple[tuple[KeptFile, ...], tuple[str, ...]]:
-        """Encode one chunk of a task; return its files and warnings for the user."""
-
-    async def erase(self, task_id: str) -> None:
-        """Remove what chunks of a task left in shared scratch."""
-
-    async def withdraw(self, credentials: Credentials, files: Sequence[PendingFile]) -> None:
-        """Remove what a lost attempt has published, as far as it is still there."""
-
-    async def inspect(self, action: str, request: ConvertRequest) -> InspectionResult:
-        """Probe the sources, and plan if `action` is `plan`."""
-
-    def describe(self) -> Report:
-        """Return the capabilities of this worker."""
 
 
 class WorkerActivities:

@@ -1,13 +1,12 @@
 """Task records."""
 
-from collections import defaultdict
 from collections.abc import AsyncIterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from functools import cache
 from typing import Any
 
-from sqlalchemy import ColumnElement, RowMapping, Select, bindparam, delete, false, func, insert, select, true, tuple_, update
+from sqlalchemy import RowMapping, Select, bindparam, delete, insert, select, true, tuple_, update
 from sqlalchemy.exc import IntegrityError
 from sqlalchemy.ext.asyncio import AsyncConnection
 
@@ -15,7 +14,7 @@ from reelmill_server.errors import ResourceAlreadyExists, ResourceNotFound
 from reelmill_server.model.notification import Recipient
 from reelmill_server.model.project import NO_QUOTAS, Quotas
 from reelmill_server.model.task import Outcome, TaskPage, TaskQuery, TaskRecord, TaskStatus, tag_text
-from reelmill_server.tasks import retention
+from reelmill_server.tasks import counts, retention
 from reelmill_server.tasks.changes import next_change_of
 from reelmill_server.tasks.database import Database
 from reelmill_server.tasks.listing import is_first_page, page_of, page_query, searched
@@ -199,53 +198,34 @@ class TaskStore:
 
     async def admit(self, project_name: str, most: int) -> Sequence[TaskRecord]:
         """Admit waiting tasks of a project as far as its quotas allow, `most` of them, and return them."""
-        if not await self._with_waiting_tasks(projects.c.project_name == project_name):
-            return ()  # mostly nothing waits, and nobody else has to
+        async with self._database.read() as connection:
+            if not await counts.with_waiting_tasks(connection, projects.c.project_name == project_name):
+                return ()  # mostly nothing waits, and nobody else has to
         async with self._database.write() as connection:
             return await admit(connection, project_name, self._quotas, most)
 
     async def projects_with_waiting_tasks(self) -> Sequence[str]:
         """Return the projects with waiting tasks."""
-        return await self._with_waiting_tasks()
-
-    async def _with_waiting_tasks(self, *conditions: ColumnElement[bool]) -> Sequence[str]:
-        its = tasks.c.project_name == projects.c.project_name
-        waiting = select(tasks.c.task_id).where(its, tasks.c.admitted.is_(false()), IS_RUNNING).exists()
         async with self._database.read() as connection:
-            names = await connection.execute(select(projects.c.project_name).where(waiting, *conditions))
-            return [str(name) for name in names.scalars()]
+            return await counts.with_waiting_tasks(connection)
 
     async def waiting(self, project_name: str, limit: int) -> Sequence[str]:
         """Return the ids of the unfinished tasks of a project that no worker has, in the order of their turns, `limit` at most.
 
         Those that wait for the quota of their project come last.
         """
-        at_work = select(task_progress.c.task_id).where(task_progress.c.working.is_(true()))
-        query = select(tasks.c.task_id).where(tasks.c.project_name == project_name, IS_RUNNING, tasks.c.task_id.not_in(at_work))
-        order = (tasks.c.admitted.desc(), tasks.c.priority, tasks.c.start_time, tasks.c.task_id)
         async with self._database.read() as connection:
-            return [str(name) for name in (await connection.execute(query.order_by(*order).limit(limit))).scalars()]
+            return await counts.waiting(connection, project_name, limit)
 
     async def ended_counts(self) -> Mapping[TaskStatus, int]:
         """Return the number of tasks of each final status, over all projects, by walking through an index of all of them."""
-        final = [status.value for status in TaskStatus if status.final]
-        query = select(tasks.c.status, func.count()).where(tasks.c.status.in_(final)).group_by(tasks.c.status)
         async with self._database.read() as connection:
-            counts = {status: int(count) for status, count in await connection.execute(query)}
-        return {TaskStatus(status): counts.get(status, 0) for status in final}
+            return await counts.ended(connection)
 
     async def counts_by_project(self) -> Mapping[str, tuple[int, int]]:
         """Return, for each project with unfinished tasks, how many are admitted and how many are waiting."""
-        query = (
-            select(tasks.c.project_name, tasks.c.admitted, func.count())
-            .where(IS_RUNNING)
-            .group_by(tasks.c.project_name, tasks.c.admitted)
-        )
-        counts: defaultdict[str, list[int]] = defaultdict(lambda: [0, 0])
         async with self._database.read() as connection:
-            for project, admitted, count in await connection.execute(query):
-                counts[project][0 if admitted else 1] = int(count)
-        return {project: (admitted, waiting) for project, (admitted, waiting) in counts.items()}
+            return await counts.by_project(connection)
 
     async def expire(self, before: datetime) -> int:
         """Delete the ended tasks created before this time, and the oldest of projects whose records have too many bytes; return

@@ -1,6 +1,6 @@
 """Write the settings of the contract as options of each family's encoders, here and nowhere else.
 
-CRF is 0 to 51 in the sense of x264 (higher is worse); families with another scale get it linearly (libvpx and SVT-AV1: 0 to 63).
+CRF is 0 to 51 in the sense of x264 (higher is worse). Families with another scale get it linearly (libvpx, SVT-AV1: 0 to 63).
 """
 
 from collections.abc import Callable, Mapping

@@ -24,6 +24,7 @@ from reelmill_server.telemetry import tracing
 from reelmill_server.telemetry.metrics import Metrics
 from reelmill_server.worker import messages
 from reelmill_server.worker.parent.admission import Admission
+from reelmill_server.worker.parent.attempt_context import AttemptContext
 from reelmill_server.worker.parent.capabilities import Capabilities, Lease
 from reelmill_server.worker.parent.counters import count_results, count_usage
 from reelmill_server.worker.parent.early_upload import EarlyUpload, uploading_early, uploads_of
@@ -35,7 +36,7 @@ from reelmill_server.worker.parent.publish_guard import PublishGuard
 from reelmill_server.worker.parent.reservation import Reservations
 from reelmill_server.worker.parent.result_cache import ResultCache
 from reelmill_server.worker.parent.stall_watch import Bounds
-from reelmill_server.worker.parent.supervisor import AttemptContext, InspectionResult, Supervisor
+from reelmill_server.worker.parent.supervisor import InspectionResult, Supervisor
 from reelmill_server.worker.parent.waiting_child import Reserve
 from reelmill_server.worker.parent.workspace import Scratch
 

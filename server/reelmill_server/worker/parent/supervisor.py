@@ -20,30 +20,25 @@ from reelmill_server.errors import (
     WorkerBusy,
     from_code,
 )
-from reelmill_server.model.capability import SOFTWARE
-from reelmill_server.model.chunked_plan import ChunkedPlan
 from reelmill_server.model.media_info import MediaInfo
-from reelmill_server.model.needs import Deferred, Needs
+from reelmill_server.model.needs import Deferred
 from reelmill_server.model.plan import Plan
 from reelmill_server.model.task import Progress, TaskPhase
 from reelmill_server.model.units import Split
-from reelmill_server.plan.cost.needs import is_small, needs_of, unplanned
-from reelmill_server.settings.machine import visible_cpus
-from reelmill_server.storage.base import Storage
+from reelmill_server.plan.cost.needs import unplanned
 from reelmill_server.telemetry import tracing
 from reelmill_server.telemetry.metrics import Metrics
 from reelmill_server.worker import messages
 from reelmill_server.worker.parent import child_process
-from reelmill_server.worker.parent.accelerators import devices, driver_failure, substitute
+from reelmill_server.worker.parent.accelerators import driver_failure, substitute
+from reelmill_server.worker.parent.attempt_context import AttemptContext, check_planned, needs_of_planned
 from reelmill_server.worker.parent.capabilities import Capabilities, Lease
 from reelmill_server.worker.parent.counters import count_fallback
-from reelmill_server.worker.parent.credible import check_plan, is_known
-from reelmill_server.worker.parent.destinations import check_destinations
-from reelmill_server.worker.parent.early_upload import EarlyUpload, inside, parts_of, upload_of, uploads_of
+from reelmill_server.worker.parent.credible import is_known
+from reelmill_server.worker.parent.early_upload import inside, parts_of, upload_of, uploads_of
 from reelmill_server.worker.parent.heartbeat import Heartbeat
 from reelmill_server.worker.parent.plan_log import log_adjustments, log_plan
 from reelmill_server.worker.parent.previews import preview_of
-from reelmill_server.worker.parent.publish_guard import PublishGuard
 from reelmill_server.worker.parent.range_server import RangeServer
 from reelmill_server.worker.parent.sessions import Sessions
 from reelmill_server.worker.parent.stall_watch import Bounds, StallWatch
@@ -60,24 +55,6 @@ class InspectionResult:
     infos: tuple[MediaInfo, ...]
     plan: Plan | None = None
     split: Split | None = None
-
-
-@dataclass(frozen=True)
-class AttemptContext:
-    """A child's assignment and what serves it: where it reads from, where its outputs go, and who knows whether they may.
-
-    `small_only`: defer a task that is not small; `raised`: this one is not, as an earlier attempt ran out of memory. `cached`
-    returns the results that an earlier attempt kept for a plan.
-    """
-
-    assignment: messages.Assignment
-    storage: Storage
-    range_server: RangeServer
-    early_upload: EarlyUpload
-    guard: PublishGuard
-    small_only: bool = False
-    raised: bool = False
-    cached: Callable[[Plan], Awaitable[messages.Finished | None]] | None = None
 
 
 @dataclass
@@ -188,7 +165,7 @@ class Supervisor:
                 case messages.Planned():
                     watch.planned()
                     current.plan = plan = message.plan
-                    await self._check(context, message)
+                    await check_planned(context, message, self._bounds)
                     if context.cached and (finished := await context.cached(plan)):
                         return finished, plan
                     self._count_fallbacks(replaced, plan)
@@ -231,33 +208,6 @@ class Supervisor:
                 case messages.ChunkEncoded():
                     return message
 
-    async def _check(self, context: AttemptContext, planned: messages.Planned) -> None:
-        """Raise Deferred if the plan is not small, and what `check_plan` and `check_destinations` raise."""
-        check_plan(context.assignment, planned.plan, planned.split)
-        # Before it is deferred: what may not be written need not wait in another queue.
-        await asyncio.to_thread(check_destinations, context.storage, context.assignment, planned.plan)
-        if context.small_only:
-            self._check_small(context, planned)
-
-    def _check_small(self, context: AttemptContext, planned: messages.Planned) -> None:
-        """Raise Deferred if the plan is not small."""
-        needs = self._needs(context, planned)
-        small = is_small(planned.plan, needs.cost, self._bounds.fast_core_seconds)
-        assert context.assignment.request
-        if not small or context.raised or (needs.chunked and context.assignment.request.parallelism > 1):
-            raise Deferred(needs)
-
-    def _needs(self, context: AttemptContext, planned: messages.Planned) -> Needs:
-        """Return what a plan requires, and how it is cut."""
-        assignment = context.assignment
-        assert assignment.request
-        needs = needs_of(assignment.request, planned.plan, planned.infos, self._bounds.encoder_order, visible_cpus())
-        if planned.split and planned.split.units and all(device in ("", SOFTWARE) for device in devices(planned.plan)):
-            needs = replace(needs, chunked=ChunkedPlan(planned.plan, planned.split))
-        if assignment.rule:
-            needs = replace(needs, keeps=needs.cost.core_seconds >= self._bounds.chunks.least_seconds)
-        return needs
-
     def _failure(self, failed: messages.Failed, context: AttemptContext) -> Exception:
         """Return the child's error; Deferred if the task needs an accelerator that this worker lacks."""
         error = _error_of(failed)
@@ -283,7 +233,7 @@ class Supervisor:
         except WorkerBusy:
             if not context.small_only:
                 raise
-            raise Deferred(self._needs(context, planned)) from None
+            raise Deferred(needs_of_planned(context, planned, self._bounds)) from None
         if excluded:
             await process.send(excluded)
             return {*excluded.encoders, *(name for encoders in excluded.targets.values() for name in encoders)}
