@@ -53,7 +53,7 @@ class ReelmillError(Exception):
 
 
 class NotAuthenticated(ReelmillError):
-    """The caller did not say who it is, or its token is not valid."""
+    """The call has no credentials, or they are not valid."""
 
     code = "NotAuthenticated"
     status = "UNAUTHENTICATED"

@@ -92,7 +92,7 @@ def test_a_caller_logs_in_through_the_proxy(world: World, page: Open) -> None:
     shown = page(f"{world.proxies[0]}/console/workers", ignore_https_errors=True)
     shown.fill("input[name=token]", "rmk_nobodys_key")
     shown.click("button.main")
-    assert "no key or token" in shown.inner_text(".failure")
+    assert "not valid" in shown.inner_text(".failure")
     shown = logged_in(world, page, "/console/workers")
     (cookie,) = shown.context.cookies()
     assert cookie["secure"] and cookie["httpOnly"] and cookie["sameSite"] == "Strict"

@@ -142,7 +142,7 @@ def test_without_a_token_or_with_a_wrong_one_there_is_nothing(server: servers.Se
     """
     result = admin.keys.create("gone", ["admin@*"])
     admin.keys.revoke(result.key.key_id)
-    later = (grpc.StatusCode.RESOURCE_EXHAUSTED, "too many calls that did not say who makes them")
+    later = (grpc.StatusCode.RESOURCE_EXHAUSTED, "too many calls without valid credentials")
     first, *others = methods()
     for method in (first, *others):
         request = request_for(method, "mine")

@@ -99,7 +99,7 @@ FILES: dict[str, Callable[[Message], list[Message]]] = {
     "another storage": _of_kind("planned", _place(lambda uri: "s3://other/out.mp4")),
     "the source": _of_kind("planned", _place(lambda uri: uri.replace("out.mp4", "clip.mp4"))),
     "another result": _of_kind("finished", lambda message: message["made"][0]["artifact"].update(uri="file:///victim.mp4")),
-    "no file of its own": _of_kind("finished", lambda message: message["made"][0].update(path="../victim.mp4")),
+    "not a file of its own": _of_kind("finished", lambda message: message["made"][0].update(path="../victim.mp4")),
     "a segment elsewhere": _of_kind("finished", lambda message: message["made"][0].update(parts=["/etc/passwd"])),
     "a file closed elsewhere": lambda message: [message, {"kind": "closed", "path": "../../victim.mp4"}],
     "a symbolic link": _of_kind("finished", _linked(lambda victim, path: path.symlink_to(victim))),

@@ -615,5 +615,5 @@ def test_verification_counts_lines(convert: Converter) -> None:
     """A file that lost a line is not published."""
     converted = convert(clip("srt"), replace(EXTRACT, extract=ExtractSpec("srt", "file:///out/a")))
     written = StreamStats(packets=4)
-    with pytest.raises(OutputInvalid, match="4 lines of subtitles went in, 3 came out"):
+    with pytest.raises(OutputInvalid, match="4 subtitle cues went in, 3 came out"):
         verify(MediaFile(str(converted.path), converted.plan.targets[0], (written,)))

@@ -8,13 +8,13 @@ import typer
 from reelmill_client.cli import service_tables
 from reelmill_client.cli.session import session_of
 
-app = typer.Typer(no_args_is_help=True, help="API keys, with which callers show who they are. For administrators.")
+app = typer.Typer(no_args_is_help=True, help="API keys, with which callers authenticate. For administrators.")
 
 
 @app.command()
 def create(
     context: typer.Context,
-    name: Annotated[str, typer.Argument(metavar="NAME", help="Whom or what it is for.")],
+    name: Annotated[str, typer.Argument(metavar="NAME", help="Who or what it is for.")],
     grant: Annotated[
         list[str],
         typer.Option(
@@ -33,7 +33,7 @@ def create(
         session.print_json(created)
         return
     session.out.print(created.secret, soft_wrap=True)
-    session.err.print(f"key {created.key.key_id} of {name}: keep it now, it is not shown again", soft_wrap=True)
+    session.err.print(f"key {created.key.key_id} of {name}: save it now, it is not shown again", soft_wrap=True)
 
 
 @app.command(name="list")

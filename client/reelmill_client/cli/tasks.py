@@ -66,7 +66,7 @@ def ladder(
         task = client.get(task_id)
     masters = [artifact for artifact in task.artifacts if artifact.HasField("ladder")]
     if not masters:
-        raise NotFound(f"{task_id} has made no ladder" + ("" if is_final(task) else " yet"))
+        raise NotFound(f"{task_id} has no ladder" + ("" if is_final(task) else " yet"))
     for number, artifact in enumerate(masters, 1):
         if session.json:
             session.print_json(artifact.ladder)

@@ -48,7 +48,7 @@ class Authenticator:
             return await self._of_token(token)
         if self._certificates and (names := _certificate_names(context.auth_context())):
             return _of_certificate(names, self._grants)
-        raise NotAuthenticated(f"say who you are: {self._expected}")
+        raise NotAuthenticated(f"authentication is required: {self._expected}")
 
     async def _of_token(self, token: str) -> Principal:
         if hmac.compare_digest(_digest(token), self._admin_digest):  # never equal without one: a token is not empty

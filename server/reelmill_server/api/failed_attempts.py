@@ -16,7 +16,7 @@ from reelmill_server.errors import NotAuthenticated, Throttled
 _CREDENTIAL = (0.2, 10)
 """Failures a second, and at once, of one credential, or access key; addresses may have several callers."""
 _ADDRESS = (2.0, 50)
-_WRONG = "too many calls that did not say who makes them"
+_WRONG = "too many calls without valid credentials"
 
 
 class FailedAttempts:

@@ -135,7 +135,7 @@ def _reader(parse: Callable[[bytes], Any] | None) -> Callable[[bytes], Any] | No
         try:
             return parse(data)
         except DecodeError:
-            return InvalidArgument("the request is no protobuf message of the call's type")
+            return InvalidArgument("the request is not a protobuf message of the call's type")
 
     return read
 

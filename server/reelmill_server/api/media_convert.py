@@ -128,7 +128,7 @@ class MediaConvertService:
         if not earlier.status.final:
             raise StatusConflict(f"task {earlier.task_id} has not ended: cancel it, or wait for its end")
         if _is_foreign(earlier) and holds_secrets(earlier.request_json):
-            raise StatusConflict(f"task {earlier.task_id} is another caller's, and its request holds secrets: submit it anew")
+            raise StatusConflict(f"task {earlier.task_id} is another caller's, and its request holds secrets: submit it again")
         again = vendor_json.parse(json.loads(earlier.request_json), pb.CreateMediaConvertTaskRequest, ignore_unknown=True)
         again.request_id = request.request_id  # the old one stands for the old task
         if caller().known:

@@ -134,4 +134,4 @@ class TokenVerifier:
         try:
             return tuple(parse_grant(str(text)) for text in texts)
         except (ValueError, TypeError):
-            raise NotAuthenticated(f"the claim {name} of the token is no list of grants") from None
+            raise NotAuthenticated(f"the claim {name} of the token is not a list of grants") from None

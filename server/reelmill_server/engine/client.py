@@ -252,7 +252,7 @@ class Engine:
             except RPCError as error:
                 if error.status is RPCStatusCode.NOT_FOUND:
                     raise InternalError(ClaimState.ENDED) from error
-                raise ServiceUnavailable(f"the engine did not take what is placed: {error.message}") from error
+                raise ServiceUnavailable(f"the engine did not record the files to be published: {error.message}") from error
 
     async def heartbeat(self, token: bytes, progress: Progress, packed: str) -> bool:
         """Have an activity, named by its token, send a heartbeat with the files that its attempt is about to publish, packed;
@@ -265,7 +265,7 @@ class Engine:
         except RPCError as error:
             if error.status is RPCStatusCode.NOT_FOUND:
                 return False
-            raise ServiceUnavailable(f"the engine did not take what is placed: {error.message}") from error
+            raise ServiceUnavailable(f"the engine did not record the files to be published: {error.message}") from error
         return True
 
     async def present(self, families: Sequence[str]) -> dict[str, int]:

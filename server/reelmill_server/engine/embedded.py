@@ -196,7 +196,7 @@ class EmbeddedEngine:
             )
         except RPCError as error:
             if error.status is not RPCStatusCode.ALREADY_EXISTS:
-                raise ServiceUnavailable(f"the engine's namespace cannot be made: {error.message}") from error
+                raise ServiceUnavailable(f"the engine's namespace cannot be created: {error.message}") from error
 
         # A new namespace is known everywhere only after a moment.
         @retry(
@@ -240,7 +240,7 @@ def _remove_blank(file: Path) -> None:
         return
     with contextlib.suppress(sqlite3.Error), contextlib.closing(sqlite3.connect(file)) as connection:
         if connection.execute("SELECT count(*) FROM sqlite_master").fetchone() == (0,):
-            _log.warning("the engine's file has no tables: it is made anew", file=str(file))
+            _log.warning("the engine's file has no tables: it is created again", file=str(file))
             for part in ("", "-wal", "-shm"):
                 file.with_name(file.name + part).unlink(missing_ok=True)
 

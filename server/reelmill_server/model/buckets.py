@@ -86,7 +86,7 @@ def parse_rule(text: str, oss_endpoint: str = "") -> BucketRule:
             "oss:// has no default endpoint: add =oss://*?endpoint=https://oss-REGION.aliyuncs.com, or set OSS_ENDPOINT"
         )
     if not _OPTIONS["endpoint"].fullmatch(oss_endpoint):
-        raise ValueError("OSS_ENDPOINT or OSS_REGION is no endpoint: expected https://host")
+        raise ValueError("OSS_ENDPOINT or OSS_REGION is not an endpoint: expected https://host")
     options = sorted((*rule.target.options, ("endpoint", oss_endpoint)))
     return replace(rule, target=replace(rule.target, options=tuple(options)))
 

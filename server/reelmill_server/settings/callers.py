@@ -84,13 +84,11 @@ class CallerSettings(Group):
 
     authentication: Annotated[tuple[Method, ...], NoDecode, Separated(), DISTINCT, Metavar("METHOD")] = Field(
         default=(),
-        description="How callers show who they are: `keys` (API keys), `jwt` (tokens of an OpenID Connect issuer), `mtls`"
-        " (client certificates), `access-keys` (signatures of the vendor's SDKs). Empty: nobody is asked, which is for loopback"
+        description="How callers authenticate: `keys` (API keys), `jwt` (tokens of an OpenID Connect issuer), `mtls`"
+        " (client certificates), `access-keys` (signatures of the vendor's SDKs). Empty: no authentication, on loopback"
         " only.",
     )
-    insecure: bool = Field(
-        default=False, description="Serve on an address that others reach although nobody is asked who they are."
-    )
+    insecure: bool = Field(default=False, description="Serve without authentication on an address that others can reach.")
     admin_token: Annotated[Secret, AfterValidator(_checked_token)] = Field(
         default=SecretStr(""), description="Token of an administrator, with which the first keys are made. Empty: none."
     )

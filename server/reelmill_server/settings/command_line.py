@@ -119,16 +119,16 @@ def _missing(role: Role, settings: Settings, given: Mapping[str, Any]) -> Iterat
 
 
 def _open_to_others(role: Role, settings: Settings, given: Mapping[str, Any]) -> Iterator[str]:
-    """Say that others reach the API although nobody is asked who they are, and what helps."""
+    """Say that others can reach the API without authentication, and what helps."""
     asks = settings.authentication or settings.insecure
     for field in ("listen", "http_api") if role in ("serve", "api") and not asks else ():
         address = getattr(settings, field)
         if not address or is_loopback(split_address(address)[0]):
             continue
         yield (
-            f"{_name(field, given)}: others reach {address}, and nobody is asked who they are: choose"
+            f"{_name(field, given)}: others can reach {address} without authentication: choose"
             f" {both_names('authentication')}, for example keys, listen on 127.0.0.1, or set"
-            f" {environment_name('insecure')}=yes where something else keeps strangers out (docs/authentication.md)"
+            f" {environment_name('insecure')}=yes where something else protects it (docs/authentication.md)"
         )
     if role in ("serve", "api") and "mtls" in settings.authentication and not settings.tls_client_ca:
         yield f"{_name('authentication', given)}: mtls requires {both_names('tls_client_ca')}"

@@ -61,7 +61,7 @@ class KeyStore:
         async with self._database.write(Lock.CREATE_KEY) as connection:
             count = (await connection.execute(select(func.count()).select_from(api_keys))).scalar_one()
             if count >= _MOST_KEYS:
-                raise LimitExceeded(f"There are {_MOST_KEYS} API keys: revoke those that nobody needs.")
+                raise LimitExceeded(f"There are {_MOST_KEYS} API keys: revoke those that are not needed.")
             await connection.execute(insert(api_keys).values(row))
         return key, f"{PREFIX}{key_id}_{secret}"
 

@@ -164,7 +164,7 @@ class Metrics:
     )
     authentication_failure_total = _counter(
         "reelmill_authentication_failure",
-        "Calls that did not say who makes them, or not truly, by outcome: refused, or throttled because there were too many.",
+        "Calls without valid credentials, by outcome: refused, or throttled because there were too many.",
         "outcome",
     )
     watchers = _gauge("reelmill_watchers", "Callers watching tasks on this replica.")

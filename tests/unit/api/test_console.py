@@ -264,7 +264,7 @@ async def test_errors_are_pages(site: Site) -> None:
 
 async def test_requests_are_tried(site: Site) -> None:
     """What cannot be read, what the service refuses, and what is made of a request."""
-    for body, words in (("{", "no JSON"), ("a: [b", "no YAML"), ("a: &b 1\nc: *b", "references"), ("Sourcs: []", "Sourcs")):
+    for body, words in (("{", "not JSON"), ("a: [b", "not YAML"), ("a: &b 1\nc: *b", "references"), ("Sourcs: []", "Sourcs")):
         _, page, _ = await site.post("/console/plan", {"body": body})
         assert words in page and "What is wrong" in page
     _, page, _ = await site.post("/console/plan", {"body": "ProjectName: default"})

@@ -477,7 +477,7 @@ def test_a_ladder_is_printed_and_drawn(fake: Any, cli: Cli, tmp_path: Path) -> N
     assert unwritten.exit_code == 2 and "cannot write" in unwritten.stderr
     fake.tasks["a"].ClearField("artifacts")
     refused = cli("ladder", "a")
-    assert refused.exit_code == 3 and "has made no ladder" in refused.stderr
+    assert refused.exit_code == 3 and "has no ladder" in refused.stderr
 
 
 def test_the_list_is_short_and_says_which_file(fake: Any, cli: Cli) -> None:

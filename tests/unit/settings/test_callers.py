@@ -16,7 +16,7 @@ def test_an_address_that_others_reach_needs_authentication(
 ) -> None:
     """One line says so, and what helps; where the operator insists, it starts."""
     (line,) = refused("serve", "--listen", address)
-    for text in (f"--listen: others reach {address}", "REELMILL_AUTHENTICATION", "127.0.0.1", "REELMILL_INSECURE=yes"):
+    for text in (f"--listen: others can reach {address}", "REELMILL_AUTHENTICATION", "127.0.0.1", "REELMILL_INSECURE=yes"):
         assert text in line
     assert parse_command_line(["serve", "--listen", address, "--authentication", "keys"]).settings.authentication == ("keys",)
     monkeypatch.setenv("REELMILL_INSECURE", "yes")

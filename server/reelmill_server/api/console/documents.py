@@ -26,7 +26,7 @@ def read_document(text: str) -> dict[str, object]:
             raise InvalidArgument("references (*name) are not read here: write the values out")
         value = yaml.load(text, Loader=_LOADER)
     except yaml.YAMLError as error:
-        raise InvalidArgument(f"the request is no YAML: {' '.join(str(error).split())[:200]}") from None
+        raise InvalidArgument(f"the request is not YAML: {' '.join(str(error).split())[:200]}") from None
     except RecursionError:
         raise InvalidArgument("the request is nested too deeply") from None
     try:

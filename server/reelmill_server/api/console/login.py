@@ -23,7 +23,7 @@ class Login:
         fields = await form(request)
         token, then = fields.get("token", "").strip(), session.local_path(fields.get("next", "/"))
         if not session.is_token(token) or not await self._calls.is_known(request, token):
-            return self._page(then, "This is no key or token of a caller.", 401)
+            return self._page(then, "This key or token is not valid.", 401)
         response = web.Response(status=303, headers={"Location": then, **pages.HEADERS})
         session.keep(response, request, token)
         return response

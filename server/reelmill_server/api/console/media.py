@@ -43,7 +43,7 @@ class Media:
         """Return a file, or a range of it."""
         files = await self._links.find(request.match_info["link"])
         if files is None:
-            raise web.HTTPForbidden(text="this link holds no more: load the page that it came from again")
+            raise web.HTTPForbidden(text="this link has expired: reload the page that it came from")
         resource = resource_of(request.raw_path)
         if resource not in files.artifacts and files.named is None:
             await self._read_lists(files)
@@ -52,7 +52,7 @@ class Media:
         reader = await self._open(uri_of(resource))
         try:
             if resource in files.artifacts and files.artifacts[resource].size != reader.size_bytes:
-                raise web.HTTPGone(text="there is another file now")
+                raise web.HTTPGone(text="the file has been replaced since")
             return await _send(request, reader, resource.name)
         finally:
             await reader.close()

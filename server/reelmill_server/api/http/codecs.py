@@ -43,7 +43,7 @@ def _read_proto(method: Method, data: bytes) -> Message:
     try:
         return method.request_type.FromString(data)
     except DecodeError:
-        raise InvalidArgument("the request is no protobuf message of the call's type") from None
+        raise InvalidArgument("the request is not a protobuf message of the call's type") from None
 
 
 def _write_proto(_: Method, message: Any) -> bytes:
@@ -56,9 +56,9 @@ def read_object(data: bytes | str) -> dict[str, object]:
         value = json.loads(data or b"{}")
     except (ValueError, RecursionError) as error:
         place = f" (line {error.lineno}, column {error.colno})" if isinstance(error, json.JSONDecodeError) else ""
-        raise InvalidArgument(f"the request is no JSON{place}") from None
+        raise InvalidArgument(f"the request is not JSON{place}") from None
     if not isinstance(value, dict):
-        raise InvalidArgument("the request is no JSON object")
+        raise InvalidArgument("the request is not a JSON object")
     return value
 
 

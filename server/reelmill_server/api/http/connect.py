@@ -118,5 +118,5 @@ def message_of_query(query: Mapping[str, str]) -> bytes | None:
         try:
             data = base64.b64decode(data + b"=" * (-len(data) % 4), altchars=b"-_", validate=True)
         except binascii.Error:
-            raise InvalidArgument("the message is no base64") from None
+            raise InvalidArgument("the message is not base64") from None
     return decompressed(data, query.get("compression", ""))

@@ -37,7 +37,7 @@ class GrpcWeb:
             try:
                 body = base64.b64decode(body, validate=True)
             except binascii.Error:
-                raise InvalidArgument("the request is no base64") from None
+                raise InvalidArgument("the request is not base64") from None
         return only_message(body, self._encoding)
 
     def message(self, data: bytes) -> bytes:

@@ -161,7 +161,7 @@ def _reason(error: Exception, file: _Nameless, limits: Limits, formats: Sequence
         known = name.removesuffix("_pipe")
         return UnsupportedFormat(f"the file's format is {known} (libav's name), which is not accepted; these are: {accepted}")
     if isinstance(error, av.error.InvalidDataError):
-        return InvalidMedia("the file is no media that can be read")
+        return InvalidMedia("the file is not readable media")
     return InvalidMedia(f"the file cannot be opened: {error_text(error)}")
 
 

@@ -95,7 +95,7 @@ def read_manifest(text: str) -> tuple[MediaPlaylist, ...]:
     try:
         root = ElementTree.fromstring(text)
     except ElementTree.ParseError as error:
-        raise ValueError(f"the manifest is no XML: {error}") from error
+        raise ValueError(f"the manifest is not XML: {error}") from error
     check_manifest(root)
     playlists = {}
     sets = root.iter(_dash("AdaptationSet"))
@@ -117,7 +117,7 @@ def _segment_lengths(template: ElementTree.Element) -> list[Fraction]:
     timescale = int(template.get("timescale", "1"))
     runs = [(int(entry.get("d", "0")), max(0, int(entry.get("r", "0")) + 1)) for entry in template.iter(_dash("S"))]
     if timescale <= 0 or sum(count for _, count in runs) > _MAX_SEGMENTS:
-        raise ValueError("the manifest has numbers that cannot be")
+        raise ValueError("the manifest has impossible numbers")
     return [Fraction(length, timescale) for length, count in runs for _ in range(count)]
 
 

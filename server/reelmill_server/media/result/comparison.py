@@ -92,8 +92,8 @@ def _compare_lines(planned: StreamPlan, went_in: StreamStats, came_out: StreamRe
     if planned.codec not in _LINE_ROUNDING:
         return
     if came_out.packets != went_in.packets:
-        raise OutputInvalid(f"{where}: {went_in.packets} lines of subtitles went in, {came_out.packets} came out")
+        raise OutputInvalid(f"{where}: {went_in.packets} subtitle cues went in, {came_out.packets} came out")
     fed, read = went_in.extent, came_out.extent
     off = abs((fed.last_start - (fed.first or 0)) - (read.last_start - (read.first or 0)))
     if off > _LINE_ROUNDING[planned.codec]:
-        raise OutputInvalid(f"{where}: the last line of the subtitles lies {float(off):.3f} s off its place")
+        raise OutputInvalid(f"{where}: the last subtitle cue is off by {float(off):.3f} s")

@@ -44,8 +44,8 @@ class _AdtsHeaders:
         header = head & _HEADER_MASK
         if self._header is not None and header != self._header:
             raise UnsupportedFormat(
-                "the source's audio changes its sample rate, channels or profile midway, which the output cannot tell: choose "
-                "a codec other than copy"
+                "the source's audio changes its sample rate, channels or profile midway, which the output cannot signal: "
+                "choose a codec other than copy"
             )
         self._header = header
         return True

@@ -30,7 +30,7 @@ class Draft:
     def unknown_length(self, item: int) -> None:
         """Note that the length of a part is not known."""
         source = self.plan.inputs[item].source
-        self.notes.add(f"sources[{source}] does not tell how long it is: its part ends with its own last frame")
+        self.notes.add(f"sources[{source}] does not say how long it is: its part ends with its own last frame")
 
     def generated(self, part: PartPlan, filters: tuple[str, ...], cut: str) -> Chain:
         """Return the chain that generates black or silence, as long as `cut` says; empty: not known."""

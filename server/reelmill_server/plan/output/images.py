@@ -229,7 +229,7 @@ def _frames(context: ImageContext, spec: ImageSpec, length_us: int, rate: Fracti
     if wanted.mode is FrameMode.AVERAGE:
         still = all(item.info.still for item in context.inputs.main)
         if not length_us and not still:
-            raise UnsupportedFormat(f"{where}: mode AVERAGE needs a source that tells its length")
+            raise UnsupportedFormat(f"{where}: mode AVERAGE needs a source of known length")
         # The middle of each of as many equal spans, which avoids black at the beginning and the end.
         step = Fraction(length_us - wanted.start_us, wanted.number) if length_us else Fraction(0)
         times = tuple(wanted.start_us + round(step * (2 * place + 1) / 2) for place in range(wanted.number))

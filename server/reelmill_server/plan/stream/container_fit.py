@@ -173,7 +173,7 @@ def check_copied_audio(stream: AudioStreamInfo, container: Container, source_for
         )
     if stream.codec.startswith(_SAMPLES) and _OWN_ORDER in stream.layout:
         raise UnsupportedFormat(
-            f"{field}: the source's audio has an order of channels that no output can tell, {stream.layout}: choose a codec "
+            f"{field}: the source's audio has an order of channels that no output can signal, {stream.layout}: choose a codec "
             "other than copy"
         )
     layouts = container.layouts.get(stream.codec)

@@ -51,7 +51,7 @@ class ChunkCache:
             chunk = _CHUNK.validate_json(await asyncio.to_thread((directory / _MANIFEST).read_bytes))
             for part in chunk.files:
                 if not is_beneath(directory, part.file.path) or not self._shared.holds(task_id, part.uri):
-                    raise OutputInvalid(f"the list of a kept chunk names {part.uri[:200]!r}, which is no file of its task")
+                    raise OutputInvalid(f"the list of a kept chunk names {part.uri[:200]!r}, which is not a file of its task")
                 path = directory / part.file.path
                 path.parent.mkdir(parents=True, exist_ok=True)
                 await self._shared.download(part.uri, path)

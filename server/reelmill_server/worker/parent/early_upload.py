@@ -148,7 +148,7 @@ def upload_of(name: str, plan: Plan, directory: Path) -> Upload:
     """Return where to publish the segment or planned file at path `name`. Raises OutputInvalid if the plan has none there."""
     uri = part_uri(plan, name) or next((file.uri for file in planned_files(plan) if file.path == name), None)
     if uri is None:
-        raise OutputInvalid(f"the child names {name[:_SHOWN_LENGTH]!r}, which is no part of what it planned")
+        raise OutputInvalid(f"the child names {name[:_SHOWN_LENGTH]!r}, which is not part of what it planned")
     return Upload(inside(directory, name), uri, directory)
 
 
@@ -158,7 +158,7 @@ def inside(directory: Path, name: str) -> Path:
     """
     path = directory / name
     if not is_beneath(directory, name) or not path.is_file():
-        raise OutputInvalid(f"the child names {name[:_SHOWN_LENGTH]!r}, which is no file of its own")
+        raise OutputInvalid(f"the child names {name[:_SHOWN_LENGTH]!r}, which is not a file of its own")
     return path
 
 

@@ -73,7 +73,7 @@ class ResultCache:
 
     async def _fetch(self, task_id: str, plan: Plan, name: str) -> Path:
         if not is_beneath(self._directory, name):
-            raise OutputInvalid(f"the list of cached results names {name[:100]!r}, which is no file of theirs")
+            raise OutputInvalid(f"the list of cached results names {name[:100]!r}, which is not one of their files")
         path = self._directory / name
         path.parent.mkdir(parents=True, exist_ok=True)
         await self._shared.fetch(task_id, self._name(plan), name, path)
