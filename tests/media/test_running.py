@@ -76,7 +76,7 @@ def test_a_stop_ends_a_conversion_soon_and_whole(shelf: Shelf, tmp_path: Path, m
         assert thread.is_alive()
         time.sleep(0.01)
     stop.set()
-    thread.join(timeout=10)
+    thread.join(timeout=60)
     assert not thread.is_alive()
     assert isinstance(ended[0], Stopped)
     assert all(output.position < 4 for output in running.outputs)

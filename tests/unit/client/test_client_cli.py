@@ -699,7 +699,7 @@ class Terminal:
         began, pressed = time.monotonic(), 0
         while text not in self.output:
             waited = time.monotonic() - began
-            assert waited < 20, self.output
+            assert waited < 60, self.output
             if interrupting and waited >= 2 * pressed:
                 self.interrupt()
                 pressed += 1
