@@ -1,4 +1,4 @@
-"""Packets that several outputs write."""
+"""Packets: twins for several outputs, and when they are shown."""
 
 from reelmill_server.media.libav.types import AnyPacket
 
@@ -14,3 +14,8 @@ def twin(packet: AnyPacket, copy: AnyPacket | None = None) -> AnyPacket:
     for data in packet.iter_sidedata():
         copy.set_sidedata(data)
     return copy
+
+
+def shown_at(packet: AnyPacket) -> int:
+    """Return when a packet is shown, or decoded if its container does not say that, in its ticks."""
+    return (packet.dts if packet.pts is None else packet.pts) or 0

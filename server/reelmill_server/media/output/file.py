@@ -24,6 +24,7 @@ from reelmill_server.media.track import timecode
 from reelmill_server.media.track.audio import AudioTrack
 from reelmill_server.media.track.base import Track, copy_metadata
 from reelmill_server.media.track.cfr_video import CfrVideoTrack
+from reelmill_server.media.track.copied_stream import CopiedStream
 from reelmill_server.media.track.copy import CopyTrack
 from reelmill_server.media.track.cover_art import CoverInputs, CoverTrack
 from reelmill_server.media.track.joined import JoinedTrack, in_decode_order
@@ -132,8 +133,8 @@ class FileOutput(Output):
             return CoverTrack(stream, self._container, sources, keep, side_inputs.covers)
         if stream.encoder == COPY:
             midway = bool(self._inputs[own_parts(stream)[0].input].start_us)
-            copied = CopyTrack if stream.smart_cut is None else SmartCutTrack
-            return copied(stream, self._container, sources, keep, midway)
+            copied = CopiedStream.add(stream, self._container, sources, keep, midway)
+            return CopyTrack(stream, copied) if stream.smart_cut is None else SmartCutTrack(stream, copied)
         if stream.audio:
             return AudioTrack(stream, self._container, sources, keep, limits.max_output_frames)
         kind = CfrVideoTrack if stream.counted else VfrVideoTrack

@@ -1,48 +1,27 @@
 """Copy streams without decoding."""
 
-import operator
 from collections import deque
 from collections.abc import Iterator, Sequence
-from contextlib import nullcontext
 from fractions import Fraction
 from typing import Any
-
-import av
-from av.container import InputContainer, OutputContainer
 
 from reelmill_server.errors import UnsupportedFormat
 from reelmill_server.media.input.account import BEYOND, DAMAGED, HIDDEN, PADDING, UNTIMED
 from reelmill_server.media.input.bundle import Run
-from reelmill_server.media.input.edited_end import in_several_parts
 from reelmill_server.media.input.part import Part, Span
-from reelmill_server.media.input.source import average_rate
+from reelmill_server.media.libav.packets import shown_at
 from reelmill_server.media.libav.random_access import refreshes_gradually
 from reelmill_server.media.libav.timestamps import exact
-from reelmill_server.media.libav.trial_header import codec_delay, undelayed
 from reelmill_server.media.libav.types import AnyPacket
-from reelmill_server.media.track.base import Track, describe, template_of
+from reelmill_server.media.track.base import Track
+from reelmill_server.media.track.copied_stream import CopiedStream
+from reelmill_server.media.track.frames_ahead import FramesAhead
 from reelmill_server.media.track.hidden_frames import HiddenFrames
 from reelmill_server.media.track.last_shown import LastShown
 from reelmill_server.media.track.measures import PRIMING, Measures
-from reelmill_server.media.track.one_header import headers_of
-from reelmill_server.media.track.repeated_sets import RepeatedSets
+from reelmill_server.media.track.output_times import OutputTimes
 from reelmill_server.model.plan import ImagePlan, StreamPlan, TargetPlan
-from reelmill_server.plan.clock import OVERRUN, finer
-from reelmill_server.plan.stream.container_fit import plain_rate
-
-# AVI needs start codes, and one tick per frame: its muxer writes an empty packet for every tick without a frame.
-_BITSTREAM_FILTERS = {("avi", "h264"): "h264_mp4toannexb"}
-_TICKS_PER_PICTURE = ("avi", "mxf")
-# These count audio in samples; where the source's ticks are coarser, several packets may fall on one.
-_COUNTING_SAMPLES = ("mp4", "mov", "ipod")
-_TAKING_EQUAL_TIMES = ("matroska", "webm", "flv")  # of their muxers in libav, those with AVFMT_TS_NONSTRICT
-_SKIPPING = ("matroska", "webm")  # that have decoders skip audio at the beginning (CodecDelay)
-_ALONE = ("flac", "alac", "pcm_", "wavpack", "tta")  # audio of which each packet is decoded without those before it
-_SKIPPING_ALWAYS = ("opus",)  # its own header says how much
-_PAUSE = Fraction(1, 2)
-_FRAMES_AHEAD = 4  # so many frames are decoded before one that is shown before them, at least
-# Only their edit lists can say that the first frames are to be decoded, but not shown.
-_HIDING = ("mp4", "mov")
+from reelmill_server.plan.clock import OVERRUN
 
 
 class CopyTrack(Track):
@@ -51,66 +30,24 @@ class CopyTrack(Track):
     `revealed` counts frames that the source's edit list hides and the output's container cannot hide.
     """
 
-    def __init__(
-        self,
-        plan: StreamPlan,
-        output: OutputContainer,
-        sources: Sequence[InputContainer],
-        keep_metadata: bool,
-        midway: bool = False,
-    ) -> None:
-        """`midway`: nothing is copied that the source's front hides."""
+    def __init__(self, plan: StreamPlan, copied: CopiedStream) -> None:
         super().__init__(plan)
-        origin: Any = template_of(plan, sources)
-        if in_several_parts(origin):
-            raise UnsupportedFormat(
-                f"the source's edit list shows parts of its {plan.type} again or in another order, which a copy cannot: choose "
-                "a codec other than copy"
-            )
         self.items, self.revealed, self._gradual = f"packets of {plan.type}", 0, False
+        self._added, self._stream, self._time_base = copied, copied.stream, copied.time_base
+        self._headers, self._sets = copied.headers, copied.sets
         self._is_audio = plan.type == "audio"
-        skips = self._is_audio and output.format.name in _SKIPPING
-        self._skipped = codec_delay(origin) if skips else Fraction(0)
-        self._reveals = plan.type == "video" and output.format.name not in _HIDING
         self._measures: Measures | None = None  # known with the part's first packet
-        self._previous: int | None = None
+        self._times = OutputTimes(copied.time_base, copied.least_step, plan.type == "data")
         self._reached: int | None = None  # the latest decode timestamp of the part
-        self._last_decoded: int | None = None
-        self._beyond: list[AnyPacket] = []
         self._early: AnyPacket | None = None  # the last packet before the span, until one in it comes
-        self._held_audio: deque[AnyPacket] | None = deque() if plan.type == "audio" and len(plan.parts) > 1 else None
+        self._held_audio: deque[AnyPacket] | None = deque() if self._is_audio and len(plan.parts) > 1 else None
         self._last_shown = LastShown() if plan.type == "video" else None
-        hides = midway and self._skipped > 0 and plan.codec not in _SKIPPING_ALWAYS
-        with undelayed(origin, self._skipped) if hides else nullcontext(origin) as described:
-            # opaque=True: PyAV otherwise looks for an encoder, and a codec with a decoder only could not be copied.
-            self._stream: Any = output.add_stream_from_template(described, opaque=True)
-        self._skipped = Fraction(0) if hides else self._skipped
-        self._priming = self._skipped if plan.codec.startswith(_ALONE) else max(PRIMING, self._skipped)
-        self._time_base = _ticks(origin, self._is_audio and output.format.name in _COUNTING_SAMPLES)
-        # Where a container has coarse ticks, and takes several packets at one, short packets of audio would move ever later.
-        self._least_step = 0 if self._is_audio and output.format.name in _TAKING_EQUAL_TIMES else 1
-        if plan.codec_tag:
-            self._stream.codec_context.codec_tag = plan.codec_tag
-        if plan.type == "video" and origin.sample_aspect_ratio and self._stream.codec_context:
-            self._stream.codec_context.sample_aspect_ratio = (
-                origin.sample_aspect_ratio
-            )  # for codecs whose bitstream does not carry it
-        if plan.type == "video" and self._stream.codec_context and (rate := average_rate(origin)):
-            rate *= self._clock.speed
-            if output.format.name in _TICKS_PER_PICTURE:
-                rate = plain_rate(rate)
-                self._stream.time_base = 1 / rate
-            self._stream.codec_context.framerate = rate
-        name = _BITSTREAM_FILTERS.get((output.format.name, plan.codec))
-        self._filter = av.BitStreamFilterContext(name, origin, self._stream) if name else None
-        self._headers = headers_of(plan.codec, origin, output.format.name)
-        self._sets = RepeatedSets.needed(plan.codec, origin, output)
-        self._straight = plan.type in ("video", "audio") and self._filter is None
-        describe(self._stream, plan, sources, keep_metadata)
+        self._straight = plan.type in ("video", "audio") and copied.filter is None
 
     def begin(self, part: Part, span: Span) -> None:
-        self._span, self._measures, self._previous, self._reached, self._early = span, None, None, None, None
-        self._pause: int | None = None  # by how much what lies beyond the end is brought near to it
+        self._span, self._measures, self._reached, self._early = span, None, None, None
+        self._times.begin()
+        self._ahead = FramesAhead(self.plan.type == "video")
         self._midway = self.plan.type == "video" and not span.from_front  # until the first packet comes
         self._hidden = HiddenFrames()
 
@@ -140,7 +77,7 @@ class CopyTrack(Track):
             self.written.dropped[DAMAGED] += 1
             return
         if measures.over(pts):
-            self._beyond.append(item)
+            self._ahead.add(item)
             return
         self.frames += 1
         # What an edit list hides behind its end was read for the frames that refer to it; before 0, it is in the span.
@@ -166,24 +103,10 @@ class CopyTrack(Track):
 
     def _taken(self, item: AnyPacket, pts: int, begin: int) -> Iterator[AnyPacket]:
         """Yield what is to be written now that `item` comes, a packet of the span, and with it all that it may need."""
-        self.written.ahead += len(self._beyond)
-        if self._beyond:
-            self._bring_near()
-        for packet in (*self._beyond, *self._needed(item, pts, begin)):
+        ahead = self._ahead.take(self._measured)
+        self.written.ahead += len(ahead)
+        for packet in (*ahead, *self._needed(item, pts, begin)):
             yield from self._in_time(packet)
-        self._beyond.clear()
-
-    def _bring_near(self) -> None:
-        """Show frames that are decoded for earlier ones soon after the end: behind a pause, the copy would last until there."""
-        stop, first = self._measured.end, self._beyond[0]
-        if stop is None or self.plan.type != "video":
-            return
-        pause = self._pause
-        if pause is None:
-            later = _stamp(first) - stop - _FRAMES_AHEAD * (first.duration or 0)
-            pause = self._pause = later if later * exact(self._measured.base) > _PAUSE else 0
-        for packet in self._beyond if pause else ():
-            packet.pts = max(_stamp(packet) - pause, stop)
 
     def _needed(self, item: AnyPacket, pts: int, begin: int) -> Sequence[AnyPacket]:
         """Return the frames to be copied now that `item` comes: with it those hidden before it that it may need."""
@@ -193,7 +116,7 @@ class CopyTrack(Track):
         packets = self._hidden.push(item, pts, begin)
         if dropped_now := self._hidden.dropped - dropped:
             self.written.dropped[HIDDEN] += dropped_now
-        self.revealed += (len(packets) - (bool(packets) and pts >= begin)) * self._reveals
+        self.revealed += (len(packets) - (bool(packets) and pts >= begin)) * self._added.reveals
         return packets
 
     def feed_all(self, part: Part, run: Run) -> Sequence[Sequence[AnyPacket]]:
@@ -208,7 +131,7 @@ class CopyTrack(Track):
         for packet, begin in zip(run.packets, run.pts, strict=True):
             waiting.append(packet)
             ready.append([])
-            while begin - _stamp(waiting[0]) > self._measured.overrun:
+            while begin - shown_at(waiting[0]) > self._measured.overrun:
                 ready[-1].append(waiting.popleft())
         if released := [packet for packets in ready for packet in packets]:
             self._all_moved(Run.of(run.index, run.base, released))
@@ -218,7 +141,7 @@ class CopyTrack(Track):
         """Return whether all of a run is taken, and nothing but moved: it lies in the span, and goes on where all before it
         ended.
         """
-        if not (self._straight and run.timed and run.ordered) or self._beyond or self._midway:
+        if not (self._straight and run.timed and run.ordered) or self._ahead or self._midway:
             return False
         if self._reached is not None and run.dts[0] < self._reached:
             return False
@@ -234,7 +157,7 @@ class CopyTrack(Track):
     def _all_moved(self, run: Run) -> Sequence[Sequence[AnyPacket]]:
         """Return what is to be written of a run that is taken, once each of its packets has come."""
         shown = self._last_shown
-        together = self._move_together(run) if run.timed and run.ordered else None
+        together = self._times.move_together(run, self._measured) if run.timed and run.ordered else None
         if together is None:
             moved = [[self._moved(packet)] for packet in run.packets]
             known = moved if shown is None else [shown.push(packet) for (packet,) in moved]
@@ -249,24 +172,6 @@ class CopyTrack(Track):
         if packets := [packet for known in ready for packet in known]:
             self.written.count_all(packets, self._time_base)
         return ready
-
-    def _move_together(self, run: Run) -> tuple[Sequence[int], Sequence[int]] | None:
-        """Move a run if its packets stay in order; return when each is shown now and how long, if it was."""
-        measures, step = self._measured, self._least_step
-        shown, decoded = measures.place.all(run.pts), measures.place.all(run.dts)
-        lengths = measures.length.all(run.durations)
-        behind = self._last_decoded is None or decoded[0] >= self._last_decoded + step
-        apart = not step or len({*decoded}) == len(decoded)
-        if not (behind and apart and all(map(operator.ge, shown, decoded))):
-            return None
-        if shown is not run.pts or decoded is not run.dts or lengths is not run.durations:
-            for packet, pts, dts, duration in zip(run.packets, shown, decoded, lengths, strict=True):
-                packet.pts, packet.dts, packet.duration = pts, dts, duration
-        if exact(run.base) != self._time_base:
-            for packet in run.packets:
-                packet.time_base = self._time_base
-        self._previous, self._last_decoded = run.dts[-1], decoded[-1]
-        return shown, lengths
 
     def _before(self, begin: int, duration: int, measures: Measures) -> bool:
         """Return whether a packet lies before the span, or an edit list hides it and the audio after it does not need it."""
@@ -284,8 +189,9 @@ class CopyTrack(Track):
     def _measure(self, base: Any) -> Measures:
         """Measure the part in ticks of `base`, the time base of its packets."""
         if self._measures is not None:  # the time base changed: these are in ticks of the old one
-            self._previous = self._reached = None
-        self._measures = Measures.of(base, self._span, self._clock, self._time_base, self._priming)
+            self._reached = None
+            self._times.begin()
+        self._measures = Measures.of(base, self._span, self._clock, self._time_base, self._added.priming)
         return self._measures
 
     def _goes_back(self, shown: int, decoded: int) -> bool:
@@ -317,49 +223,21 @@ class CopyTrack(Track):
         return ready
 
     def _moved(self, item: AnyPacket) -> AnyPacket:
-        measures, dts = self._measures or self._measure(item.time_base), item.dts
-        pts: Any = item.pts if item.pts is not None else dts
-        decoded = pts if dts is None else dts
-        duration: int | Fraction = item.duration or 0
-        if not duration and self._previous is not None:
-            # A last packet of no duration would be dropped by readers of MP4.
-            duration = max(0, decoded - self._previous)
-        self._previous = decoded
-        if (
-            self.plan.type == "data" and measures.stop is not None
-        ):  # data packets may last long; a player would wait for their end
-            duration = min(duration, measures.stop - pts)
-        moved = measures.place.at(pts)
-        if dts is not None:
-            item.dts = self._after_the_last(measures.place.at(decoded))
-        elif self._last_decoded is not None:  # the first frames of a further part: a muxer would take them for earlier ones
-            item.dts = self._after_the_last(self._last_decoded)
-        if item.dts is not None:
-            moved = max(moved, item.dts)
-        item.pts, item.duration = moved, measures.length.at(duration)
-        item.time_base = self._time_base
-        return item
+        return self._times.move(item, self._measures or self._measure(item.time_base))
 
     def _written(self, packet: AnyPacket) -> Sequence[AnyPacket]:
-        packets = (packet,) if self._filter is None else self._filter.filter(packet)
+        packets = (packet,) if self._added.filter is None else self._added.filter.filter(packet)
         for ready in packets:
             ready.stream = self._stream
             self.written.count(ready, self._time_base if ready is packet else ready.time_base)
         return packets
-
-    def _after_the_last(self, decoded: int) -> int:
-        """Keep decode timestamps in order: at a seam, those of two sources, or of one that was joined, may cross."""
-        if self._last_decoded is not None:
-            decoded = max(decoded, self._last_decoded + self._least_step)
-        self._last_decoded = decoded
-        return decoded
 
     def _on_the_way(self) -> Iterator[AnyPacket]:
         """Yield the audio packet that is heard where the span begins, if none begins in it: it begins there then."""
         early, self._early, measures = self._early, None, self._measures
         if early is None or measures is None or self.frames or measures.over(measures.begin):
             return
-        end = _stamp(early) + (early.duration or 0)
+        end = shown_at(early) + (early.duration or 0)
         if end > measures.begin:
             early.pts = early.dts = measures.begin
             early.duration = end - measures.begin
@@ -378,7 +256,6 @@ class CopyTrack(Track):
                 self.written.dropped[BEYOND] += 1
         if self._held_audio is not None:
             self._held_audio.clear()
-        self._beyond.clear()
         if self._last_shown is not None:
             for packet in self._last_shown.end(self._end_of(part, length, last)):
                 yield from self._written(packet)
@@ -406,25 +283,13 @@ class CopyTrack(Track):
             yield f"{target.field}: {begins}: players show the first ones incomplete or not at all: encode the video"
         # Hidden packets were copied as far as the source was read from its front: those are what players skip then.
         begin = min(self.written.extent.first or Fraction(0), Fraction(0))
-        if self._skipped + begin > PRIMING and isinstance(target, TargetPlan):
-            skipped = f"players skip the first {float(self._skipped):.2f} s of the copied audio, as the source's edit list says"
-            yield f"{target.field}: {skipped}: encode the audio, or copy to mp4"
-
-
-def _ticks(origin: Any, in_samples: bool) -> Fraction:
-    """Return the time base for the packets of a copy of `origin`: one in which cuts can be told, or samples."""
-    base, context = finer(exact(origin.time_base)), origin.codec_context
-    rate = context.sample_rate if in_samples and context else 0
-    return min(base, Fraction(1, rate)) if rate else base
-
-
-def _stamp(packet: AnyPacket) -> int:
-    stamp: Any = packet.pts if packet.pts is not None else packet.dts
-    return int(stamp)
+        if self._added.skipped + begin > PRIMING and isinstance(target, TargetPlan):
+            skipped = f"players skip the first {float(self._added.skipped):.2f} s of the copied audio"
+            yield f"{target.field}: {skipped}, as the source's edit list says: encode the audio, or copy to mp4"
 
 
 def _begin(packet: AnyPacket) -> Fraction:
-    return Fraction(_stamp(packet) * packet.time_base)
+    return Fraction(shown_at(packet) * packet.time_base)
 
 
 def _length(packet: AnyPacket) -> Fraction:

@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 
+from reelmill_server.media.libav.packets import shown_at
 from reelmill_server.media.libav.types import AnyPacket
 
 _MOST_HELD = 64  # more frames are not decoded between two that are shown one after the other
@@ -18,10 +19,10 @@ class LastShown:
 
     def push(self, packet: AnyPacket) -> Sequence[AnyPacket]:
         """Return the packets whose ends are known once `packet` came."""
-        if self._held and (_pts(packet) > _pts(self._held[0]) or len(self._held) >= _MOST_HELD):
+        if self._held and (shown_at(packet) > shown_at(self._held[0]) or len(self._held) >= _MOST_HELD):
             last = self._held[0]
             # Frames that are decoded later may be shown between the two.
-            end = min(_pts(packet), _pts(last) + (last.duration or 0)) if last.duration else _pts(packet)
+            end = min(shown_at(packet), shown_at(last) + (last.duration or 0)) if last.duration else shown_at(packet)
             ready = self.end(end)
             self._held.append(packet)
             return ready
@@ -33,7 +34,7 @@ class LastShown:
     ) -> Sequence[Sequence[AnyPacket]]:
         """Return what `push` returns for each of `packets`, which begin and last as the columns say."""
         waiting, ready = self._held, list[Sequence[AnyPacket]]()
-        top, lasts = (_pts(waiting[0]), waiting[0].duration or 0) if waiting else (0, 0)
+        top, lasts = (shown_at(waiting[0]), waiting[0].duration or 0) if waiting else (0, 0)
         for packet, begin, length in zip(packets, begins, durations, strict=True):
             if waiting and begin <= top and len(waiting) < _MOST_HELD:
                 if begin + length > top:
@@ -54,14 +55,9 @@ class LastShown:
         """Return the packets that are left; the last shown one lasts until `end`, in their ticks."""
         ready, self._held = self._held, []
         for packet in ready[1:]:
-            packet.duration = max(min(packet.duration or 0, _pts(ready[0]) - _pts(packet)), 0)
+            packet.duration = max(min(packet.duration or 0, shown_at(ready[0]) - shown_at(packet)), 0)
         if ready:
-            shown = end - _pts(ready[0])
+            shown = end - shown_at(ready[0])
             # Within a tick of the end it is shown for a tick; one that was read ahead lies beyond the end, and stays as it is.
             ready[0].duration = max(shown, 1) if shown >= 0 else ready[0].duration or 1
         return ready
-
-
-def _pts(packet: AnyPacket) -> int:
-    stamp = packet.pts if packet.pts is not None else packet.dts
-    return stamp or 0

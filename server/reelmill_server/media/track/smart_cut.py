@@ -4,8 +4,6 @@ from collections.abc import Iterator, Mapping, Sequence
 from fractions import Fraction
 from typing import Any
 
-from av.container import InputContainer, OutputContainer
-
 from reelmill_server.media.input.bundle import Run
 from reelmill_server.media.input.part import Part, Span
 from reelmill_server.media.libav.packets import twin
@@ -13,7 +11,8 @@ from reelmill_server.media.libav.parameter_sets import Unspliceable, broken_link
 from reelmill_server.media.libav.timestamps import exact
 from reelmill_server.media.libav.types import AnyPacket
 from reelmill_server.media.track.avc_edge import AvcEdge
-from reelmill_server.media.track.base import Track, template_of
+from reelmill_server.media.track.base import Track
+from reelmill_server.media.track.copied_stream import CopiedStream
 from reelmill_server.media.track.copy import CopyTrack
 from reelmill_server.media.track.edge_encoder import Edge, EdgeCodec, not_cut
 from reelmill_server.media.track.mpeg2_edge import Mpeg2Edge
@@ -29,16 +28,9 @@ class SmartCutTrack(CopyTrack):
     Encoded packets take the places of those that they replace, in the source's ticks; from there on all are treated alike.
     """
 
-    def __init__(
-        self,
-        plan: StreamPlan,
-        output: OutputContainer,
-        sources: Sequence[InputContainer],
-        keep_metadata: bool,
-        midway: bool = False,
-    ) -> None:
+    def __init__(self, plan: StreamPlan, copied: CopiedStream) -> None:
         """Raises EncoderDown when the encoder does not open, UnsupportedFormat when its packets cannot go into the stream."""
-        super().__init__(plan, output, sources, keep_metadata, midway)
+        super().__init__(plan, copied)
         assert plan.smart_cut is not None
         self._edge_kind = _EDGES.get(plan.codec, Edge)
         self._edges = plan.smart_cut.parts[0]
@@ -47,10 +39,10 @@ class SmartCutTrack(CopyTrack):
         self._closing: Edge | None = None
         self._key: AnyPacket | None = None  # the first packet that is copied, until the frames shown before it are encoded
         self._codec: EdgeCodec | None = None
-        self._extradata = bytes(template_of(plan, sources).codec_context.extradata or b"")
+        self._extradata = bytes(copied.origin.codec_context.extradata or b"")
         if plan.smart_cut.encoded_frames:
             try:
-                self._codec = EdgeCodec(plan, template_of(plan, sources))
+                self._codec = EdgeCodec(plan, copied.origin)
             except Unspliceable as reason:
                 raise not_cut(reason) from None
             self._stream.codec_context.extradata = self._codec.splice.extradata

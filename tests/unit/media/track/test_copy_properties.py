@@ -16,6 +16,7 @@ from reelmill_server.media.input.bundle import Run
 from reelmill_server.media.input.part import Part, Span
 from reelmill_server.media.libav.timestamps import Extent, ShownExtent
 from reelmill_server.media.libav.types import AnyPacket
+from reelmill_server.media.track.copied_stream import CopiedStream
 from reelmill_server.media.track.copy import CopyTrack
 from reelmill_server.model.plan import COPY, PartPlan, StreamPlan, StreamType
 
@@ -126,7 +127,8 @@ def copied(
     stream.time_base = recordings[0].base
     plan = StreamPlan(kind, tuple(PartPlan(0, input=n) for n in range(len(recordings))), "x", COPY, "")
     output = av.open(io.BytesIO(), "w", format=container)
-    track = CopyTrack(plan, output, [described] * len(recordings), False)  # type: ignore[list-item]
+    sources: Any = [described] * len(recordings)
+    track = CopyTrack(plan, CopiedStream.add(plan, output, sources, False))
     written: list[AnyPacket] = []
     for number, recording in enumerate(recordings):
         extent = ShownExtent() if kind == StreamType.VIDEO else Extent()
