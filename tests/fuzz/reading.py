@@ -27,11 +27,12 @@ from reelmill_server.worker.parent.stall_watch import Bounds
 from reelmill_server.worker.parent.workspace import Scratch
 from tests.claims import FakeClaim
 
-ACTIONS = ("probe", "plan", "snapshot", "encode")
+ACTIONS = ("probe", "plan", "snapshot", "encode", "copy", "cut")
 LIMITS = Limits(max_pixels=4_000_000, max_streams=16, max_output_frames=2_000, max_memory_bytes=2 << 30)
 """A broken number must not ask for more than a small clip has any use for."""
 _SECONDS = 60.0
 _ORDER = ("software",)
+_CUT_US = 200_000
 # What no file may bring about, whatever is in it: these blame the service, or wait for a limit of time.
 _WRONG = (EncoderCrashed, InternalError, OutputInvalid, ServiceUnavailable, Stalled, Timeout)
 
@@ -80,7 +81,8 @@ class Reader:
 
     async def _act(self, path: Path, action: str) -> None:
         out = self._folder / f"out-{path.stem}"
-        request = ConvertRequest(path.stem, "fuzz", (SourceSpec(path.as_uri()),), (_target(action, out.as_uri()),))
+        source = SourceSpec(path.as_uri(), start_us=_CUT_US if action == "cut" else 0)
+        request = ConvertRequest(path.stem, "fuzz", (source,), (_target(action, out.as_uri()),))
         if action in ("probe", "plan"):
             await self._attempts.inspect(action, request)
             return
@@ -99,7 +101,9 @@ class Reader:
 
 
 def _target(action: str, uri: str) -> TargetSpec:
-    """Return a snapshot of the first second, or everything encoded once; a probe needs none."""
+    """Return a snapshot of the first second, or everything encoded once, or copied; a probe needs none."""
+    if action in ("copy", "cut"):
+        return TargetSpec(0, uri, "mkv" if action == "copy" else "mp4", VideoSpec(), AudioSpec())
     if action == "encode":
         video = VideoSpec("h264", preset="ultrafast", width=64, height=48, frame_rate=Fraction(10))
         return TargetSpec(0, uri, "mkv", video, AudioSpec("aac"))
