@@ -288,6 +288,10 @@ class InternalError(ReelmillError):
     """A defect of the service."""
 
 
+class TaskOver(InternalError):
+    """The task of an attempt was canceled, or has failed: nothing of it may be published, and nobody reads this."""
+
+
 def all_errors(root: type[ReelmillError] = ReelmillError) -> Iterator[type[ReelmillError]]:
     """Yield every class of the tree below `root`."""
     for child in root.__subclasses__():

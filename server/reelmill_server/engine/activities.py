@@ -30,7 +30,7 @@ from reelmill_server.engine.work import (
     Withdrawal,
     Work,
 )
-from reelmill_server.errors import DriverFailed, InternalError, OutOfMemory, ReelmillError
+from reelmill_server.errors import DriverFailed, InternalError, OutOfMemory, ReelmillError, TaskOver
 from reelmill_server.model.needs import Deferred
 from reelmill_server.model.notification import END
 from reelmill_server.model.task import Progress
@@ -40,6 +40,7 @@ from reelmill_server.telemetry.metrics import Metrics
 
 _PREVIEW_SECONDS, _MOST_PREVIEWS = 4, 8  # that a worker shows: for as long as replicas need to see them, and 90 KB at most
 _CHUNK_STEP_PERCENT = 5  # of one chunk, after which the progress of the task is computed
+_CANCELED = "Canceled"
 _log = structlog.get_logger(__name__)
 
 
@@ -180,7 +181,7 @@ class WorkerActivities:
             with self._metrics.attempts_running.track_inprogress():
                 yield running
         except asyncio.CancelledError:
-            running.outcome = "Canceled"
+            running.outcome = _CANCELED
             if activity.is_worker_shutdown():
                 running.outcome = WORKER_DRAINING
                 raise ApplicationError(
@@ -190,7 +191,7 @@ class WorkerActivities:
                 ) from None
             raise
         except ReelmillError as error:
-            running.outcome = error.code
+            running.outcome = _CANCELED if isinstance(error, TaskOver) else error.code
             _log.warning("attempt failed", code=error.code, reason=error.message)
             raise _failure(error, running.started_us, running.percent) from error
         except Exception as error:

@@ -32,7 +32,7 @@ from reelmill_server.engine.notification import NotifyWorkflow
 from reelmill_server.engine.stalls import CANNOT_REPLAY, STALLED_QUERY, UNTAKEN, problem_of
 from reelmill_server.engine.work import Inspected, Inspection, Placing, Work
 from reelmill_server.engine.workflow import CleanUpWorkflow, InspectWorkflow, MediaConvertWorkflow
-from reelmill_server.errors import InternalError, InvalidArgument, ReelmillError, ServiceUnavailable, Violation, from_code
+from reelmill_server.errors import InvalidArgument, ReelmillError, ServiceUnavailable, TaskOver, Violation, from_code
 from reelmill_server.model.engine_view import ClaimState, EngineState, EngineView
 from reelmill_server.model.needs import FAST
 from reelmill_server.model.notification import END
@@ -241,7 +241,7 @@ class Engine:
         return ClaimState.TAKEN_OVER if succeeded else ClaimState.ENDED
 
     async def announce(self, task_id: str, activity_id: str, packed_files: Iterable[str]) -> None:
-        """Have a task remember what an attempt is about to publish, packed. Raises InternalError if the task is over, or
+        """Have a task remember what an attempt is about to publish, packed. Raises TaskOver, or
         ServiceUnavailable.
         """
         handle = self._client.get_workflow_handle(task_id)
@@ -251,7 +251,7 @@ class Engine:
                 await handle.signal(MediaConvertWorkflow.placing, placing, rpc_timeout=_RPC_SECONDS)
             except RPCError as error:
                 if error.status is RPCStatusCode.NOT_FOUND:
-                    raise InternalError(ClaimState.ENDED) from error
+                    raise TaskOver(ClaimState.ENDED) from error
                 raise ServiceUnavailable(f"the engine did not record the files to be published: {error.message}") from error
 
     async def heartbeat(self, token: bytes, progress: Progress, packed: str) -> bool:

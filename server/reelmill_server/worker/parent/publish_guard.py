@@ -8,7 +8,7 @@ from typing import ParamSpec, TypeVar
 import structlog
 from tenacity import AsyncRetrying, RetryCallState, retry_if_exception_type, stop_after_delay, wait_fixed
 
-from reelmill_server.errors import InternalError, ServiceUnavailable
+from reelmill_server.errors import InternalError, ServiceUnavailable, TaskOver
 from reelmill_server.model.engine_view import ClaimState
 from reelmill_server.model.publication import Claim, PendingFile
 
@@ -73,7 +73,7 @@ class PublishGuard:
 
     def _check(self, claim_state: ClaimState) -> None:
         if claim_state is not ClaimState.OURS:
-            raise InternalError(claim_state)
+            raise TaskOver(claim_state) if claim_state is ClaimState.ENDED else InternalError(claim_state)
         self._asked_at = time.monotonic()
 
     async def _until_answered(self, question: Callable[P, Awaitable[T]], *arguments: P.args, **named: P.kwargs) -> T:
