@@ -1,72 +1,200 @@
-"""EXIF that libav does not read, or for which it refuses an image, made plain."""
+"""What tells how an image is to be turned, where libav does not read it, or refuses the image for it, made plain: EXIF whose
+orientation is a number of 32 bits, EXIF with the prefix or as text of another format, broken EXIF, and XMP.
+"""
 
 import io
+import re
 import struct
-import warnings
 import zlib
-from typing import BinaryIO
-
-from PIL import Image
+from collections.abc import Callable, Iterator, Mapping
+from typing import Any, BinaryIO
 
 _MOST_BYTES = 256 << 20  # a file is read in memory to replace a part of it
-_ORIENTATION = 0x112
-_ORIENTATIONS = range(2, 9)  # 1 is as without
-_UNREADABLE = (OSError, ValueError, SyntaxError, struct.error, OverflowError)
-_WEBP_EXIF, _JPEG_PREFIX, _WEBP_HEADER = b"EXIF", b"Exif\0\0", 12
-_PNG_EXIF, _PNG_END, _PNG_HEADER = b"eXIf", b"IEND", 8
+_MOST_TEXT = 4 << 20  # of what says how an image is turned
+_ORIENTATION, _SHORT, _LONG, _XMP_TAG = 0x112, 3, 4, 700
+_ENTRY_BYTES = 12
+_KNOWN, _ORIENTATIONS = range(1, 9), range(2, 9)  # 1 is as without
+_ORDERS: Mapping[bytes, Any] = {b"II*\0": "little", b"MM\0*": "big"}
+_XMP = re.compile(rb"tiff:Orientation(?:\s*=\s*[\"']|>)\s*([1-8])")
+_JPEG_EXIF, _JPEG_XMP, _JPEG_APP1, _JPEG_SCAN = b"Exif\0\0", b"http://ns.adobe.com/xap/1.0/\0", 0xE1, 0xDA
+_WEBP_HEADER, _WEBP_EXTENDED, _WEBP_HAS_EXIF = 12, b"VP8X", 0x08
+_PNG_HEADER, _PNG_FIRST = 8, 33  # behind the first chunk
+_PNG_XMP, _PNG_RAW = b"XML:com.adobe.xmp\0", b"Raw profile type exif\0"
+_UNREADABLE = (ValueError, IndexError, struct.error, zlib.error)
 
 
-def webp_with_plain_exif(file: BinaryIO) -> BinaryIO | None:
-    """Return a WebP whose EXIF lacks the six bytes that it has in JPEG, which many programs leave before it, and with which
-    libav reads none; None: it is so already.
+def with_plain_exif(file: BinaryIO, format_name: str) -> BinaryIO | None:
+    """Return the image in an open file, in a format of libav's name, with EXIF that says nothing but how it is turned; None:
+    libav reads that as it is, or the file is too large.
     """
-    if file.seek(0, io.SEEK_END) > _MOST_BYTES:
+    make = _MAKERS.get(format_name)
+    return make(file) if make and file.seek(0, io.SEEK_END) <= _MOST_BYTES else None
+
+
+def _jpeg(file: BinaryIO) -> BinaryIO | None:
+    exif, told, xmp, plain = (0, 0), 0, 0, True
+    for marker, at, size in _segments(file):
+        text = _read(file, at + 4, size) if marker == _JPEG_APP1 else b""
+        if text.startswith(_JPEG_EXIF) and not told:
+            told, plain = _of_tiff(text[len(_JPEG_EXIF) :])
+            exif = at, at + 4 + size
+        elif text.startswith(_JPEG_XMP):
+            xmp = xmp or _of_xmp(text)
+    if (told and plain) or not (told or xmp):
         return None
-    file.seek(0)
-    data = file.read()
+    data = _read(file, 0, _MOST_BYTES)
+    segment = _JPEG_EXIF + _plain(told or xmp)
+    head = data[:2] + b"\xff\xe1" + struct.pack(">H", len(segment) + 2) + segment
+    return io.BytesIO(head + data[2 : max(exif[0], 2)] + data[max(exif[1], 2) :])
+
+
+def _segments(file: BinaryIO) -> Iterator[tuple[int, int, int]]:
+    """Yield the markers of JPEG before its scan, where each is, and how many bytes follow its length."""
+    at = 2
+    while len(head := _read(file, at, 4)) == 4 and head[0] == 0xFF and head[1] != _JPEG_SCAN:
+        size = int.from_bytes(head[2:])
+        if size < 2:
+            return
+        yield head[1], at, size - 2
+        at += 2 + size
+
+
+def _webp(file: BinaryIO) -> BinaryIO | None:
+    data = _read(file, 0, _MOST_BYTES)
+    chunks = [(at, data[at : at + 4], size) for at, size in _webp_chunks(data)]
+    told = xmp = 0
+    plain, kept = True, [data[:_WEBP_HEADER]]
+    for at, name, size in chunks:
+        text = data[at + 8 : at + 8 + size]
+        if name == b"EXIF":
+            told, plain = _of_tiff(text.removeprefix(_JPEG_EXIF))
+            plain = plain and not text.startswith(_JPEG_EXIF)
+            continue
+        xmp = xmp or (_of_xmp(text) if name == b"XMP " else 0)
+        kept.append(data[at : at + 8 + size + size % 2])
+    if (told and plain) or not (told or xmp) or not kept[1:] or not kept[1].startswith(_WEBP_EXTENDED):
+        return None
+    kept[1] = kept[1][:8] + bytes((kept[1][8] | _WEBP_HAS_EXIF,)) + kept[1][9:]
+    exif = _plain(told or xmp)
+    kept.append(b"EXIF" + struct.pack("<I", len(exif)) + exif)
+    whole = b"".join(kept)
+    return io.BytesIO(whole[:4] + struct.pack("<I", len(whole) - 8) + whole[8:])
+
+
+def _webp_chunks(data: bytes) -> Iterator[tuple[int, int]]:
     at = _WEBP_HEADER
-    while at + 8 < len(data):
-        name, size = data[at : at + 4], int.from_bytes(data[at + 4 : at + 8], "little")
-        begin = at + 8
-        if name == _WEBP_EXIF and data.startswith(_JPEG_PREFIX, begin):
-            sizes = (int.from_bytes(data[4:8], "little"), size)
-            whole, own = ((value - len(_JPEG_PREFIX)).to_bytes(4, "little") for value in sizes)
-            return io.BytesIO(data[:4] + whole + data[8 : at + 4] + own + data[begin + len(_JPEG_PREFIX) :])
-        at = begin + size + size % 2
-    return None
+    while at + 8 <= len(data):
+        size = int.from_bytes(data[at + 4 : at + 8], "little")
+        yield at, size
+        at += 8 + size + size % 2
 
 
-def png_with_plain_exif(file: BinaryIO) -> BinaryIO | None:
-    """Return a PNG whose EXIF says nothing but how it is turned: libav refuses the whole image for a broken one; None: it has
-    none.
-    """
-    end = file.seek(0, io.SEEK_END)
-    at = _PNG_HEADER
-    while at + 8 <= end <= _MOST_BYTES:
-        file.seek(at)
-        size, name = struct.unpack(">I4s", file.read(8))
-        if name == _PNG_EXIF:
-            file.seek(0)
-            data = file.read()
-            return io.BytesIO(data[:at] + _png_exif(data[at + 8 : at + 8 + size]) + data[at + 12 + size :])
-        if name == _PNG_END:
+def _png(file: BinaryIO) -> BinaryIO | None:
+    """libav refuses the whole image for a broken eXIf: it is left out."""
+    exif, told, other, at = (0, 0), 0, 0, _PNG_HEADER
+    while len(head := _read(file, at, 8)) == 8:
+        size, name = struct.unpack(">I4s", head)
+        if name == b"eXIf":
+            exif = at, at + 12 + size
+            told, _ = _of_tiff(_read(file, at + 8, size).removeprefix(_JPEG_EXIF))
+        elif name in (b"iTXt", b"zTXt", b"tEXt"):
+            other = other or _of_png_text(name, _read(file, at + 8, min(size, _MOST_TEXT)))
+        elif name == b"IEND":
             break
         at += 12 + size
-    return None
+    if exif == (0, 0) and not other:
+        return None
+    data = _read(file, 0, _MOST_BYTES)
+    chunk = b"eXIf" + _plain(told or other) if (told or other) in _ORIENTATIONS else b""
+    framed = struct.pack(">I", len(chunk) - 4) + chunk + struct.pack(">I", zlib.crc32(chunk)) if chunk else b""
+    rest = data[_PNG_FIRST : exif[0]] + data[exif[1] :] if exif[1] else data[_PNG_FIRST:]
+    return io.BytesIO(data[:_PNG_FIRST] + framed + rest)
 
 
-def _png_exif(data: bytes) -> bytes:
-    """Return a chunk with nothing but the orientation of `data`; nothing if it has none."""
-    exif = Image.Exif()
+def _of_png_text(name: bytes, text: bytes) -> int:
+    """Return the orientation in a text of PNG: XMP, or EXIF as ImageMagick wrote it; 0: none."""
     try:
-        with warnings.catch_warnings(action="ignore"):  # of entries that are missing
-            exif.load(data)
-            turned = exif.get(_ORIENTATION)
+        if name == b"iTXt" and text.startswith(_PNG_XMP):
+            packed, xmp = text[len(_PNG_XMP)], text[len(_PNG_XMP) + 2 :].split(b"\0", 2)[2]
+            return _of_xmp(_unpacked(xmp) if packed else xmp)
+        if name in (b"zTXt", b"tEXt") and text.startswith(_PNG_RAW):
+            raw = text[len(_PNG_RAW) :]
+            lines = (_unpacked(raw[1:]) if name == b"zTXt" else raw).split(b"\n")[3:]
+            return _of_tiff(bytes.fromhex(b"".join(lines).decode("ascii", "replace")).removeprefix(_JPEG_EXIF))[0]
     except _UNREADABLE:
-        turned = None
+        pass
+    return 0
+
+
+def _unpacked(data: bytes) -> bytes:
+    return zlib.decompressobj().decompress(data, _MOST_TEXT)
+
+
+def _tiff(file: BinaryIO) -> BinaryIO | None:
+    """Change the entry of the first page, or append its entries anew with one more."""
+    order: Any = _ORDERS.get((head := _read(file, 0, 8))[:4])
+    entries = _entries(file, int.from_bytes(head[4:8], order), order) if order else {}
+    told = xmp = 0
+    if entry := entries.get(_ORIENTATION):
+        told = _value(entry, order)
+        if int.from_bytes(entry[2:4], order) == _SHORT:
+            return None
+    elif entry := entries.get(_XMP_TAG):
+        count, place = (int.from_bytes(entry[begin : begin + 4], order) for begin in (4, 8))
+        xmp = _of_xmp(_read(file, place, min(count, _MOST_TEXT)))
+    turned = told or xmp
     if turned not in _ORIENTATIONS:
-        return b""
-    plain = Image.Exif()
-    plain[_ORIENTATION] = turned
-    chunk = _PNG_EXIF + plain.tobytes().removeprefix(_JPEG_PREFIX)
-    return struct.pack(">I", len(chunk) - 4) + chunk + struct.pack(">I", zlib.crc32(chunk))
+        return None
+    number = [value.to_bytes(size, order) for value, size in ((_ORIENTATION, 2), (_SHORT, 2), (1, 4), (turned, 2), (0, 2))]
+    entries[_ORIENTATION] = b"".join(number)
+    data = _read(file, 0, _MOST_BYTES)
+    data += bytes(len(data) % 2)
+    table = len(entries).to_bytes(2, order) + b"".join(entries[tag] for tag in sorted(entries)) + bytes(4)
+    return io.BytesIO(data[:4] + len(data).to_bytes(4, order) + data[8:] + table)
+
+
+def _entries(file: BinaryIO, place: int, order: Any) -> dict[int, bytes]:
+    count = int.from_bytes(_read(file, place, 2), order)
+    table = _read(file, place + 2, count * _ENTRY_BYTES)
+    parts = (table[at : at + _ENTRY_BYTES] for at in range(0, len(table) - _ENTRY_BYTES + 1, _ENTRY_BYTES))
+    return {int.from_bytes(part[:2], order): part for part in parts}
+
+
+def _of_tiff(data: bytes) -> tuple[int, bool]:
+    """Return the orientation that EXIF says, 0 for none, and whether it says so as libav reads it."""
+    order: Any = _ORDERS.get(data[:4])
+    if not order:
+        return 0, True
+    entry = _entries(io.BytesIO(data), int.from_bytes(data[4:8], order), order).get(_ORIENTATION)
+    told = _value(entry, order) if entry else 0
+    return (told if told in _KNOWN else 0), not entry or told == 1 or int.from_bytes(entry[2:4], order) == _SHORT
+
+
+def _value(entry: bytes, order: Any) -> int:
+    """Return the number in an entry, 0 for one of another type."""
+    width = {_SHORT: 2, _LONG: 4}.get(int.from_bytes(entry[2:4], order), 0)
+    return int.from_bytes(entry[8 : 8 + width], order)
+
+
+def _of_xmp(text: bytes) -> int:
+    match = _XMP.search(text)
+    return int(match[1]) if match and int(match[1]) in _ORIENTATIONS else 0
+
+
+def _plain(turned: int) -> bytes:
+    """Return EXIF with an orientation and nothing else."""
+    return b"II*\0" + struct.pack("<IHHHIHHI", 8, 1, _ORIENTATION, _SHORT, 1, turned, 0, 0)
+
+
+def _read(file: BinaryIO, place: int, count: int) -> bytes:
+    file.seek(place)
+    return file.read(count)
+
+
+_MAKERS: Mapping[str, Callable[[BinaryIO], BinaryIO | None]] = {
+    "jpeg_pipe": _jpeg,
+    "webp_pipe": _webp,
+    "png_pipe": _png,
+    "apng": _png,
+    "tiff_pipe": _tiff,
+}

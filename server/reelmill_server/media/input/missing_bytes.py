@@ -54,14 +54,19 @@ def _caf_end(file: BinaryIO) -> int:
 
 
 def _mp3_end(file: BinaryIO) -> int:
-    kind, _, _, *lengths = _ID3.unpack(_read(file, 0, _ID3.size).ljust(_ID3.size, b"\0"))
-    begin = _ID3.size + sum(part << 7 * (3 - number) for number, part in enumerate(lengths)) if kind == b"ID3" else 0
+    begin = id3_end(file)
     head = _read(file, begin, _HEAD_BYTES)
     if match := _XING.search(head, 0, 256):
         flags, first, second = struct.unpack_from(">3I", head.ljust(_HEAD_BYTES, b"\0"), match.end())
         return begin + (second if flags & _FRAMES else first) if flags & _BYTES else 0
     place = head.find(b"VBRI", 0, 256)
     return begin + int.from_bytes(head[place + _VBRI_BYTES_AT : place + _VBRI_BYTES_AT + 4]) if place >= 0 else 0
+
+
+def id3_end(file: BinaryIO) -> int:
+    """Return where the tag ends that an open file begins with; 0: it has none."""
+    kind, _, _, *lengths = _ID3.unpack(_read(file, 0, _ID3.size).ljust(_ID3.size, b"\0"))
+    return _ID3.size + sum(part << 7 * (3 - number) for number, part in enumerate(lengths)) if kind == b"ID3" else 0
 
 
 def _read(file: BinaryIO, place: int, count: int) -> bytes:

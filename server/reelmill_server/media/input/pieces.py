@@ -1,5 +1,5 @@
 """Images that libav reads in pieces, wrongly or not at all: HEIF (AVIF, HEIC), whose tiles and alpha are streams of their own,
-animated WebP, WebP and PNG with unusual EXIF, and TIFF in tiles, of JPEG and other compressions, or in other colors than RGB.
+animated WebP, images with unusual EXIF, and TIFF in tiles, of JPEG and other compressions, or in other colors than RGB.
 """
 
 import io
@@ -8,7 +8,7 @@ from typing import Any, BinaryIO
 from av.container import InputContainer
 
 from reelmill_server.errors import MediaLimitExceeded, UnsupportedFormat
-from reelmill_server.media.input.exif import png_with_plain_exif, webp_with_plain_exif
+from reelmill_server.media.input.exif import with_plain_exif
 from reelmill_server.media.libav.pillow import UNREADABLE, opened
 from reelmill_server.model.capability import Limits
 
@@ -22,7 +22,6 @@ _COMPRESSION, _COLORS, _TILE_WIDTH, _EXTRA = 259, 262, 322, 338
 # JPEG, old and new, LZMA, Zstandard; CMYK, YCbCr, Lab in two forms; alpha that colors are multiplied by.
 _MISREAD = {_COMPRESSION: (6, 7, 34925, 50000), _COLORS: (5, 6, 8, 9), _EXTRA: ((1,),)}
 _PALETTE_WITH_ALPHA = "PA"
-_PLAIN_EXIF = {_WEBP: webp_with_plain_exif, "png_pipe": png_with_plain_exif, "apng": png_with_plain_exif}
 _KEPT_MODES = ("1", "L", "LA", "P", "RGB", "RGBA", "I;16")  # of Pillow, that PNG has
 _FURTHER, _NO_PAGE = 254, 0b101  # what a page is: a smaller one of another, or its mask
 _MOST_PAGES = 10_000
@@ -37,8 +36,7 @@ def replacement(file: BinaryIO, container: InputContainer, limits: Limits) -> Bi
     """Return what is to be read instead of an open file; None: the file. Raises as `composed` does."""
     if has_pieces(container) or (container.format.name == _TIFF and _is_misread(file)):
         return composed(file, len(container.streams), limits)
-    plain = _PLAIN_EXIF.get(container.format.name)
-    return plain(file) if plain else None
+    return with_plain_exif(file, container.format.name)
 
 
 def has_pieces(container: InputContainer) -> bool:

@@ -13,7 +13,7 @@ from typing import Any
 from av.container import InputContainer
 
 from reelmill_server.media.input.audio_clock import counts_bytes
-from reelmill_server.media.input.followers import next_riff
+from reelmill_server.media.input.followers import next_avi
 from reelmill_server.media.libav.flac_frames import headers_in
 
 _SAMPLES, _SAMPLE_BYTES = 16, 1 << 18
@@ -173,7 +173,7 @@ def _is_unfinished(file: Any, size: int) -> bool:
     another one follows, which libav reads.
     """
     file.seek(4)
-    return _read(file, 4) in (bytes(4), b"\xff" * 4) or next_riff(file, size) > 0
+    return _read(file, 4) in (bytes(4), b"\xff" * 4) or next_avi(file, size) > 0
 
 
 _CHECKS: Mapping[str, Callable[[Any, int], bool]] = {

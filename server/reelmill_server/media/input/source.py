@@ -20,8 +20,10 @@ from reelmill_server.errors import InvalidMedia, MediaLimitExceeded, ReelmillErr
 from reelmill_server.media.input.box_limits import check_boxes
 from reelmill_server.media.input.charset import HEAD_BYTES, in_utf8, looks_like_subtitles
 from reelmill_server.media.input.decoders import decoder_options, restrict
+from reelmill_server.media.input.followers import readable
 from reelmill_server.media.input.pieces import replacement
 from reelmill_server.media.input.restarts import begins_again
+from reelmill_server.media.libav.demuxing import ReadFile
 from reelmill_server.media.libav.errors import LIBAV_ERRORS, meaning, memory_was_short
 from reelmill_server.media.libav.freeing import park
 from reelmill_server.media.libav.log import captured_log, error_text
@@ -104,11 +106,14 @@ def _in_utf8(file: BinaryIO) -> BinaryIO:
 @contextmanager
 def open_stream(file: BinaryIO, limits: Limits, formats: Sequence[str] = FORMATS) -> Iterator[InputContainer]:
     """Open media in an open file; only `formats` (libav's names of demuxers) are allowed. Raises as `open_source` does."""
-    container = _open(_Nameless(file), limits, formats)
+    container = _open(ReadFile(file), limits, formats)
     try:
-        if (other := replacement(file, container, limits)) is not None:
+        position = file.tell()
+        other = replacement(file, container, limits) or readable(file, container.format.name)
+        file.seek(position)  # libav goes on there
+        if other is not None:
             container.close()
-            container = _open(_Nameless(other), limits, formats)
+            container = _open(ReadFile(other), limits, formats)
         _check(container, limits)
         yield container
     finally:
@@ -126,14 +131,7 @@ def average_rate(stream: Any) -> Fraction | None:
     return rate or None
 
 
-class _Nameless:
-    """A file without a name: libav guesses formats and finds neighbors by name, and both are unwanted."""
-
-    def __init__(self, file: Any) -> None:
-        self.read, self.seek, self.tell = file.read, file.seek, file.tell
-
-
-def _open(file: _Nameless, limits: Limits, formats: Sequence[str]) -> InputContainer:
+def _open(file: ReadFile, limits: Limits, formats: Sequence[str]) -> InputContainer:
     if not file.read(1):
         raise InvalidMedia("the file is empty")
     file.seek(0)
@@ -149,7 +147,7 @@ def _open(file: _Nameless, limits: Limits, formats: Sequence[str]) -> InputConta
         raise reason if isinstance(reason, MediaLimitExceeded) else meaning(error, reason) from error
 
 
-def _reason(error: Exception, file: _Nameless, limits: Limits, formats: Sequence[str]) -> ReelmillError:
+def _reason(error: Exception, file: ReadFile, limits: Limits, formats: Sequence[str]) -> ReelmillError:
     """Return why a file was not opened: libav has one error for formats that are not allowed and for many faults."""
     name, too_many = ("", False) if memory_was_short() else _recognized(file, limits, formats)
     if too_many:
@@ -165,7 +163,7 @@ def _reason(error: Exception, file: _Nameless, limits: Limits, formats: Sequence
     return InvalidMedia(f"the file cannot be opened: {error_text(error)}")
 
 
-def _recognized(file: _Nameless, limits: Limits, formats: Sequence[str]) -> tuple[str, bool]:
+def _recognized(file: ReadFile, limits: Limits, formats: Sequence[str]) -> tuple[str, bool]:
     """Return libav's name of the format that a file seems to have, as its log tells, or nothing; and whether it has too many
     streams.
     """

@@ -26,7 +26,6 @@ _IS_WHOLE: Mapping[str, Callable[[bytes], bool]] = {
     "jpeg_pipe": lambda data: data.rfind(_JPEG_END) >= data.rfind(_JPEG_SCAN) and _decodes(data),
     "gif": lambda data: data.endswith(_GIF_ENDS) or _GIF_ENDS[1] in data[-_TAIL_BYTES:],
 }
-_put_back: dict[InputContainer, Sequence[Any]] = {}
 
 
 def _decodes(jpeg: bytes) -> bool:
@@ -40,16 +39,35 @@ def _decodes(jpeg: bytes) -> bool:
     return True
 
 
-def put_back(container: InputContainer, packets: Sequence[Any]) -> None:
-    """Have the next reading of a container begin with `packets`, all that were read from where it is to begin, unless it is
-    closed, or read from elsewhere, after `forget`.
+class ReadFile:
+    """An open file as libav reads it: without a name, as libav guesses formats and finds neighbors by name, and both are
+    unwanted. `put_back`: packets that the container over it gives once more.
     """
-    _put_back[container] = packets
+
+    def __init__(self, file: Any) -> None:
+        self.read, self.seek, self.tell = file.read, file.seek, file.tell
+        self.put_back: Sequence[Any] = ()
+
+
+def put_back(container: InputContainer, packets: Sequence[Any]) -> None:
+    """Have the next reading of a container over a ReadFile begin with `packets`, all that were read from where it is to begin,
+    unless it is closed, or read from elsewhere, after `forget`.
+    """
+    container.file.file.put_back = packets  # type: ignore[attr-defined]
 
 
 def forget(container: InputContainer) -> None:
     """Forget what was put back."""
-    _put_back.pop(container, None)
+    _taken_back(container)
+
+
+def _taken_back(container: InputContainer) -> Sequence[Any]:
+    """Return what was put back, once."""
+    file = getattr(getattr(container, "file", None), "file", None)  # none where libav opened it itself, by its name
+    if not isinstance(file, ReadFile):
+        return ()
+    packets, file.put_back = file.put_back, ()
+    return packets
 
 
 def reads_ahead(container: InputContainer) -> bool:
@@ -64,7 +82,7 @@ def packets_of(container: InputContainer, streams: Sequence[Any]) -> Iterator[An
     where it comes to their ends, after those of all others.
     """
     indexes = {stream.index for stream in streams}
-    before = [packet for packet in _put_back.pop(container, ()) if packet.stream_index in indexes]
+    before = [packet for packet in _taken_back(container) if packet.stream_index in indexes]
     packets: Iterator[Any] = chain(before, container.demux(streams))
     beginnings = {
         stream.index: beginning
