@@ -54,6 +54,15 @@ def test_a_cut_counts_pictures(convert: Converter, codec: str) -> None:
     assert judge.numbers(converted.path) == [*range(12, 24)]
 
 
+@pytest.mark.parametrize(("b_frames", "start"), [(2, 2.2), (0, 0.0)])
+def test_streams_behind_each_other_follow_each_other(convert: Converter, b_frames: int, start: float) -> None:
+    """The times that MPEG-4 has in its frames begin again with the second."""
+    path = convert.shelf.get(clip("mpeg4", 25, b_frames))
+    converted = convert(convert.shelf.join("again.m4v", path, path), target("mp4", encoded(), None), start=start)
+    assert judge.numbers(converted.path) == [*range(50), *range(50)][round(start * 25) :]
+    assert float(judge.times(converted.path)[-1]) == pytest.approx(4 - start - 0.04, abs=0.001)
+
+
 @pytest.mark.sample(every=2)
 @pytest.mark.parametrize("container", ["mp4", "mkv", "ts"])
 @pytest.mark.parametrize("codec", ["libx264", "libx265"])

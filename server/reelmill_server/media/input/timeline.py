@@ -263,13 +263,24 @@ def _returns(decoded: int, jumps: Sequence[int], line: _Line) -> bool:
 
 def _from_zero(packets: Iterator[AnyPacket]) -> Iterator[AnyPacket]:
     """Yield the packets of a file without times, the first frame of them at 0: libav counts from a time that is in the stream,
-    or back from the first one that it is sure of.
+    or back from the first one that it is sure of. Where that begins again, the frames follow those before it.
     """
     first = list(islice(packets, _FIRST_PACKETS))
-    begin = min((packet.pts for packet in first if packet.pts is not None), default=0)
+    shift = -min((packet.pts for packet in first if packet.pts is not None), default=0)
+    latest: int | None = None  # since the first keyframe: before it, times are guessed
+    end = 0
     for packet in chain(first, packets):
-        packet.pts = None if packet.pts is None else packet.pts - begin
-        packet.dts = None if packet.dts is None else packet.dts - begin
+        pts, dts, before = packet.pts, packet.dts, shift
+        if latest is not None and pts is not None and packet.is_keyframe and pts + shift <= latest:
+            shift = end - pts  # all that is decoded before a keyframe is shown before it
+        if dts is not None:
+            # At a seam, the first packet claims to be decoded when another one before it would be.
+            packet.dts = dts + (before if shift != before and dts > (pts or 0) else shift)
+        if pts is not None:
+            packet.pts = pts + shift
+            if latest is not None or packet.is_keyframe:
+                latest = packet.pts if latest is None else max(latest, packet.pts)
+            end = max(end, packet.pts + (packet.duration or 0))
         yield packet
 
 
