@@ -96,6 +96,17 @@ def test_b_frames_that_libav_knows_are_copied(convert: Converter, codec: str) ->
         assert_even(convert(clips, target("mkv", audio=None)).path)
 
 
+@pytest.mark.parametrize(("codec", "start"), [("mpeg4", 0.0), ("mpeg2video", 0.0), ("mpeg4", 0.96)])
+def test_a_copy_of_avi_keeps_the_distance_of_audio(convert: Converter, codec: str, start: float) -> None:
+    """Which begins with the first packet of video, that is, before the first frame is decoded."""
+    converted = convert(clip("avi", codec), target("mkv"), start=start)
+    first = judge.numbers(converted.path)[0]
+    zero = float(judge.times(converted.path)[0]) - first / 25
+    clicks = [click - zero for click in judge.clicks(converted.path)]
+    assert clicks == pytest.approx([second for second in (0.5, 1.0, 1.5) if second > first / 25], abs=0.03)
+    assert converted.warnings == () or start
+
+
 @pytest.mark.parametrize("form", ["avi", "asf"])
 def test_room_for_b_frames_is_not_a_pause(convert: Converter, form: str) -> None:
     """MPEG-1 and MPEG-2 always leave it: libav shows the first frame at once, the second two steps later."""

@@ -8,9 +8,10 @@ from typing import Any
 import av
 
 from reelmill_server.media.input.padding import cut_frames
+from reelmill_server.media.input.video_clock import counts_decoding
 from reelmill_server.media.libav.timestamps import exact
 from reelmill_server.media.libav.types import AnyPacket
-from reelmill_server.plan.clock import COUNTING_FORMATS, DECODING_FORMATS
+from reelmill_server.plan.clock import DECODING_FORMATS
 
 _MOST_DELAYED = 64  # more frames no decoder holds back
 _LONGEST_DELAY = Fraction(1, 2)
@@ -111,7 +112,7 @@ class _DecodedTimes:
         self._front = round(Fraction(stream.container.start_time or 0, av.time_base) / exact(stream.time_base))
         self._keys = keys
         self._given: list[int] = []
-        self._delay: int | None = None if stream.container.format.name in COUNTING_FORMATS else 0
+        self._delay: int | None = None if counts_decoding(stream) else 0
         self._last: int | None = None
         self._step = 0
 

@@ -16,12 +16,13 @@ from reelmill_server.media.input.part import Part
 from reelmill_server.media.input.seek import check_near, packets_from
 from reelmill_server.media.input.source import average_rate
 from reelmill_server.media.input.still import held
+from reelmill_server.media.input.video_clock import counts_decoding
 from reelmill_server.media.libav.timestamps import Extent, ShownExtent, exact
 from reelmill_server.media.libav.types import AnyPacket
 from reelmill_server.model.plan import InputPlan
 from reelmill_server.model.request import AlignMode
 from reelmill_server.model.time import FALLBACK_RATE, MICROSECONDS
-from reelmill_server.plan.clock import COUNTING_FORMATS, DECODING_FORMATS, OVERRUN, UNTIMED_FORMATS
+from reelmill_server.plan.clock import DECODING_FORMATS, OVERRUN, UNTIMED_FORMATS
 
 # The duration that a container claims for a whole file is no more exact than this.
 _CLAIM_SECONDS, _CLAIM_SHARE = Fraction(1), Fraction(2, 100)
@@ -63,7 +64,7 @@ class Reader:
         self._extents: dict[int, Extent] = {}
         self._counting: dict[int, str] = {}  # kinds of the streams that count for the input's length
         self._indexed = source.format.name in INDEXED_FORMATS
-        self._by_decoding = source.format.name in COUNTING_FORMATS
+        self._by_decoding = {stream.index for stream in source.streams if counts_decoding(stream)}
         self._claimed_ends = {} if plan.still else claimed_ends(source)
         self._unread = set(self._claimed_ends) & used  # streams whose last packet was not read
         self._claimed = Fraction(0)  # how far a packet claims to reach, whatever is shown after it
@@ -111,7 +112,7 @@ class Reader:
         index, pts = packet.stream_index, packet.pts
         if index in self._hiding and packet.is_discard:
             return
-        ticks = packet.dts if pts is None or (self._by_decoding and packet.dts is not None) else pts
+        ticks = packet.dts if pts is None or (index in self._by_decoding and packet.dts is not None) else pts
         base = None if ticks is None else self.part.bases.of(packet, index)
         if ticks is None or base is None:
             return
@@ -153,7 +154,7 @@ class Reader:
             return
         self._count_bytes(run.packets[0], 0)
         self._count_bytes(run.packets[-1], run.size_bytes)
-        ticks = run.dts if self._by_decoding else run.pts
+        ticks = run.dts if run.index in self._by_decoding else run.pts
         extent = self._extents.get(run.index)
         if extent is None:
             extent = self._begin_extent(run.index)

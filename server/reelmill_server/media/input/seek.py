@@ -17,6 +17,7 @@ from reelmill_server.media.input.frame_times import VideoTimes
 from reelmill_server.media.input.part import TOLERANCE
 from reelmill_server.media.input.restarts import begins_again
 from reelmill_server.media.input.timeline import continuous
+from reelmill_server.media.input.video_clock import counts_decoding, timed_by_decoding
 from reelmill_server.media.libav.codec_names import canonical_name
 from reelmill_server.media.libav.demuxing import forget, packets_of
 from reelmill_server.media.libav.errors import check_memory
@@ -25,7 +26,7 @@ from reelmill_server.media.libav.random_access import refreshes_gradually
 from reelmill_server.media.libav.timestamps import exact
 from reelmill_server.media.libav.trial_header import codec_delay
 from reelmill_server.media.libav.types import AnyPacket
-from reelmill_server.plan.clock import COUNTING_FORMATS, DECODING_FORMATS, UNINDEXED_FORMATS
+from reelmill_server.plan.clock import DECODING_FORMATS, UNINDEXED_FORMATS
 
 # Audio decoders need some packets before the span: Opus has 80 ms of pre-roll, AAC one frame; rounded up.
 _PREROLL = Fraction(1, 2)
@@ -75,7 +76,8 @@ def packets_from(container: InputContainer, streams: Sequence[Stream], others: S
     before = front - _REORDERING
     for target in (*(max(before, begin - lead - step) for step in _STEPS_BACK), before, front):
         if _seek(container, target):
-            key, needed = _last_key(packets_of(container, [video]), video, begin, target in (before, front))
+            timed = timed_by_decoding(container, [video], packets_of(container, [video]))
+            key, needed = _last_key(timed, video, begin, target in (before, front))
             if key is not None:
                 _seek(container, target)
                 _hear_from(container, streams, target, key)
@@ -258,7 +260,7 @@ def _seek(container: InputContainer, time: Fraction, stream: Stream | None = Non
 
 
 def _time(packet: AnyPacket) -> Fraction | None:
-    by_decoding = packet.stream.container.format.name in COUNTING_FORMATS
+    by_decoding = counts_decoding(packet.stream)
     stamp = packet.pts if packet.pts is not None and not (by_decoding and packet.dts is not None) else packet.dts
     return stamp * packet.time_base if stamp is not None and packet.time_base else None
 

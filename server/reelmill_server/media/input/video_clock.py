@@ -5,14 +5,28 @@ codecs whose frames say whether they are reordered, it shows each other frame wh
 frame too early, and the last as soon as the one before it, or too soon after it.
 """
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 from av.container import InputContainer
 
 from reelmill_server.media.libav.codec_names import codec_name
-from reelmill_server.plan.clock import DECODING_FORMATS, TELLING_B_FRAMES
+from reelmill_server.plan.clock import COUNTING_FORMATS, DECODING_FORMATS, TELLING_B_FRAMES
+
+
+def delay(stream: Any) -> int:
+    """Return by how many ticks the packets of a stream are moved ahead: those of reordered video in a format that counts from
+    the first packet, beside audio that begins with it. One frame is decoded before the first is shown.
+    """
+    if stream.type != "video" or stream.container.format.name not in COUNTING_FORMATS or not stream.codec_context:
+        return 0
+    return int(bool(stream.codec_context.has_b_frames) and codec_name(stream.codec_context) in TELLING_B_FRAMES)
+
+
+def counts_decoding(stream: Any) -> bool:
+    """Return whether of the packets of a stream only the decode timestamps lie on the clock of the streams beside it."""
+    return stream.container.format.name in COUNTING_FORMATS and not delay(stream)
 
 
 def timed_by_decoding(source: InputContainer, streams: Sequence[Any], packets: Iterator[Any]) -> Iterator[Any]:
@@ -24,7 +38,17 @@ def timed_by_decoding(source: InputContainer, streams: Sequence[Any], packets: I
     in_order = {stream.index for stream in videos if not stream.codec_context.has_b_frames} - telling
     delayed = {stream.index for stream in videos if stream.codec_context.has_b_frames} & telling
     packets = _at_decoding(packets, in_order) if in_order else packets
-    return _by_the_next(packets, delayed) if delayed else packets
+    packets = _by_the_next(packets, delayed) if delayed else packets
+    moved = {stream.index: ticks for stream in videos if (ticks := delay(stream))}
+    return _ahead(packets, moved) if moved else packets
+
+
+def _ahead(packets: Iterator[Any], ticks: Mapping[int, int]) -> Iterator[Any]:
+    for packet in packets:
+        if packet.stream_index in ticks and packet.dts is not None:
+            packet.dts -= ticks[packet.stream_index]
+            packet.pts = None if packet.pts is None else packet.pts - ticks[packet.stream_index]
+        yield packet
 
 
 def _at_decoding(packets: Iterator[Any], indexes: set[int]) -> Iterator[Any]:
