@@ -105,9 +105,11 @@ def _kept(stream: VideoStreamInfo, turn: int, steps: tuple[int, int], rotate: tu
         width, height, sar = height, width, 1 / sar
     # A side that cannot be subsampled loses its last row or column: cropping leaves all other pixels unchanged.
     even = (max(steps[0], width // steps[0] * steps[0]), max(steps[1], height // steps[1] * steps[1]))
-    crop = () if even == (width, height) else (f"crop={even[0]}:{even[1]}:0:0",)
-    warnings = (f"the picture is {even[0]}x{even[1]}, as {width}x{height} cannot be subsampled",) if crop else ()
-    return Geometry(*even, sar, (*rotate, *crop), warnings)
+    fit: tuple[str, ...] = () if even == (width, height) else (f"crop={even[0]}:{even[1]}:0:0",)
+    if even[0] > width or even[1] > height:  # a single row or column is shown twice
+        fit = (f"scale={even[0]}:{even[1]}:flags=neighbor", f"setsar={sar.numerator}/{sar.denominator}")
+    warnings = (f"the picture is {even[0]}x{even[1]}, as {width}x{height} cannot be subsampled",) if fit else ()
+    return Geometry(*even, sar, (*rotate, *fit), warnings)
 
 
 def _scaled(spec: VideoSpec, shown: tuple[int, int], steps: tuple[int, int], rotate: tuple[str, ...]) -> Geometry:
