@@ -53,7 +53,7 @@ def put_back(container: InputContainer, packets: Sequence[Any]) -> None:
     """Have the next reading of a container over a ReadFile begin with `packets`, all that were read from where it is to begin,
     unless it is closed, or read from elsewhere, after `forget`.
     """
-    container.file.file.put_back = packets  # type: ignore[attr-defined]
+    container.file.file.put_back = packets
 
 
 def forget(container: InputContainer) -> None:
