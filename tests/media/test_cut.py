@@ -273,6 +273,34 @@ def test_audio_that_lies_before_the_keyframe_in_the_file_is_in_the_cut(
     assert heard == pytest.approx(wanted, abs=0.03)
 
 
+@pytest.mark.parametrize("form", ["mpegts", "flv"])
+def test_audio_far_ahead_in_the_file_is_in_the_cut(convert: Converter, form: str) -> None:
+    """Seeking leads to a keyframe of video: more than a second of audio lies before it in the file."""
+    sound = Audio("aac", clicks=(0.5, 1.5, 2.1, 2.5), seconds=3)
+    data = convert.shelf.get(Clip(form, (Video(seconds=3, gop=25, b_frames=0),), (sound,))).read_bytes()
+    units, at = [data[: 13 * (form == "flv")]], 13 * (form == "flv")
+    while at < len(data):
+        length = 188 if form == "mpegts" else int.from_bytes(data[at + 1 : at + 4]) + 15
+        units.append(data[at : at + length])
+        at += length
+    heard = [(unit[2:3] == b"\x01") if form == "mpegts" else unit[:1] == b"\x08" for unit in units]  # PID 257, tag 8
+    pending = [unit for unit, audible in zip(units, heard, strict=True) if audible]
+    many = len(pending) // 2
+    order, first = [], True
+    for unit, audible in zip(units, heard, strict=True):
+        for _ in range(many if audible and first else 1 if audible else 0):
+            order += pending[:1]
+            del pending[:1]
+        first = first and not audible
+        order += [] if audible else [unit]
+    path = convert.shelf.put(f"ahead.{form}", b"".join(order))
+    for asked in (target("mkv"), EXACT):
+        converted = convert(path, asked, start=2.04)
+        begin = judge.numbers(converted.path)[0] / 25 - float(judge.times(converted.path)[0])
+        wanted = (2.1, 2.5)
+        assert [click + begin for click in judge.clicks(converted.path)] == pytest.approx(wanted, abs=0.03)
+
+
 @pytest.mark.parametrize("form", ["mp4", "matroska", "mpegts"])
 @pytest.mark.parametrize("b_frames", [0, 2])
 def test_a_cut_of_gradually_refreshed_video_has_all_its_frames(convert: Converter, form: str, b_frames: int) -> None:

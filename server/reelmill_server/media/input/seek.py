@@ -36,6 +36,7 @@ _REORDERING = Fraction(10)
 _MICROSECOND = Fraction(1, av.time_base)
 # Where times begin again, they do not say where the front is; FLV does not find it when its first keyframe is later.
 _ONE_WAY = "matroska,webm"  # of which libav finds the first recording no more once it has come to the next
+_SEEKING_EACH = ("mov,mp4,m4a,3gp,3g2,mj2",)  # of which libav finds what each stream has at a time
 _BY_POSITION = ("mpegts", "mpeg", "ogg", "flv")
 # Seconds since 1970 are less, and more do not fit into 64 bits in the ticks of every container.
 _FAR = 2.0**32
@@ -90,10 +91,10 @@ def packets_from(container: InputContainer, streams: Sequence[Stream], others: S
 def _hear_from(container: InputContainer, streams: Iterable[Stream], target: Fraction, key: Fraction | None = None) -> None:
     """Read from further ahead than where seeking to `target` leads if that is past audio after `key`, or without it `target`.
 
-    Matroska passes over all that lies before a keyframe of video, also audio that is heard after it.
+    Most formats pass over all that lies in the file before a keyframe of video, also audio that is heard after it.
     """
     audio = next((stream for stream in streams if stream.type == "audio"), None)
-    if container.format.name != _ONE_WAY or audio is None:
+    if container.format.name in _SEEKING_EACH or audio is None:
         return
     base = exact(audio.time_base)
     wanted = max(target if key is None else key, (audio.start_time or 0) * base)
@@ -101,15 +102,19 @@ def _hear_from(container: InputContainer, streams: Iterable[Stream], target: Fra
         if _seek(container, earlier) and _is_audible_at(container, audio, wanted):
             _seek(container, earlier)
             return
-    if not _seek(container, (audio.start_time or 0) * base - 1, audio):
+    if container.format.name in _BY_POSITION:
+        rewind(container)
+    elif not _seek(container, (audio.start_time or 0) * base - 1, audio):
         _seek(container, target)
 
 
 def _is_audible_at(container: InputContainer, audio: Stream, time: Fraction) -> bool:
-    """Return whether the next packet of a stream, or one as long before it, is heard at `time`, or none comes."""
-    packet = read(packets_of(container, [audio]))[0]
+    """Return whether the next packet of a stream, or one as long before it, is heard at `time`, or the stream has ended."""
+    packet, base = read(packets_of(container, [audio]))[0], exact(audio.time_base)
     begin = None if packet is None else _time(packet)
-    return packet is None or begin is None or begin - (packet.duration or 0) * exact(audio.time_base) <= time
+    if packet is None or begin is None:
+        return not audio.duration or ((audio.start_time or 0) + audio.duration) * base <= time
+    return begin - (packet.duration or 0) * base <= time
 
 
 def _is_passed_over(container: InputContainer, wanted: Iterable[Stream], begin: Fraction) -> bool:
