@@ -7,12 +7,27 @@ from pathlib import Path
 _READ_BYTES = 1 << 20
 
 
-def checksum(paths: Sequence[Path]) -> tuple[int, str]:
-    """Return the size and SHA-256 of files one after the other."""
-    digest, size = hashlib.sha256(), 0
-    for path in paths:
+class Checksum:
+    """The size and SHA-256 of files one after the other."""
+
+    def __init__(self) -> None:
+        self._size, self._digest = 0, hashlib.sha256()
+
+    def add(self, path: Path) -> None:
+        """Add a file. Raises OSError."""
         with path.open("rb") as file:
             while block := file.read(_READ_BYTES):
-                digest.update(block)
-                size += len(block)
-    return size, digest.hexdigest()
+                self._digest.update(block)
+                self._size += len(block)
+
+    def result(self) -> tuple[int, str]:
+        """Return both of all files so far."""
+        return self._size, self._digest.hexdigest()
+
+
+def checksum(paths: Sequence[Path]) -> tuple[int, str]:
+    """Return the size and SHA-256 of files one after the other. Raises OSError."""
+    total = Checksum()
+    for path in paths:
+        total.add(path)
+    return total.result()

@@ -1,6 +1,5 @@
 """Segmented outputs on the local disk: written by libav's own packagers, listed, and read back joined."""
 
-import re
 from bisect import bisect_right
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
@@ -25,12 +24,10 @@ from reelmill_server.media.libav.types import AnyPacket
 from reelmill_server.media.package.caption_channels import CaptionChannels
 from reelmill_server.media.package.playlists import MediaPlaylist, read_manifest, read_playlist
 from reelmill_server.model.media_info import DolbyVision
-from reelmill_server.model.plan import COPY, Plan, StreamPlan, StreamType, TargetPlan
+from reelmill_server.model.plan import COPY, StreamPlan, StreamType, TargetPlan
 from reelmill_server.model.request import SegmentFormat
 from reelmill_server.model.time import MICROSECONDS
-from reelmill_server.plan.output.package_files import output_path
 
-_SEGMENT = re.compile(r"(?P<stream>(?:\d+-)?)(?P<number>\d+)(?P<extension>\.ts|\.m4s)")
 # A playlist says where segments begin to a microsecond; a muxer counts audio before the first frame as part of a segment.
 _LIST_SECONDS = Fraction(1, 10)
 _MOST_LEADING = 16  # frames that are shown before the keyframe behind which they are decoded
@@ -154,25 +151,6 @@ def pad_transport_stream(plan: TargetPlan, path: str) -> None:
     if missing > 0:
         with files[-1].open("ab") as file:
             file.write(_NULL_PACKET * -(-missing // len(_NULL_PACKET)))
-
-
-def closed_segments(plan: Plan, directory: Path) -> set[str]:
-    """Return the segments below `directory` to which nothing more is written.
-
-    These are the ones with two successors: muxers write one at a time, and the last one may still be merged into the one
-    before (`join_tail`).
-    """
-    closed: set[str] = set()
-    for slot, target in enumerate(plan.targets):
-        if target.package is None or target.package.rendition:
-            continue
-        numbers: dict[tuple[str, str], list[int]] = {}
-        for path in (directory / output_path(slot, target)).parent.glob("*[0-9].*"):
-            if match := _SEGMENT.fullmatch(path.name):
-                numbers.setdefault((match["stream"], match["extension"]), []).append(int(match["number"]))
-        for (stream, extension), written in numbers.items():
-            closed.update(f"{slot}/{stream}{number}{extension}" for number in sorted(written)[:-2])
-    return closed
 
 
 def listed(plan: TargetPlan, path: str) -> tuple[MediaPlaylist, ...]:

@@ -1,18 +1,13 @@
 """Describe verified outputs: artifacts, the playlists that are published, checksums of all files."""
 
 from collections.abc import Iterator, Mapping, Sequence
-from concurrent.futures import Future, ThreadPoolExecutor
-from contextlib import suppress
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from reelmill_server.checksums import checksum
-from reelmill_server.errors import OutputInvalid
-from reelmill_server.media.output.base import MediaFile
 from reelmill_server.media.package.codec_strings import dolby_codec_string, supplemental_codec
 from reelmill_server.media.package.playlists import MasterPlaylist, MediaPlaylist, Rendition, Variant, rewrite_manifest
-from reelmill_server.media.package.segments import listed
 from reelmill_server.media.package.webvtt import cut_subtitles
+from reelmill_server.media.result.checksums import Checksums
 from reelmill_server.media.result.listing import held
 from reelmill_server.media.result.verify import Verified
 from reelmill_server.model.colour import Transfer
@@ -62,36 +57,6 @@ class _Listed:
     def video(self) -> ArtifactStream | None:
         """Return the video in it."""
         return next((stream for stream in self.streams if stream.type == StreamType.VIDEO), None)
-
-
-class Checksums:
-    """Checksums of media files and segments, taken on a thread while something else looks at them."""
-
-    def __init__(self, files: Sequence[MediaFile] = ()) -> None:
-        """Begin with all of `files`."""
-        self._executor = ThreadPoolExecutor(1, "checksums")
-        self._begun: dict[tuple[Path, ...], Future[tuple[int, str]]] = {}
-        with suppress(RuntimeError):  # no thread can be started
-            for paths in map(written_files, files):
-                self._begun[paths] = self._executor.submit(checksum, paths)
-
-    def of(self, paths: Sequence[Path]) -> tuple[int, str]:
-        """Return the size and SHA-256 of files one after the other. Raises OSError."""
-        begun = self._begun.get(tuple(paths))
-        # One that has not begun by now may never do: a thread that finds no memory when it starts ends without a word.
-        return checksum(paths) if begun is None or begun.cancel() else begun.result()
-
-
-def written_files(file: MediaFile) -> tuple[Path, ...]:
-    """Return the written file, or all segments that its list names; none where they are cut later, or there is no list."""
-    if file.plan.package is None:
-        return (Path(file.path),)
-    if file.plan.package.rendition is not None:
-        return ()
-    with suppress(OutputInvalid):
-        playlists = listed(file.plan, file.path)
-        return tuple(Path(file.path).parent / name for playlist in playlists for name in playlist.names)
-    return ()
 
 
 def make_results(

@@ -19,9 +19,10 @@ from reelmill_server.media.input.damage import check_copied
 from reelmill_server.media.input.source import Location
 from reelmill_server.media.libav.encoder import EncoderDown
 from reelmill_server.media.output.base import MediaFile, Stopped
-from reelmill_server.media.package.segments import closed_segments
+from reelmill_server.media.package.closing import closed_segments
+from reelmill_server.media.result.checksums import Checksums, written_files
 from reelmill_server.media.result.conditions import check_conditions
-from reelmill_server.media.result.files import Checksums, make_results, written_files
+from reelmill_server.media.result.files import make_results
 from reelmill_server.media.result.images import image_results
 from reelmill_server.media.result.verify import Verified, verify
 from reelmill_server.media.track.joined import JoinedChunks
@@ -280,7 +281,8 @@ def _carry_out(
             closed.add(path)
 
     meter.begin(plan)
-    with attempt.stage("convert"), every(REPORT_SECONDS, report):
+    checksums = Checksums()
+    with attempt.stage("convert"), every(REPORT_SECONDS, report), checksums.following(plan, directory):
         produced, warnings = conversion.run()
     if search is not None and (again := search.again(plan, produced)):
         raise _Replanned(again)
@@ -291,7 +293,8 @@ def _carry_out(
     moved()
     local = [path for file in produced if file.plan.uri.startswith(_LOCAL) for path in written_files(file)]
     with attempt.stage("verify"), writing_out(local):
-        verified, checksums = [], Checksums(produced)
+        checksums.begin(produced)
+        verified = []
         for file in produced:
             verified.append(_verified(attempt, plan, file, moved))
             attempt.report(meter.verified(len(verified)))

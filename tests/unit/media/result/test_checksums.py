@@ -1,6 +1,7 @@
-"""Checksums that are taken while something else looks at the files."""
+"""Checksums that are taken while something else writes or looks at the files."""
 
-from concurrent.futures import Future
+import time
+from concurrent.futures import Future, wait
 from hashlib import sha256
 from pathlib import Path
 from types import SimpleNamespace
@@ -8,7 +9,12 @@ from typing import Any
 
 import pytest
 
-from reelmill_server.media.result import files
+from reelmill_server.checksums import Checksum
+from reelmill_server.media.result import checksums
+from reelmill_server.media.result.checksums import Checksums
+from reelmill_server.model.request import SegmentFormat
+
+SEGMENTS = ("0-init.mp4", "0-1.m4s", "0-2.m4s", "0-3.m4s", "0-4.m4s")
 
 
 class _NoMemory:
@@ -22,6 +28,11 @@ class _NoMemory:
         return Future()
 
 
+def media(path: Path) -> Any:
+    """A file that was written."""
+    return SimpleNamespace(path=str(path), plan=SimpleNamespace(package=None))
+
+
 @pytest.mark.timeout(20)
 @pytest.mark.parametrize("memory", [True, False])
 def test_a_checksum_is_waited_for_only_if_it_has_begun(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, memory: bool) -> None:
@@ -29,6 +40,38 @@ def test_a_checksum_is_waited_for_only_if_it_has_begun(tmp_path: Path, monkeypat
     path = tmp_path / "x.mp4"
     path.write_bytes(b"media")
     if not memory:
-        monkeypatch.setattr(files, "ThreadPoolExecutor", _NoMemory)
-    simple_namespace: Any = SimpleNamespace(path=str(path), plan=SimpleNamespace(package=None))
-    assert files.Checksums([simple_namespace]).of([path]) == (5, sha256(b"media").hexdigest())
+        monkeypatch.setattr(checksums, "ThreadPoolExecutor", _NoMemory)
+    taken = Checksums()
+    taken.begin([media(path)])
+    assert taken.of([path]) == (5, sha256(b"media").hexdigest())
+
+
+@pytest.mark.timeout(20)
+@pytest.mark.parametrize("changed", ["", "0-init.mp4", "0-2.m4s", "0-4.m4s"])
+def test_segments_are_taken_in_while_the_next_ones_are_written(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, changed: str
+) -> None:
+    """One that is written to afterwards is read again, and so are all."""
+    read: list[str] = []
+    original = Checksum.add
+    monkeypatch.setattr(Checksum, "add", lambda self, path: (read.append(path.name), original(self, path))[1])
+    paths = [tmp_path / "0" / name for name in SEGMENTS]
+    monkeypatch.setattr(checksums, "written_files", lambda _: tuple(paths))
+    package = SimpleNamespace(format=SegmentFormat.DASH, rendition=None)
+    plan: Any = SimpleNamespace(targets=[SimpleNamespace(package=package, container="mp4", muxer="dash")])
+    taken, file = Checksums(), media(tmp_path)
+    with taken.following(plan, tmp_path):
+        paths[0].parent.mkdir()
+        for path in paths:
+            path.write_bytes(path.name.encode())
+        while len(read) < 3:
+            time.sleep(0.005)
+    if changed:
+        with (tmp_path / "0" / changed).open("ab") as more:
+            more.write(b"more")
+    taken.begin([file])
+    wait(taken._begun.values())
+    data = b"".join(path.read_bytes() for path in paths)
+    assert taken.of(paths) == (len(data), sha256(data).hexdigest())
+    assert read[:3] == [*SEGMENTS[:3]]
+    assert len(read) == len(SEGMENTS) + 3 * (changed in SEGMENTS[:3]), read
