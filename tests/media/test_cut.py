@@ -2,10 +2,12 @@
 
 import math
 import re
+import subprocess
 from fractions import Fraction
 from pathlib import Path
 
 import av
+import imageio_ffmpeg
 import numpy as np
 import pytest
 
@@ -319,3 +321,26 @@ def test_a_cut_copy_may_begin_among_frames_that_an_edit_list_hides(convert: Conv
     converted = convert(clip, target(container), start=0.3, duration=0.6)
     assert judge.numbers(converted.path)[:37] == list(range(37))
     assert any("0.900 s before the requested start" in text for text in converted.warnings)
+
+
+@pytest.mark.parametrize("container", ["mp4", "mkv"])
+def test_a_short_cut_copy_has_the_frames_that_others_need(convert: Converter, container: str) -> None:
+    """Matroska does not say when the first frames were decoded: one that is shown behind the end comes before those in it."""
+    layered = (("x264-params", "b-adapt=0:b-pyramid=normal:scenecut=0"),)
+    clip = Clip("matroska", (Video(b_frames=3, options=layered),), ())
+    converted = convert(clip, target(container, audio=None), duration=0.12)
+    assert judge.numbers(converted.path)[:3] == [0, 1, 2]
+
+
+def test_a_cut_copy_may_end_with_a_long_packet(tmp_path: Path, convert: Converter) -> None:
+    """Those of Vorbis are of unequal length: the one in which the cut ends is longer than they are on average."""
+    path = tmp_path / "clicks.ogg"
+    tones = "aevalsrc='0.5*lt(mod(t,1),0.1)*sin(2000*t)':s=48000:d=4"
+    judge_command = [imageio_ffmpeg.get_ffmpeg_exe(), "-v", "error", "-f", "lavfi", "-i", tones, "-c:a", "libvorbis", str(path)]
+    subprocess.run(judge_command, check=True)
+    with av.open(str(path)) as source:
+        packets = [(packet.pts, packet.duration or 0) for packet in source.demux() if packet.pts is not None]
+    longest = max(duration for _, duration in packets)
+    middle = next(pts for pts, duration in packets if duration == longest and pts > 96000)
+    converted = convert(path, target("mkv", None), duration=(middle + 10) / 48000)
+    assert len(judge.sound(converted.path)) == pytest.approx(middle + longest, abs=100)

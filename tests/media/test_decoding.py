@@ -19,7 +19,7 @@ from reelmill_server.model.request import AudioSpec, TargetSpec
 from tests import judge
 from tests.media.chunked import Chunked
 from tests.media.converter import Converter, encoded, target
-from tests.sources import Audio, Clip, Shelf, Video
+from tests.sources import Audio, Clip, Shelf, Video, picture
 
 pytestmark = pytest.mark.media
 
@@ -160,6 +160,16 @@ def test_raw_dv_is_converted(convert: Converter) -> None:
     assert judge.numbers(whole.path) == list(range(25))
     assert judge.numbers(cut.path) == list(range(10, 20))
     assert len(judge.sound(whole.path)) == pytest.approx(48000, abs=1100)
+
+
+def test_uncompressed_frames_of_y4m_are_converted(convert: Converter) -> None:
+    """From the front, and from a start on; libav names the format otherwise than its files are."""
+    frames = [picture(Video(), number) for number in range(12)]
+    gray = [b"FRAME\n" + frame.tobytes() + bytes([128]) * (96 * 64 // 2) for frame in frames]
+    path = convert.shelf.put("code.y4m", b"YUV4MPEG2 W96 H64 F25:1 Ip A1:1 C420jpeg\n" + b"".join(gray))
+    asked = target("mp4", encoded(), None)
+    assert judge.numbers(convert(path, asked).path) == list(range(12))
+    assert judge.numbers(convert(path, asked, start=0.2, duration=0.2).path) == list(range(5, 10))
 
 
 @pytest.mark.parametrize("container", ["mov", "avi"])

@@ -12,7 +12,7 @@ from tests import judge
 from tests.media.converter import Converter, encoded, target
 from tests.media.test_joined import Joiner, join
 from tests.media.test_packaged_subtitles import LINES, MASTER, VTT, shown
-from tests.media.test_packaging import AAC, cut, ladder
+from tests.media.test_packaging import AAC, cut, ladder, lengths
 from tests.sources import Audio, Clip, Subtitle, Video
 
 pytestmark = pytest.mark.media
@@ -104,3 +104,10 @@ def test_slides_follow_each_other(join: Joiner) -> None:
     _, (path,) = join([slides(1, "mp4")] * 2, target("mp4", QUICK, AAC))
     assert judge.numbers(path) == [*range(6), *range(6)]
     assert [float(time) for time in judge.times(path)] == pytest.approx([*range(12)], abs=0.001)
+
+
+def test_a_short_last_slide_ends_the_playlist(convert: Converter) -> None:
+    """Packets of MPEG-TS do not say how long they are shown: read back, the last frame seems as long as the one before it."""
+    clip = Clip("mp4", (Video(times=tuple(map(Fraction, (0, 2, 4, 6))), b_frames=0),), (Audio(seconds=1.0),))
+    converted = convert(clip, cut(target("ts", QUICK, AAC), seconds=2.0))
+    assert sum(lengths(converted.published / "x.m3u8")) == pytest.approx(6.04, abs=0.03)

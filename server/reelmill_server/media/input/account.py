@@ -29,6 +29,10 @@ HIDDEN = "hidden by the source, and needed by no frame that is shown"
 _UNCLEAR = Fraction(1, 10)  # packets and frames say to about this whether audio outlasts its video by more than OVERRUN
 
 
+_EARLIER = -(1 << 62)
+"""Ticks: when a frame was decoded of which the container does not say it. Later ones may be shown before it."""
+
+
 class Accountant:
     """Count what is given of every stream; packets and decoded frames of one stream apart."""
 
@@ -45,8 +49,10 @@ class Accountant:
         if base is None:
             return
         pts, dts = packet.pts, packet.dts
-        shown, begun = (dts if pts is None else pts), (pts if dts is None else dts)
         tally = self._tally(part, index, decoded)
+        shown, begun = (dts if pts is None else pts), (pts if dts is None else dts)
+        if tally.video and dts is None:
+            begun = _EARLIER
         if tally.video and shown is not None:
             tally.latest = shown, base
             if shown + (packet.duration or 0) > tally.reached[0]:

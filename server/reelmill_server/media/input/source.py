@@ -36,8 +36,8 @@ from reelmill_server.plan.stream.video import HIGHEST_RATE
 # and every device.
 FORMATS = (
     "mov mp4 m4a 3gp 3g2 mj2 matroska webm mpegts mpeg mpegvideo avi flv asf mxf ogg wav w64 aiff au caf mp3 aac ac3 eac3 "
-    "flac opus amr wv tta ape dts mka rm nut y4m h264 hevc m4v ivf gif apng webp_anim webp_pipe png_pipe jpeg_pipe bmp_pipe "
-    "tiff_pipe dv srt webvtt ass sup"
+    "flac opus amr wv tta ape dts mka rm nut yuv4mpegpipe h264 hevc m4v ivf gif apng webp_anim webp_pipe png_pipe jpeg_pipe "
+    "bmp_pipe tiff_pipe dv srt webvtt ass sup"
 ).split()
 # These are read whole when they are opened.
 TEXT_FORMATS = ("srt", "webvtt", "ass")

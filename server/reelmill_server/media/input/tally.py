@@ -17,7 +17,8 @@ class StreamTotals:
     `items` are frames or packets. `first` and `last_start` are when the first and the last of them begin, `last` when the last
     one ends, `length` how long all parts together last, each with its video or with audio that goes on for long, `covered` how
     much time they fill; in seconds from the beginning of the span. `doubt`: by how much `length` may be wrong, where it is not
-    clear whether audio goes on for long. `overlap`: how much time of items lies over what came before them.
+    clear whether audio goes on for long. `overlap`: how much time of items lies over what came before them. `longest`: how
+    long the longest item is, whole.
     """
 
     items: int
@@ -28,6 +29,7 @@ class StreamTotals:
     covered: Fraction
     doubt: Fraction = Fraction(0)
     overlap: Fraction = Fraction(0)
+    longest: Fraction = Fraction(0)
 
     def also(self, other: "StreamTotals") -> "StreamTotals":
         """Return this and what was given in the same reading."""
@@ -43,6 +45,7 @@ class StreamTotals:
             self.covered + other.covered,
             self.doubt + other.doubt,
             self.overlap + other.overlap,
+            max(self.longest, other.longest),
         )
 
 
@@ -58,6 +61,7 @@ class _Count:
     reached: int = 0
     covered: int = 0
     overlap: int = 0
+    longest: int = 0
 
     def add(self, begin: int, end: int, items: int = 1) -> None:
         if not self.begun:
@@ -100,7 +104,8 @@ class _Count:
         # Audio that overlaps ends with whichever item reaches farthest, as what is made of it does.
         end = self.last if video else self.reached
         first, last_start, last = (tick * base - begin for tick in (self.first, self.last_start, end))
-        return StreamTotals(self.items, first, last_start, last, last, self.covered * base, overlap=self.overlap * base)
+        covered, overlap, longest = (ticks * base for ticks in (self.covered, self.overlap, self.longest))
+        return StreamTotals(self.items, first, last_start, last, last, covered, overlap=overlap, longest=longest)
 
 
 class Tally:
@@ -154,6 +159,7 @@ class Tally:
         if self._over or (stop is not None and begin >= stop):
             return
         end = begin + length if stop is None else min(begin + length, stop)
+        self._now[1].longest = max(self._now[1].longest, length)
         key, front = self._ticks
         if begin >= front or self._from_front:
             self._now[1].add(begin, end)
@@ -179,6 +185,7 @@ class Tally:
         if self._stop is not None:
             ends = [min(end, self._stop) for end in ends]
         self._now[1].add_all(run.pts, ends)
+        self._now[1].longest = max(self._now[1].longest, *run.durations)
         self._next, self._before = run.pts[-1] + run.durations[-1], run.pts[-1]
 
     def given(self, from_key: bool) -> StreamTotals | None:

@@ -161,7 +161,9 @@ def _audio_bounds(planned: StreamPlan, written: StreamStats, given: StreamTotals
     front, end = (max(time, Fraction(0)) / planned.speed for time in (given.first, given.last))
     hidden = min(given.first, Fraction(0)) / planned.speed  # by an edit list: Matroska has players skip it
     yield "begins", extent.first or Fraction(0), min(front - PRIMING - 2 * frame, hidden - MILLISECONDS), front + RESAMPLING
-    yield "ends", extent.last, end - frame - MILLISECONDS, end + frame + MILLISECONDS
+    # A copy ends with a whole packet, and those of Vorbis are of unequal length.
+    most = max(frame, given.longest / planned.speed) if planned.encoder == COPY else frame
+    yield "ends", extent.last, end - frame - MILLISECONDS, end + most + MILLISECONDS
 
 
 def _mixed(planned: StreamPlan) -> bool:

@@ -103,7 +103,9 @@ def mislisted(
     longest = Fraction(0)
     for planned, extent, went_in in timed:
         slack = Fraction(planned.slack_us, MICROSECONDS) + early
-        missing = extent.last - begin - seconds
+        # Where packets do not say how long they last, reading takes the last frame to be as long as the one before.
+        lasting = went_in.extent.last - went_in.extent.last_start
+        missing = min(extent.last, extent.last_start + lasting) - begin - seconds
         if missing > slack:
             yield f"the playlist ends {float(missing):.3f} s before the {planned.type} in its segments"
         # Not every container says how long the last frame lasts.

@@ -66,7 +66,8 @@ class CopyTrack(Track):
         if measures is None or (measures.base is not base and measures.base != base):
             measures = self._measure(base)
         decoded = pts if dts is None else dts
-        if measures.over(decoded):
+        # Matroska has no DTS for the first frames of a stream with B-frames: others may be shown before them.
+        if (dts is not None or self._is_audio) and measures.over(decoded):
             part.close(self, stream)
             return
         if (pts < measures.begin or self._is_audio) and self._before(pts, item.duration or 0, measures):
@@ -82,7 +83,6 @@ class CopyTrack(Track):
         self.frames += 1
         # What an edit list hides behind its end was read for the frames that refer to it; before 0, it is in the span.
         self.written.ahead += not self._is_audio and pts >= max(measures.begin, 0) and item.is_discard
-        # Containers with one timestamp per packet have no DTS for the first frames of a stream with B-frames.
         if (dts is not None or self._is_audio) and self._goes_back(pts, decoded):
             self.unordered += 1
             return
