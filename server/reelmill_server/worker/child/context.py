@@ -48,7 +48,7 @@ class Attempt:
         self.locations = tuple(KeptSource(self.locate(ref)) for ref in assignment.sources)
         self.watermark_locations = {uri: self.locate(ref) for uri, ref in assignment.watermarks.items()}
         self.subtitle_locations = tuple(tuple(self.locate(ref) for ref in files) for files in assignment.subtitles)
-        self.answers: queue.Queue[messages.Go | messages.Exclude] = queue.Queue()
+        self.answers: queue.Queue[messages.ToChild] = queue.Queue()
         self.stages: dict[messages.Stage, float] = {}
         self._pipe = pipe
         self._sending = threading.Lock()
@@ -70,12 +70,10 @@ class Attempt:
 
     def receive_answer(self) -> messages.Go | messages.Exclude:
         """Wait for the parent's answer to the plan. Raises Stopped."""
-        while True:
-            try:
-                return self.answers.get(timeout=REPORT_SECONDS)
-            except queue.Empty:
-                if self.stop.is_set():
-                    raise Stopped from None
+        answer = self.answers.get()
+        if isinstance(answer, messages.Stop):
+            raise Stopped
+        return answer
 
     def report(self, message: messages.FromChild) -> None:
         """Send a message to the parent; if the parent is gone, the process exits."""
@@ -104,8 +102,7 @@ class Attempt:
                 _leave()
             if isinstance(message, messages.Stop):
                 self.stop.set()
-            else:
-                self.answers.put(message)
+            self.answers.put(message)
 
     @contextmanager
     def stage(self, name: messages.Stage) -> Iterator[None]:
