@@ -2,11 +2,13 @@
 
 from fractions import Fraction
 from pathlib import Path
+from typing import Any
 
 import av
 import pytest
 from PIL import ExifTags, Image
 
+from reelmill_server.media.image.frames_ahead import FramesAhead
 from reelmill_server.model.image_request import FrameMode
 from tests.media.converter import Converter
 from tests.media.test_snapshots import alone, made, numbers, snapshots
@@ -71,6 +73,23 @@ def test_flv_whose_first_keyframe_is_late_is_read_from_its_front(convert: Conver
     clip = Clip("flv", (Video("flv", times=late, gop=12),), (Audio("libmp3lame", seconds=3),))
     result = convert(clip, alone(snapshots(mode=FrameMode.AVERAGE, number=3)))
     assert numbers(result) == pytest.approx([12, 37, 62], abs=1)
+
+
+def test_frames_decoded_ahead_are_those_that_are_sought(convert: Converter, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Also where one frame is shown at several of the times, and behind the last one."""
+    sought, find = list[Fraction](), FramesAhead._find
+
+    def finding(self: FramesAhead, wanted: Fraction, found: Any) -> None:
+        sought.append(wanted)
+        find(self, wanted, found)
+
+    monkeypatch.setattr(FramesAhead, "_find", finding)
+    paused = tuple(Fraction(number, 25) + 2 * (number >= 30) for number in range(75))
+    clip, entry = Clip("mp4", (Video(times=paused, gop=5),), ()), alone(snapshots(interval_us=1_000_000, number=6))
+    images = [path.read_bytes() for path in made(convert(clip, entry))]
+    assert sought
+    monkeypatch.setattr(FramesAhead, "_found", lambda *_: None)
+    assert [path.read_bytes() for path in made(convert(clip, entry))] == images
 
 
 @pytest.mark.parametrize("form", ["png", "jpg"])

@@ -1,5 +1,6 @@
 """A child that is told to stop."""
 
+import sys
 from multiprocessing import Pipe
 
 import pytest
@@ -12,7 +13,7 @@ from reelmill_server.worker.child import context
 
 def test_whoever_waits_for_an_answer_is_told_at_once(monkeypatch: pytest.MonkeyPatch) -> None:
     """A task that is deferred waits until its first child has ended, which waits for an answer to its plan."""
-    monkeypatch.setattr(context, "_leave", lambda: exit())
+    monkeypatch.setattr(context, "_leave", sys.exit)
     monkeypatch.setattr(context, "REPORT_SECONDS", 1e6)
     ours, theirs = Pipe()
     attempt = context.Attempt(theirs, messages.Assignment("plan", Limits()))

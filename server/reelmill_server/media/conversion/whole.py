@@ -115,7 +115,7 @@ class Conversion:
             self._files.append(self._open_file(slot, target, sources))
             yield self._files[-1]
         for slot, image in enumerate(self._plan.images):
-            self._images.append(self._open_image(slot, image))
+            self._images.append(self._open_image(slot, image, sources))
             yield self._images[-1]
 
     def _open_file(self, slot: int, plan: TargetPlan, sources: Sequence[InputContainer]) -> FileOutput:
@@ -138,8 +138,9 @@ class Conversion:
             error.target = plan.index
             raise
 
-    def _open_image(self, slot: int, plan: ImagePlan) -> ImageOutput:
+    def _open_image(self, slot: int, plan: ImagePlan, sources: Sequence[InputContainer]) -> ImageOutput:
         folder = self._directory / image_folder(slot)
+        alone = not self._plan.targets and len(self._plan.images) == 1
         chunk_files = self._chunk_files.get((slot, IMAGES), ())
         return ImageOutput(
             plan,
@@ -148,6 +149,7 @@ class Conversion:
             locations=self._locations,
             limits=self._limits,
             stop=self._run.stop,
+            sources=sources if alone else (),
             chunk_files=chunk_files,
         )
 

@@ -9,7 +9,7 @@ from av.video.reformatter import VideoReformatter
 
 from reelmill_server.media.chunk_file import ChunkFileWriter, PackedFrame
 from reelmill_server.media.image.frame_selection import FrameSelector, SelectedFrame, is_blank, times_of
-from reelmill_server.media.image.output import FrameTrack
+from reelmill_server.media.image.frame_track import FrameTrack
 from reelmill_server.media.image.stills import WrittenImage
 from reelmill_server.media.input.part import Span
 from reelmill_server.model.plan import FramesPlan, ImagePlan

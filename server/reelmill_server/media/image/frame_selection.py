@@ -7,7 +7,7 @@ requested time is the one shown then.
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from fractions import Fraction
-from itertools import count, pairwise
+from itertools import count, dropwhile, islice, pairwise, takewhile
 from typing import Any, Protocol
 
 from av import VideoFrame
@@ -153,6 +153,14 @@ class FrameSelector:
         """Return the time from which on frames are needed; None: no more are."""
         return None if self._left == 0 else self._times.next_time
 
+    def upcoming(self, until: Fraction) -> list[Fraction]:
+        """Return the times before `until` from which on frames will be needed, as far as they are known."""
+        times, begin = _requested_times(self._plan), self.next_time
+        if times is None or begin is None:
+            return []
+        known = takewhile(lambda time: time < until, dropwhile(lambda time: time < begin, times))
+        return list(islice(known, self._left))
+
     def offer(self, offered: SelectedFrame) -> Iterator[SelectedFrame]:
         """Yield what is selected once `offered` came. Frames that go back in time are left out and counted as `unordered`."""
         if self.last is not None and offered.time <= self.last:
@@ -211,14 +219,19 @@ class FrameSelector:
         return False
 
 
+def _requested_times(plan: FramesPlan) -> Iterator[Fraction] | None:
+    """Return the times whose frames are wanted; None: it is not by time that frames are chosen."""
+    if plan.times_us:
+        return (Fraction(time, MICROSECONDS) for time in plan.times_us)
+    start, step = Fraction(plan.start_us, MICROSECONDS), Fraction(plan.interval_us, MICROSECONDS)
+    return (start + place * step for place in count()) if step else None
+
+
 def times_of(plan: FramesPlan) -> _Times:
     """Return the chooser of candidates for a plan."""
-    start = Fraction(plan.start_us, MICROSECONDS)
-    if plan.times_us:
-        return _Shown((Fraction(time, MICROSECONDS) for time in plan.times_us), plan.repeats)
-    if plan.interval_us:
-        step = Fraction(plan.interval_us, MICROSECONDS)
-        return _Shown((start + place * step for place in count()), plan.repeats)
+    times, start = _requested_times(plan), Fraction(plan.start_us, MICROSECONDS)
+    if times is not None:
+        return _Shown(times, plan.repeats)
     return _Keys(start) if plan.mode is FrameMode.KEYFRAME else _EveryFrame(start)
 
 
