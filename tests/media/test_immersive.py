@@ -12,7 +12,8 @@ import pytest
 from reelmill_server.media.libav.packets import twin
 from reelmill_server.media.libav.types import AnyPacket
 from reelmill_server.model.image_request import ImageKind, ImageSpec
-from reelmill_server.model.request import SegmentFormat, SegmentSpec
+from reelmill_server.model.request import SegmentFormat, SegmentSpec, TargetSpec
+from tests import judge
 from tests.media.converter import Converter, encoded, target
 from tests.media.test_snapshots import alone, snapshots
 from tests.sources import Clip, Shelf, Video
@@ -147,6 +148,25 @@ def test_segments_keep_the_projection(convert: Converter, shelf: Shelf, form: Se
 def test_a_projection_that_is_lost_is_told(convert: Converter, shelf: Shelf, spec: object) -> None:
     (warning,) = convert(spherical(shelf), spec).warnings  # type: ignore[arg-type]
     assert "spherical (equirectangular)" in warning and "flat" in warning
+
+
+@pytest.mark.parametrize(
+    ("spec", "told"),
+    [(target("mkv", encoded(), None), True), (target("mp4", audio=None), True), (target("mkv", audio=None), False)],
+)
+def test_views_of_both_eyes_in_a_frame_are_told(shelf: Shelf, convert: Converter, spec: TargetSpec, told: bool) -> None:
+    """Side by side, as films in 3D have them: each frame stays whole, in the shape that the file says."""
+    path = shelf.folder / "stereo.mkv"
+    with av.open(str(shelf.get(Clip("matroska", audio=())))) as source, av.open(str(path), "w") as packed:
+        stream = packed.add_stream_from_template(source.streams.video[0])
+        stream.metadata["stereo_mode"] = "left_right"
+        for packet in source.demux(video=0):
+            if packet.size:
+                packet.stream = stream
+                packed.mux(packet)
+    converted = convert(path, spec)
+    assert any("stereoscopic (left_right)" in text for text in converted.warnings) == told
+    assert judge.numbers(converted.path) == list(range(50))
 
 
 @pytest.mark.parametrize(("alpha", "words"), [(True, "transparency"), (False, "second view")])

@@ -25,10 +25,11 @@ from reelmill_server.media.libav.timestamps import Extent
 from reelmill_server.media.libav.types import AnyPacket
 from reelmill_server.model import tags
 from reelmill_server.model.loudness import LoudnessResult
-from reelmill_server.model.plan import ImagePlan, StreamPlan, TargetPlan
+from reelmill_server.model.plan import COPY, ImagePlan, StreamPlan, TargetPlan
 from reelmill_server.model.quality import Metric
 
 _DROPPED_METADATA = frozenset("encoder duration major_brand minor_version compatible_brands language role".split())
+_STEREO = "stereo_mode"
 _STATISTICS = frozenset("bps number_of_frames number_of_bytes".split())  # of mkvmerge, with `_STATISTICS_TAGS` and others
 
 
@@ -212,7 +213,10 @@ def describe(stream: Any, plan: StreamPlan, sources: Sequence[InputContainer], k
     """Carry over a stream's description: language and disposition always, the rest if `keep_metadata`."""
     source = template_of(plan, sources)
     if keep_metadata:
-        stream.metadata.update(copy_metadata(source.metadata))
+        kept = copy_metadata(source.metadata)
+        if plan.encoder != COPY:
+            kept.pop(_STEREO, None)  # Matroska's muxer takes it for a fact, and halves the width that is displayed
+        stream.metadata.update(kept)
     language = tags.language(source.metadata)
     if language and language != "und":
         stream.metadata["language"] = language

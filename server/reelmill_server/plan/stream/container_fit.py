@@ -25,6 +25,7 @@ _SHAPELESS_CONTAINERS = ("mkv", "webm", "avi", "flv", "ts")
 _TURNING_CONTAINERS = ("mp4", "mov", "mkv", "webm")
 # Where libav writes Dolby Vision's configuration, and the projection of spherical video.
 _DOLBY_CONTAINERS, _PROJECTING_CONTAINERS = ("mp4", "mkv"), ("mp4", "mov", "mkv", "webm")
+_STEREO_CONTAINERS = ("mkv", "webm")
 _UNCOMPRESSED = "rawvideo"  # of which nothing but the container says how its pixels lie
 # The codes of layouts of pixels that libav writes into Matroska: those of YUV and gray in 8 bits, none of RGB.
 _LAID_OUT = "I420 IYUV YV12 NV12 Y42B YV16 YUY2 UYVY HDYC Y422 2vuy Y41B YVU9 Y800 GREY".split()
@@ -135,6 +136,8 @@ def copy_warnings(stream: VideoStreamInfo, container: Container) -> Iterator[str
         yield f"{container.name} cannot say that the video is {dolby.name_of(metadata)}: {dolby.shown_as(metadata)}"
     if stream.projection and container.name not in _PROJECTING_CONTAINERS:
         yield f"{container.name} cannot say that the video is spherical ({stream.projection}): players show it flat"
+    if (mode := dolby.stereo_mode(stream)) and container.name not in _STEREO_CONTAINERS:
+        yield f"{container.name} cannot say that the video is stereoscopic ({mode}): players show both views"
 
 
 def check_whole(container: Container, whole: bool, field: str) -> None:

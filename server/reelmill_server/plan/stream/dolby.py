@@ -50,3 +50,11 @@ def flat_warnings(stream: VideoStreamInfo) -> Iterator[str]:
     """Yield what encoded video no longer says of a spherical source."""
     if stream.projection:
         yield f"the source is spherical ({stream.projection}), which encoding does not keep: players show it flat"
+    if mode := stereo_mode(stream):
+        yield f"the source is stereoscopic ({mode}), which encoding does not keep: players show both views"
+
+
+def stereo_mode(stream: VideoStreamInfo) -> str:
+    """Return how frames hold the views of both eyes, as Matroska says it; nothing where they hold one view."""
+    mode = stream.metadata.get("stereo_mode", "")
+    return "" if mode == "mono" else mode
