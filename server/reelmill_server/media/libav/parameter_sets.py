@@ -16,6 +16,7 @@ _HEVC_VPS, _HEVC_SPS, _HEVC_PPS, _HEVC_SLICES, _HEVC_IRAP = 32, 33, 34, range(32
 _HEVC_BLA, _HEVC_CRA, _HEVC_SEI, _HEVC_END = 16, 21, 39, b"\x48\x01"
 _LAST_HEVC_SPS, _FIRST_HEVC_PPS = 15, 15
 """Numbers of H.265's sets: the highest of a sequence, the lowest whose code has nine bits instead of the one of 0."""
+_HEVC_LEVELS, _HEVC_LEVEL_BYTES = {_HEVC_VPS: 6, _HEVC_SPS: 3}, 12  # where sets say their profile, tier and level (7.3.3)
 _NOTE = 5  # user data that is not registered: what the encoder says of itself
 
 
@@ -108,7 +109,8 @@ def splice(codec: str, extradata: bytes, encoder_extradata: bytes) -> Splice:
         return Splice(codec, extradata, 0, (), 0)
     number = spare_number(codec, extradata)
     syntax, own = _SYNTAX[codec], own_sets(codec, extradata)
-    added = tuple(syntax.renumbered(unit, number) for unit in split(encoder_extradata) if syntax.kind(unit) in syntax.sets)
+    sets = (unit for unit in split(encoder_extradata) if syntax.kind(unit) in syntax.sets)
+    added = tuple(syntax.renumbered(syntax.levelled(unit, own), number) for unit in sets)
     if not added:
         raise Unspliceable("the parameter sets of its encoder are not known")
     if extradata[:1] != b"\1":
@@ -167,6 +169,9 @@ class _Avc:
 
     def renumbered(self, unit: bytes, number: int) -> bytes:
         return unit
+
+    def levelled(self, unit: bytes, own: Sequence[bytes]) -> bytes:
+        return unit  # its encoder takes a level as an option, and is not held to its bit rate
 
     def listed(self, extradata: bytes) -> Iterator[bytes]:
         for _, unit in self._entries(extradata):
@@ -246,6 +251,18 @@ class _Hevc:
         elif kind in _HEVC_SLICES:
             bare = _replaced(bare[:3], 18 if kind in _HEVC_IRAP else 17, 1, picture) + bare[3:]
         return escaped(bare)
+
+    def levelled(self, unit: bytes, own: Sequence[bytes]) -> bytes:
+        """Return a set with the profile, tier and level of the stream's `own`. As an option, a level would hold its encoder to
+        the level's bit rate, which few streams of a constant quality keep themselves.
+        """
+        place = _HEVC_LEVELS.get(self.kind(unit))
+        source = next((plain(one) for one in own if self.kind(one) == _HEVC_SPS), b"")
+        known = source[_HEVC_LEVELS[_HEVC_SPS] :][:_HEVC_LEVEL_BYTES]
+        if place is None or len(known) < _HEVC_LEVEL_BYTES:
+            return unit
+        bare = plain(unit)
+        return escaped(bare[:place] + known + bare[place + _HEVC_LEVEL_BYTES :])
 
     def listed(self, extradata: bytes) -> Iterator[bytes]:
         for _, units in self._arrays(extradata):

@@ -39,12 +39,12 @@ _PROFILES: Mapping[str, Mapping[str, str]] = {
 }
 _FORMATS = ("yuv420p", "yuvj420p", "yuv422p", "yuv420p10le", "yuv422p10le")
 _CONTAINERS = ("mp4", "mov", "mkv", "webm", "ts")
-_LEVEL_UNITS = {"h264": 10, "hevc": 30}  # the others' encoders choose a level by themselves
+_AVC_LEVEL_UNITS = 10  # sets of H.265 take their level from the stream's; the others' encoders choose one by themselves
 # Of all encoders: no frame is moved, and only the first one is a keyframe.
 _IN_ORDER = {"bf": "0", "g": "100000"}
 _OWN: Mapping[str, str] = {
     "libx264": "scenecut=0:open-gop=0",
-    "libx265": "scenecut=0:open-gop=0:wpp=0:info=0:level-idc={level}",
+    "libx265": "scenecut=0:open-gop=0:wpp=0:info=0",
 }
 # Encoders that only edges have, each named as its codec: MPEG-2 in short groups, as rounding adds up from frame to frame.
 _OF_EDGES_ONLY: Mapping[str, Mapping[str, str]] = {
@@ -144,15 +144,14 @@ def _edge_encoder(stream: VideoStreamInfo, facts: PlanFacts) -> tuple[str, dict[
     spec = replace(_software(stream), crf=_VP9_EDGE_CRF if stream.codec == "vp9" else _EDGE_CRF)
     common = stream.pixel_format.replace("yuvj", "yuv")
     choice = video_encoders.choose(spec, common, facts.capabilities, facts.order, facts.excluded)
-    level = Fraction(stream.level, _LEVEL_UNITS.get(stream.codec, 1))
     options = {**encoder_options.options(choice, replace(spec, pixel_format=common)), **_IN_ORDER}
     if profile := _PROFILES[stream.codec][stream.profile]:
         options["profile"] = profile
     if own := _OWN.get(choice.encoder):
         name = f"{choice.encoder.removeprefix('lib')}-params"
-        options[name] = ":".join(filter(None, (options.get(name, ""), own.format(level=f"{float(level):g}"))))
-    if choice.encoder == "libx264" and level:
-        options["level"] = f"{float(level):g}"
+        options[name] = ":".join(filter(None, (options.get(name, ""), own)))
+    if choice.encoder == "libx264" and stream.level:
+        options["level"] = f"{stream.level / _AVC_LEVEL_UNITS:g}"
     return choice.encoder, options
 
 

@@ -76,6 +76,12 @@ def test_hevc_is_renumbered_by_whole_bytes() -> None:
     assert packet.count(data) == 2 and len(packet) == len(key) + len(other) + 2 + 8
 
 
+def test_sets_of_hevc_have_the_level_of_the_stream() -> None:
+    """Whatever level the encoder chose."""
+    higher = HEVC.replace(b"\x1e\x95", b"\x5d\x95").replace(b"\x1e\xa0", b"\x5d\xa0")
+    assert higher.count(b"\x5d") == 2 and splice("hevc", HVCC, higher) == splice("hevc", HVCC, HEVC)
+
+
 def test_an_open_keyframe_begins_anew() -> None:
     """An end of sequence stands before a CRA frame, and before no other."""
     result = splice("hevc", HVCC, HEVC)
