@@ -7,12 +7,15 @@ once, and its curve is as steep as theirs. Samples whose curve is unsure at the 
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from math import inf
 
 from reelmill_server.model.quality import Metric, QualityTarget
 from reelmill_server.plan.score_curve import MeanCurve, ScoreCurve
 
 MEAN_TRIES = 2.5
 """How many CRFs are tried of each sample, usually."""
+MEAN_AGAIN = 0.2
+"""How often a short video is encoded again, usually."""
 MOST_BESIDE = 3
 """How many CRFs of a sample are encoded beside each other at most."""
 _FINE_STEP = 0.25
@@ -28,7 +31,10 @@ _CLOSE: Mapping[Metric, float] = {Metric.VMAF: 0.95, Metric.XPSNR: 0.45}
 # What VMAF lacks of a scout's frames in their whole, times what it lacks alone, where that was not the same. A scout is all
 # end, near which encoders cannot look ahead: x264 spends less there.
 _WHOLE_SHORTFALL: Mapping[str, float] = {"libx264": 0.92, "libvpx-vp9": 1.05}
-_MOST_AGAIN = 2  # times that samples are tried again
+# Times that samples are tried again, and all of a short video; of the latter, those that come as far from the target as nothing
+# may end below it, and the CRFs that are moved at once.
+_MOST_AGAIN, _MOST_MISSED, _MOST_MOVED = 2, 4, 8.0
+_MISSED: Mapping[Metric, float] = {Metric.VMAF: 1.8, Metric.XPSNR: 0.8}
 
 
 def crf_step(encoder: str) -> float:
@@ -94,27 +100,36 @@ class CrfSearch:
         return {sample: crf for sample, scores in self._scores.items() if not self._curve(scores).relied(crf)}
 
     def again(self, crf: float) -> Choice | None:
-        """Return what all of a short video is to be tried at after `crf`, what came of which was noted; None: at no other."""
-        (score,) = {scores[crf] for scores in self._scores.values() if crf in scores}
-        choice, tried = self.choice(), {crf for scores in self._scores.values() for crf in scores}
-        if abs(score - self._target) <= _CLOSE[self._metric] or self._again >= _MOST_AGAIN or choice.crf in tried:
+        """Return what all of a short video is to be tried at after `crf`, what came of which was noted; None: at no other.
+
+        Where no more is to be learned, that is what came nearest.
+        """
+        (whole,) = self._scores.values()
+        off = {tried: abs(score - self._target) for tried, score in whole.items()}
+        if off[crf] <= _CLOSE[self._metric]:
             return None
-        self._again += 1
-        return choice
+        if self._again < (_MOST_MISSED if off[crf] > _MISSED[self._metric] else _MOST_AGAIN):
+            choice = self.choice(min(whole) - _MOST_MOVED, max(whole) + _MOST_MOVED)
+            if choice.crf not in whole:
+                self._again += 1
+                return choice
+        nearest = min(off, key=lambda tried: (off[tried], tried))
+        return None if nearest == crf else Choice(nearest, whole[nearest])
 
     @property
     def noted(self) -> bool:
         """Whether anything was measured."""
         return bool(self._scores or self._scouts)
 
-    def choice(self) -> Choice:
-        """Return the CRF that promises what comes nearest to the target, the lower of two."""
+    def choice(self, lowest: float = 0.0, highest: float = inf) -> Choice:
+        """Return the CRF from `lowest` to `highest` that promises what comes nearest to the target, the lower of two."""
         curves = [(self._curve(scores), self._frames[sample]) for sample, scores in self._scores.items()]
         curves = curves or self._scouts
         frames = sum(weight for _, weight in curves)
         choices = [
             Choice(crf, sum(curve.at(crf) * weight for curve, weight in curves) / frames)
             for crf in (index * self._step for index in range(self._lowest, self._highest + 1))
+            if lowest <= crf <= highest
         ]
         best = min(choices, key=lambda choice: (round(abs(choice.predicted - self._target), 3), choice.crf))
         return Choice(round(best.crf, 4), round(best.predicted, 3))

@@ -21,7 +21,8 @@ _SCOUT_US, _SCOUT_FRAMES, _USUAL_SCOUTS = 3 * MICROSECONDS // 2, 38, 3
 _SCOUTED_WHOLES = 2  # times the longest video that is sampled whole: to encode all, even twice, takes less than its samples
 _SCOUTS_APART = 7  # lengths of a scout, of a video that has more than the usual number
 _SCOUTED_SHARE = Fraction(2, 3)  # of a short video, at most
-_SCOUTED = 2  # times a sample, from which on a scout is worth it
+SCOUTED = 2
+"""Times a sample, from which on a scout is worth it."""
 
 
 @dataclass(frozen=True)
@@ -54,7 +55,7 @@ def choose_samples(plan: Plan, stream: StreamPlan, keys_us: Mapping[int, Sequenc
     sample_us = _sample_us(rate)
     if sampled_us(total, rate) == total:
         whole = (Sample(number, VideoUnit(0, 0, 0, 0)) for number, length in enumerate(lengths) if length)
-        scouts = _spread(1, sample_us, lengths, stream, keys_us) if total >= _SCOUTED * sample_us else []
+        scouts = _spread(1, sample_us, lengths, stream, keys_us) if total >= SCOUTED * sample_us else []
         return (*(replace(scout, scout=True) for scout in scouts), *whole)
     samples = _spread(_count(total, sample_us), sample_us, lengths, stream, keys_us)
     return _middle_first(samples)
@@ -71,14 +72,28 @@ def choose_scouts(plan: Plan, stream: StreamPlan, keys_us: Mapping[int, Sequence
     enough for others. `keys_us` as for `choose_samples`.
     """
     lengths, total, rate = _lengths(plan, stream)
-    sample_us = max(_SCOUT_US, round(_SCOUT_FRAMES * MICROSECONDS / (rate or FALLBACK_RATE)))
-    if sampled_us(total // _SCOUTED_WHOLES, rate) != total // _SCOUTED_WHOLES or total < _SCOUTED * sample_us:
+    count, sample_us = _scouts(total, rate)
+    if not count:
         return ()
-    most = max(_USUAL_SCOUTS, total // (_SCOUTS_APART * sample_us))
-    count = min(round(total * _SCOUTED_SHARE) // sample_us, most)
     # A keyframe anywhere in its share of the video will do: what is decoded before a scout may cost more than the scout.
     scouts = _spread(count, sample_us, lengths, stream, keys_us, (total // count - sample_us) // 2)
     return tuple(replace(scout, scout=True) for scout in _middle_first(scouts))
+
+
+def scouted_us(duration_us: int, rate: Fraction) -> tuple[int, int]:
+    """Return how much of a video is scouted, and how much of it the first scout is; 0: it is not short."""
+    count, sample_us = _scouts(duration_us, rate)
+    return count * sample_us, sample_us
+
+
+def _scouts(duration_us: int, rate: Fraction) -> tuple[int, int]:
+    """Return how many scouts a video has, and how long they are."""
+    sample_us = max(_SCOUT_US, round(_SCOUT_FRAMES * MICROSECONDS / (rate or FALLBACK_RATE)))
+    half = duration_us // _SCOUTED_WHOLES
+    if sampled_us(half, rate) != half or duration_us < SCOUTED * sample_us:
+        return 0, sample_us
+    most = max(_USUAL_SCOUTS, duration_us // (_SCOUTS_APART * sample_us))
+    return min(round(duration_us * _SCOUTED_SHARE) // sample_us, most), sample_us
 
 
 def _lengths(plan: Plan, stream: StreamPlan) -> tuple[list[int], int, Fraction]:

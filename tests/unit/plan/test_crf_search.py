@@ -155,6 +155,31 @@ def test_what_is_encoded_again_comes_near() -> None:
     assert len(tried) in (2, 3) and abs(steep(tried[-1]) - 3 - 93) < 1
 
 
+def stair(crf: float) -> float:
+    """Perfect up to a CRF, soon unwatchable behind it: noise, and what is drawn in few colors."""
+    return 99.9 - 6 * max(crf - 36.0, 0.0)
+
+
+def cliff(crf: float) -> float:
+    """Perfect or unwatchable."""
+    return 98.0 if crf < 36.0 else 60.0
+
+
+@pytest.mark.parametrize("quality", [stair, cliff])
+@pytest.mark.parametrize("target", [90.0, 93.0, 96.0])
+def test_nothing_ends_far_below_its_target(quality: Callable[[float], float], target: float) -> None:
+    """It is tried more often, in steps that are not too large; where nothing comes near, it ends at what came nearest."""
+    result, tried = CrfSearch(QualityTarget(Metric.VMAF, target), "libx264"), []
+    result.note_scout(38, {crf: flat(crf) for crf in result.crfs(scout=True)})
+    choice: Choice | None = result.choice()
+    while choice:
+        tried.append(choice.crf)
+        result.note(0, 300, {choice.crf: quality(choice.crf)})
+        choice = result.again(tried[-1])
+    assert quality(tried[-1]) > target - 2 and len(tried) <= 6
+    assert all(min(abs(crf - other) for other in tried[:place]) <= 8 for place, crf in enumerate(tried) if place)
+
+
 def test_what_bounds_keep_from_its_target_is_not_encoded_again() -> None:
     """The CRF stays the same."""
     crf_search = CrfSearch(QualityTarget(Metric.VMAF, 93.0, min_crf=30.0), "libx264")

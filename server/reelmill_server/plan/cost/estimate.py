@@ -6,6 +6,7 @@ An estimate never fails, however odd the plan, and never shrinks when frames bec
 from collections import defaultdict
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
+from fractions import Fraction
 
 from reelmill_server.model.cost import Cost
 from reelmill_server.model.media_info import AudioStreamInfo, MediaInfo, StreamInfo, VideoStreamInfo
@@ -26,11 +27,11 @@ from reelmill_server.plan.cost import steps, tables
 from reelmill_server.plan.cost.audio import encoded_audio
 from reelmill_server.plan.cost.steps import Work, in_turn
 from reelmill_server.plan.cost.tables import MEGA
-from reelmill_server.plan.crf_search import MEAN_TRIES, MOST_BESIDE
+from reelmill_server.plan.crf_search import MEAN_AGAIN, MEAN_TRIES, MOST_BESIDE
 from reelmill_server.plan.hull import MOST_BESIDE as LADDER_BESIDE
 from reelmill_server.plan.hull import TRIED_CRFS
 from reelmill_server.plan.ladder import OpenLadder, open_ladders
-from reelmill_server.plan.samples import EVERY, sampled_us
+from reelmill_server.plan.samples import EVERY, SCOUTED, sampled_us, scouted_us
 
 
 def estimate(plan: Plan, infos: Sequence[MediaInfo], threads: int = tables.MEASURED_THREADS) -> Cost:
@@ -216,7 +217,8 @@ class _Estimate:
         """Return the work of encoding samples at several CRFs. Of memory, what they take beside each other more than the
         encode, which comes later.
         """
-        tried = self._sampled(stream, video, video.width * video.height, MEAN_TRIES)
+        sampled, tries = self._searched(stream, video.frame_rate)
+        tried = self._sampled(stream, video, video.width * video.height, sampled, tries)
         return replace(tried, memory=tried.memory * (MOST_BESIDE - 1))
 
     def _ladder(self, given: OpenLadder) -> Work:
@@ -225,15 +227,36 @@ class _Estimate:
         Of memory, as for a search: the encode has an encoder for each rung, and more than one of a size only by chance.
         """
         pixels = given.ladder.width * given.ladder.height
-        tries = [self._sampled(stream, stream.video, pixels, len(TRIED_CRFS)) for stream in given.streams if stream.video]
+        sizes = [(stream, stream.video) for stream in given.streams if stream.video]
+        tries = [
+            self._sampled(stream, video, pixels, sampled_us(self._duration_us(stream), video.frame_rate), len(TRIED_CRFS))
+            for stream, video in sizes
+        ]
         total = in_turn(tries)
         return replace(total, memory=total.memory * (LADDER_BESIDE - 1))
 
-    def _sampled(self, stream: StreamPlan, video: VideoOutput, judged: int, tries: float) -> Work:
-        """Return the work of encoding the samples of a stream so many times, compared at `judged` pixels; memory for one."""
+    def _searched(self, stream: StreamPlan, rate: Fraction) -> tuple[int, float]:
+        """Return how many microseconds of a stream are encoded to find its CRF, and how many times.
+
+        A short video that is alone is scouted, and seldom encoded again.
+        """
+        duration_us = self._duration_us(stream)
+        scouted, first = scouted_us(duration_us, rate)
+        alone = sum(other.encodes_video for target in self._plan.targets for other in target.streams) == 1
+        if not alone or not scouted:
+            return sampled_us(duration_us, rate), MEAN_TRIES
+        tried = scouted + first + round(MEAN_AGAIN * duration_us)
+        return max(tried, round(MEAN_TRIES * SCOUTED * first)), 1.0  # no less than a shorter video, which is not scouted
+
+    def _duration_us(self, stream: StreamPlan) -> int:
+        return round(sum(self._seconds(part) for part in stream.parts) * MICROSECONDS)
+
+    def _sampled(self, stream: StreamPlan, video: VideoOutput, judged: int, sampled: int, tries: float) -> Work:
+        """Return the work of encoding `sampled` microseconds of a stream so many times, compared at `judged` pixels; memory for
+        one.
+        """
         seconds = sum(self._seconds(part) for part in stream.parts)
-        sampled = sampled_us(round(seconds * MICROSECONDS), video.frame_rate) / MICROSECONDS
-        share, frames = sampled / max(seconds, 1.0), steps.output_rate(video) * seconds
+        share, frames = sampled / MICROSECONDS / max(seconds, 1.0), steps.output_rate(video) * seconds
         once = self._once_more(stream, video, frames, share)
         encoder = self._encoder(stream, video, frames)
         vmaf = Work.of(tables.VMAF_MS * judged * frames / EVERY / MEGA, 4, tables.VMAF_MEMORY * judged)
