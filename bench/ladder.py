@@ -68,7 +68,7 @@ def encode(path: Path, info: MediaInfo, source: SourceSpec, videos: Sequence[Vid
 
 def _vmaf(output: Path, path: Path, source: SourceSpec, size: tuple[int, int]) -> float:
     """Return the VMAF of an output at a size, by the judge."""
-    same = "setpts=N/25/TB,format=yuv420p"
+    same = "settb=1/25,setpts=N,format=yuv420p"  # whole ticks: else frames are paired with neighbors of theirs
     scale = f"scale={size[0]}:{size[1]}:flags=bicubic,setsar=1"
     graph = f"[0:v]{scale},{same}[a];[1:v]{scale},{same}[b];[a][b]libvmaf=n_threads=2"
     length = ["-t", f"{source.duration_us / 1e6}"] if source.duration_us else []
