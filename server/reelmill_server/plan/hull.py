@@ -16,7 +16,8 @@ TRIED_CRFS = (16.0, 24.0, 32.0, 40.0)
 MOST_BESIDE = 2
 """How many CRFs of each size are encoded beside each other at most."""
 _NEAR_HULL = 1.5  # VMAF below the hull of one sample, from which on a point is not expected on that of all
-_WIDE = 4.0  # times the bit rate of the next CRF that was measured, from which on what lies between cannot be relied on
+# Times the bit rate, and VMAF above the next CRF that was measured, from which on what lies between cannot be relied on.
+_WIDE, _STEEP = 3.0, 10.0
 _STEP = 0.5  # of CRFs that are considered
 _APART = 1.25  # bit rates of neighbors, at least
 STEP_DB = 0.32
@@ -53,10 +54,15 @@ def promising(points: Sequence[LadderPoint], metric: Metric, encoder: str) -> se
     return {bound for point in near for bound in _bounds(points, point)}
 
 
-def unreliable(points: Sequence[LadderPoint], rungs: Sequence[LadderPoint]) -> list[LadderPoint]:
-    """Return the rungs whose bit rate is a guess: it falls by so much between the CRFs that were measured around them."""
+def unreliable(points: Sequence[LadderPoint], rungs: Sequence[LadderPoint], metric: Metric) -> list[LadderPoint]:
+    """Return the rungs whose bit rate or score is a guess: it falls by so much between the CRFs measured around them."""
+    steep = _STEEP * (STEP_DB if metric is Metric.XPSNR else 1.0)
     around = ((rung, _bounds(points, rung)) for rung in rungs)
-    return [rung for rung, (low, high) in around if low != high and low.bitrate > _WIDE * high.bitrate]
+    return [
+        rung
+        for rung, (low, high) in around
+        if low != high and (low.bitrate > _WIDE * high.bitrate or low.score > high.score + steep)
+    ]
 
 
 def _bounds(points: Sequence[LadderPoint], point: LadderPoint) -> tuple[LadderPoint, LadderPoint]:

@@ -1,13 +1,14 @@
 """The rungs of a ladder: on the hull, apart, within the bounds, the same each time."""
 
 from collections.abc import Iterator
+from dataclasses import replace
 from itertools import pairwise
 
 import pytest
 
 from reelmill_server.model.ladder import LadderPoint, LadderSpec
 from reelmill_server.model.quality import Metric
-from reelmill_server.plan.hull import STEP_DB, TRIED_CRFS, choose_rungs, hull, interpolated
+from reelmill_server.plan.hull import STEP_DB, TRIED_CRFS, choose_rungs, hull, interpolated, unreliable
 
 SIZES = ((640, 360), (512, 288), (320, 180))
 
@@ -93,3 +94,15 @@ def test_curves_pass_what_was_measured_and_never_rise(encoder: str) -> None:
     assert all(before.score >= after.score and before.bitrate >= after.bitrate for before, after in pairwise(known))
     if encoder == "libx264":
         assert {16: 95.0, 24: 80.0, 32: 80.0, 40: 50.0}.items() <= {point.crf: point.score for point in known}.items()
+
+
+def test_rungs_far_from_what_was_measured_are_guesses() -> None:
+    """In bit rate or in score; what was measured is none."""
+    points = [
+        LadderPoint(320, 180, crf, rate, score)
+        for crf, rate, score in ((16, 9000, 97.0), (24, 2500, 95.0), (32, 1200, 80.0), (40, 600, 74.0))
+    ]
+    wide, steep, near = (replace(points[0], crf=crf) for crf in (20, 28, 36))
+    assert unreliable(points, [*points, wide, steep, near], Metric.VMAF) == [wide, steep]
+    narrower = [*points, replace(points[1], crf=28, score=88.0, bitrate=1700)]
+    assert unreliable(narrower, [replace(points[0], crf=30)], Metric.VMAF) == []

@@ -81,7 +81,8 @@ class LadderSearch(SampleSearch[Mapping[int, Ladder]]):
     """The search for all ladders of `plan` whose rungs are not chosen yet.
 
     All sizes are encoded beside each other, from one reading of each sample, and compared at the largest. One sample is tried
-    at all CRFs, the others where the hull is expected by then; rungs between CRFs whose bit rates are far apart are tried, too.
+    at all CRFs, the others where the hull is expected by then; rungs between CRFs whose bit rates or scores are far apart are
+    tried, too.
     """
 
     _done = 0.0  # samples, of all ladders
@@ -110,7 +111,7 @@ class LadderSearch(SampleSearch[Mapping[int, Ladder]]):
         if not points:
             raise InvalidMedia(f"{given.field}: no frame of the source could be read for the choice of its rungs")
         rungs = choose_rungs(points, given.asked, metric, encoder)
-        if doubtful := unreliable(points, rungs):
+        if doubtful := unreliable(points, rungs, metric):
             extra = measured.crfs(doubtful)
             for sample in samples if not samples[0].scout else samples[1:]:
                 self._measure(given, sample, extra, measured)
