@@ -178,6 +178,46 @@ def test_a_bad_byte_costs_one_character_and_is_told(convert: Converter, tmp_path
     assert "sources[0].subtitles[0]: 1 character is broken in utf-8: replaced by U+FFFD" in converted.warnings
 
 
+@pytest.mark.parametrize(
+    "text",
+    [
+        "WEBVTT\n\n00:00,200 --> 00:00,500\none\n\n00:00:01,000 --> 00:00:01,500\ntwo\n",
+        "1\n00:00,200 --> 00:00,500\none\n\n2\n00:01,000 --> 00:01,500\ntwo\n",
+        "00:00:00,200 --> 00:00:00,500\none\n\n00:00:01,000 --> 00:00:01,500\ntwo\n",
+        "00:00.200 --> 00:00.500\none\n\n00:01.000 --> 00:01.500\ntwo\n",
+    ],
+    ids=["commas in WebVTT", "no hours in SubRip", "no number", "no header"],
+)
+def test_times_are_read_as_they_are_meant(convert: Converter, tmp_path: Path, text: str) -> None:
+    """Beside a source, and as one: libav reads none of them, or not all."""
+    path = tmp_path / "lines"
+    path.write_text(text)
+    asked = replace(EXTRACT, extract=ExtractSpec("srt", "file:///out/lines"))
+    for converted in (convert(BARE, asked, source=beside(path)), convert(path, asked)):
+        assert judge.lines(converted.path) == near([(0.2, 0.5, "one"), (1.0, 1.5, "two")])
+
+
+def test_cues_that_are_not_read_are_told(convert: Converter, tmp_path: Path) -> None:
+    """libav looks for times where other scripts have them."""
+    path = tmp_path / "lines"
+    events = "[Events]\nFormat: Start, End, Layer, Style, Text\nDialogue: 0:00:00.20,0:00:00.50,0,Default,one\n"
+    path.write_text(f"[Script Info]\nScriptType: v4.00+\n\n{events}")
+    asked = replace(EXTRACT, extract=ExtractSpec("srt", "file:///out/lines"))
+    (warning,) = convert(BARE, asked, source=beside(path)).warnings
+    assert "1 subtitle is not as the format has them" in warning
+
+
+@pytest.mark.parametrize("form", ["srt", "vtt"])
+def test_no_cue_has_an_empty_line(convert: Converter, tmp_path: Path, form: str) -> None:
+    """Players end a cue at one."""
+    path = tmp_path / "lines"
+    events = "Format: Layer, Start, End, Style, Name, MarginL, MarginR, MarginV, Effect, Text\n"
+    text = "Dialogue: 0,0:00:00.20,0:00:00.50,Default,,0,0,0,,one\\N\\Ntwo\n"
+    path.write_text(f"[Script Info]\nScriptType: v4.00+\n\n[Events]\n{events}{text}")
+    asked = replace(EXTRACT, extract=ExtractSpec(form, "file:///out/lines"))
+    assert "one\ntwo\n" in convert(BARE, asked, source=beside(path)).path.read_text()
+
+
 @pytest.mark.parametrize("form", ["srt", "vtt"])
 @pytest.mark.parametrize("charset", ["cp1251", "gb18030", "utf-16-le", "utf-8-sig"])
 def test_a_source_that_is_a_subtitle_file_is_read_in_its_charset(
@@ -298,10 +338,10 @@ def test_files_of_other_kinds(convert: Converter, tmp_path: Path) -> None:
     ("content", "said"),
     [
         (b"", "empty"),
-        (b"this is no subtitle\n" * 9, "no media"),
-        (b"\x00\x01\x02\x03" * 99, "no media"),
+        (b"this is no subtitle\n" * 9, "not readable media"),
+        (b"\x00\x01\x02\x03" * 99, "not readable media"),
         (b"# VobSub index file, v7\n", "VobSub"),
-        (b"\xff\xfe1\x00\x00\xd8", "no media"),
+        (b"\xff\xfe1\x00\x00\xd8", "not readable media"),
         (b"WEBVTT\n\nbroken --> time\n", ""),
     ],
 )

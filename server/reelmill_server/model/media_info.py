@@ -188,13 +188,14 @@ class TextInfo:
     """How the text of a subtitle file is encoded: Python's name of its charset (empty if it is not text).
 
     `guessed`: nothing in the file says that it is in this encoding. `broken`: how many of its characters cannot be read.
-    `styled`: it is WebVTT with styles or regions.
+    `styled`: it is WebVTT with styles or regions. `unread`: how many of its cues libav does not read.
     """
 
     charset: str = ""
     guessed: bool = False
     broken: int = 0
     styled: bool = False
+    unread: int = 0
 
 
 @dataclass(frozen=True)

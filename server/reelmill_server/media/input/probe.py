@@ -71,7 +71,7 @@ def probe_file(
         if isinstance(location, KeptSource) and begun is not None and not restarts:
             location.keep(opened, container, begun)
     if info.format in TEXT_FORMATS:
-        return replace(info, text=text_of(location))
+        return replace(info, text=text_of(location, limits))
     if info.format in COUNTING_FORMATS:
         with open_bytes(location) as file:
             info = replace(info, missing_bytes=missing_bytes(file, info.format))
@@ -184,7 +184,7 @@ def probe_subtitles(location: Location, uri: str, limits: Limits, language: str 
     Raises InvalidMedia, UnsupportedFormat or MediaLimitExceeded, naming `uri`, for a file that has no subtitles.
     """
     with _naming(uri):
-        text = text_of(location, language)
+        text = text_of(location, limits, language)
         with open_subtitles(location, text.charset, limits) as container:
             info = media_info_of(container)
     if not info.subtitles:

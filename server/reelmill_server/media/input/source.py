@@ -23,6 +23,7 @@ from reelmill_server.media.input.decoders import decoder_options, restrict
 from reelmill_server.media.input.followers import readable
 from reelmill_server.media.input.pieces import replacement
 from reelmill_server.media.input.restarts import begins_again
+from reelmill_server.media.input.subtitle_text import mended
 from reelmill_server.media.libav.demuxing import ReadFile
 from reelmill_server.media.libav.errors import LIBAV_ERRORS, meaning, memory_was_short
 from reelmill_server.media.libav.freeing import park
@@ -100,7 +101,7 @@ def _in_utf8(file: BinaryIO) -> BinaryIO:
     file.seek(0)
     text = looks_like_subtitles(file.read(HEAD_BYTES))
     file.seek(0)
-    return BytesIO(in_utf8(file.read())) if text else file
+    return BytesIO(mended(in_utf8(file.read()).decode()).encode()) if text else file
 
 
 @contextmanager

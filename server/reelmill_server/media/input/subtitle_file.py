@@ -13,6 +13,7 @@ from av.container import InputContainer
 from reelmill_server.errors import InvalidMedia, MediaLimitExceeded, UnsupportedFormat
 from reelmill_server.media.input.charset import HEAD_BYTES, TextEncoding, find_encoding, marked_charset
 from reelmill_server.media.input.source import MOST_TEXT_BYTES, TEXT_FORMATS, Location, open_bytes, open_stream
+from reelmill_server.media.input.subtitle_text import cues_in, mended
 from reelmill_server.model.capability import Limits
 from reelmill_server.model.media_info import TextInfo
 
@@ -47,14 +48,22 @@ def _whole(location: Location) -> bytes:
         return file.read()
 
 
-def text_of(location: Location, language: str = "") -> TextInfo:
-    """Return what is known of the text of a subtitle file, as `encoding_of` finds it, and whether it is WebVTT with styles or
-    regions, which libav does not read.
+def text_of(location: Location, limits: Limits, language: str = "") -> TextInfo:
+    """Return what is known of the text of a subtitle file, as `encoding_of` finds it, and what libav does not read of it:
+    styles and regions of WebVTT, and cues. Raises as `open_source` does.
     """
     encoding = encoding_of(location, language)
-    text = _whole(location).decode(encoding.charset, "replace").encode() if encoding.charset else b""
-    styled = text.startswith(b"WEBVTT") and bool(STYLES.search(text))
-    return TextInfo(encoding.charset, encoding.guessed, encoding.broken, styled)
+    if not encoding.charset:
+        return TextInfo()
+    text = _text(location, encoding.charset)
+    styled = text.startswith("WEBVTT") and bool(STYLES.search(text.encode()))
+    with open_subtitles(location, encoding.charset, limits) as container:
+        read = sum(1 for packet in container.demux() if packet.size)
+    return TextInfo(encoding.charset, encoding.guessed, encoding.broken, styled, max(0, cues_in(text) - read))
+
+
+def _text(location: Location, charset: str) -> str:
+    return mended(_whole(location).decode(charset, "replace"))
 
 
 @contextmanager
@@ -67,6 +76,5 @@ def open_subtitles(location: Location, charset: str, limits: Limits) -> Iterator
         with open_bytes(location) as file, open_stream(file, limits, _OTHER_FORMATS) as container:
             yield container
         return
-    text = _whole(location).decode(charset, "replace")
-    with open_stream(BytesIO(text.encode()), limits, TEXT_FORMATS) as container:
+    with open_stream(BytesIO(_text(location, charset).encode()), limits, TEXT_FORMATS) as container:
         yield container

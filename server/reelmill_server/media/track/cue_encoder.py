@@ -22,11 +22,11 @@ _BLANK_LINES = re.compile(rb"\n\s*\n")
 class CueEncoder:
     """The encoder of one output stream.
 
-    libav writes WebVTT with unescaped markup characters, and with empty lines, which end a cue: both are mended here.
+    libav writes WebVTT with unescaped markup characters, and it and SubRip with empty lines, which end a cue: both are mended.
     """
 
     def __init__(self, context: Any, codec: str) -> None:
-        self._context, self._webvtt = context, codec == "webvtt"
+        self._context, self._webvtt, self._lined = context, codec == "webvtt", codec in ("webvtt", "subrip")
         self._read_order = 0
 
     def encode(self, cue: Cue) -> AnyPacket:
@@ -41,7 +41,7 @@ class CueEncoder:
         except av.error.FFmpegError as error:
             text = f"a subtitle at {float(cue.start):.3f} s cannot be written: {error_text(error)}"
             raise meaning(error, InvalidMedia(text)) from error
-        if self._webvtt:
+        if self._lined:
             packet = AnyPacket(_BLANK_LINES.sub(b"\n", bytes(packet)).strip())
         if packet.size and cue.settings:
             packet.set_sidedata(settings_data(cue.settings))

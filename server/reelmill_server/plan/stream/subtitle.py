@@ -133,6 +133,8 @@ def _text_doubts(text: TextInfo, field: str, hint: str) -> Iterator[str]:
         yield f"{field}: {many} broken in {text.charset}: replaced by U+FFFD"
     if text.styled:
         yield f"{field}: styles and regions of WebVTT: left out"
+    if text.unread:
+        yield f"{field}: {text.unread} subtitle{'s are' if text.unread > 1 else ' is'} not as the format has them: left out"
 
 
 def extract_prefix(uri: str) -> str:
