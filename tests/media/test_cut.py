@@ -4,6 +4,7 @@ import math
 import re
 import subprocess
 from fractions import Fraction
+from math import ceil
 from pathlib import Path
 
 import av
@@ -273,6 +274,22 @@ def test_audio_that_lies_before_the_keyframe_in_the_file_is_in_the_cut(
     first = judge.numbers(converted.path)[0] / 25
     wanted = [click for click in judge.clicks(path) if click >= max(first, 0 if asked.video == VideoSpec() else start)]
     assert heard == pytest.approx(wanted, abs=0.03)
+
+
+@pytest.mark.parametrize("duration", [0.4, 0.54])
+def test_frames_after_the_end_of_a_copied_cut_are_hidden_or_told(convert: Converter, duration: float) -> None:
+    """Those that are decoded before others that refer to them: 12 before 9 here."""
+    clip = Clip("mp4", (Video(b_frames=3, gop=50),), ())
+    for container in ("mp4", "mov", "mkv"):
+        copied = convert(clip, target(container, audio=None), duration=duration)
+        numbers = judge.numbers(copied.path)
+        told = [text for text in copied.warnings if "frames that are shown after the end" in text]
+        if container == "mkv":
+            assert numbers[: ceil(duration * 25)] == [*range(ceil(duration * 25))]
+            assert told and len(numbers) > ceil(duration * 25)
+        else:
+            assert numbers == [*range(ceil(duration * 25))] and not told
+            assert judge.describe(copied.path).duration == pytest.approx(duration, abs=0.011)
 
 
 @pytest.mark.parametrize("form", ["mpegts", "flv"])

@@ -191,14 +191,15 @@ class ShownExtent(Extent):
         self._latest = begins[-1] + durations[-1]
         self._ticks = (tick, min(first, *begins), last, reached)
 
-    def end_at(self, end: int) -> None:
+    def end_at(self, end: int, hides: bool = False) -> None:
         """End with the stream, which claims to end at `end` in ticks of its packets, of which all were added.
 
-        The duration of the packet that is decoded last is no distance: if it is shown last, it ends the stream, too.
+        The duration of the packet that is decoded last is no distance: if it is shown last, it ends the stream, too, unless the
+        stream hides (`hides`) what is shown after its end.
         """
         if self._ticks is None:
             return
         *known, last, _ = self._ticks
-        ends = [time for time in (end, self._latest) if time > last]
+        ends = [time for time in (end, end if hides else self._latest) if time > last]
         if ends:
             self._ticks = (*known, last, max(ends))  # type: ignore[assignment]

@@ -10,7 +10,7 @@ from av.container import InputContainer, OutputContainer
 from reelmill_server.errors import InvalidMedia
 from reelmill_server.media.chunk_file import ChunkFile
 from reelmill_server.media.input.account import UNORDERED, Accountant
-from reelmill_server.media.input.edit_lists import name_languages
+from reelmill_server.media.input.edit_lists import end_tracks, name_languages
 from reelmill_server.media.input.part import Part, Span, own_parts
 from reelmill_server.media.input.source import Location
 from reelmill_server.media.libav.errors import LIBAV_ERRORS
@@ -183,6 +183,9 @@ class FileOutput(Output):
         self._container.close()
         if self.plan.muxer == "mov":
             name_languages(self.path, languages)
+        ends = {number: track.shown_until for number, track in enumerate(self.tracks) if track.shown_until is not None}
+        if ends:
+            end_tracks(self.path, ends)
         join_tail(self.plan, self.path)
         pad_transport_stream(self.plan, self.path)
 

@@ -96,6 +96,7 @@ class _StreamEnd:
         mean = (extent.last_start - self.first) / (written.packets - 1) if written.packets > 1 else Fraction(0)
         self._frame = max(Fraction(planned.slack_us, MICROSECONDS), mean)
         self.tolerance = self._frame + MILLISECONDS
+        self.hidden = max(self._written - self.seen, Fraction(0)) if written.ahead else Fraction(0)
 
     def near(self, time: Fraction, frames: int = 1) -> bool:
         """Return whether the stream ends at `time`, within so many frames."""
@@ -123,5 +124,5 @@ def _movie(lengths: MovieLengths, streams: Mapping[int, _StreamEnd]) -> Iterator
             yield f"track {number} claims to be shown until {float(track.shown):.3f} s, but ends at {float(end.seen):.3f} s"
         # What an edit skips may be media that are hidden, or only the delay of frames that are decoded in another order.
         shown = track.shown - track.delay
-        if not shown - end.tolerance <= track.media <= shown + track.skipped + end.tolerance:
+        if not shown - end.tolerance <= track.media <= shown + track.skipped + end.hidden + end.tolerance:
             yield f"the media of track {number} claim {float(track.media):.3f} s, of which {float(shown):.3f} s are shown"

@@ -81,7 +81,8 @@ def _compare_counts(planned: StreamPlan, went_in: StreamStats, came_out: StreamR
         return
     # Lengths, not positions: muxers may move a file whose first timestamp is below 0. The start of the last frame is
     # compared, since not every container keeps its duration. PCM is cut anew into frames of another length.
-    expected, length = fed.last_start - fed.first, read.last_start - read.first
+    last = read.last_start if came_out.hidden is None else max(read.last_start, came_out.hidden)
+    expected, length = fed.last_start - fed.first, last - read.first
     frame = max(read.last - read.last_start, fed.last - fed.last_start, Fraction(1, 1000))
     if abs(length - expected) > frame + _ROUNDING + _MISREAD.get(planned.codec, 0):
         raise OutputInvalid(f"{where}: {float(expected):.3f} s of {planned.type} went in, {float(length):.3f} s came out")

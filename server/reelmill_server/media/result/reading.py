@@ -19,7 +19,7 @@ from reelmill_server.media.input.reader import INDEXED_FORMATS, claimed_ends
 from reelmill_server.media.libav.codec_names import check_decoder, codec_name
 from reelmill_server.media.libav.errors import LIBAV_ERRORS, check_memory
 from reelmill_server.media.libav.likeness import GivenFrames, samples_of
-from reelmill_server.media.libav.timestamps import Extent, ShownExtent, TimeBases
+from reelmill_server.media.libav.timestamps import Extent, ShownExtent, TimeBases, exact
 from reelmill_server.media.libav.types import AnyPacket
 from reelmill_server.media.output.base import MediaFile
 from reelmill_server.media.package.segments import Cuts
@@ -47,6 +47,7 @@ class StreamReading:
     """Counters of one stream of the file read back; times in seconds.
 
     `middle`: a GOP from packet number `half` on; 0: none is kept. `ordered`: the container keeps the times of frames.
+    `end`: from when on its edit list hides frames, ticks; None: it has none. `hidden`: when the last one begins, seconds.
     """
 
     packets: int = 0
@@ -57,6 +58,8 @@ class StreamReading:
     middle: list[AnyPacket] = field(default_factory=list)
     half: int = 0
     ordered: bool = True
+    end: int | None = None
+    hidden: Fraction | None = None
 
     def count(self, packet: AnyPacket, base: Any, video: bool, unordered: bool) -> None:
         """Count a packet of the time base `base`. `unordered`: its container has one timestamp per frame, and libav guesses the
@@ -64,7 +67,9 @@ class StreamReading:
         """
         self.packets += 1
         ticks = packet.dts if unordered and packet.dts is not None else packet.pts
-        if ticks is not None and base:
+        if ticks is not None and base and packet.is_discard and self.end is not None and ticks >= self.end:
+            self.hidden = max(self.hidden or Fraction(0), ticks * exact(base))
+        elif ticks is not None and base:
             self.extent.add(ticks, packet_duration(packet.duration), base)
         if self.half and self.packets >= self.half:
             self._keep_middle(packet)
@@ -85,7 +90,9 @@ class StreamReading:
         if not packets:
             return
         middle = self.half and self.packets + len(packets) >= self.half
-        if not run.timed or max(run.durations) != packet_duration(max(run.durations)) or middle or self._begins(video):
+        late = run.timed and self.end is not None and run.span[1] >= self.end
+        odd = not run.timed or max(run.durations) != packet_duration(max(run.durations))
+        if odd or late or middle or self._begins(video):
             for packet in packets:
                 self.count(packet, run.base, video, unordered)
             return
@@ -131,6 +138,9 @@ def read_streams(
             sight.extent = ShownExtent(container.format.name in INDEXED_FORMATS)
     gaps = {stream.index for stream in media if codec_name(stream.codec_context) == "mov_text"}
     videos = {stream.index for stream in media if stream.type == "video"}
+    ends = {index: end for index, (_, end) in claimed_ends(container).items() if index in videos}
+    for index in readings.keys() & ends.keys():
+        readings[index].end = ends[index]
     for number, run in enumerate(_runs(container, media)):
         if number % _RUNS_TO_MOVE == 0:
             moved()
@@ -140,9 +150,10 @@ def read_streams(
         if cuts is not None and run.index == cuts.stream:
             for packet in run.packets:
                 cuts.see(packet)
-    for index, (_, end) in claimed_ends(container).items():
-        if index in readings and isinstance(extent := readings[index].extent, ShownExtent):
-            extent.end_at(end)
+    for index in readings.keys() & ends.keys():
+        extent = readings[index].extent
+        assert isinstance(extent, ShownExtent)
+        extent.end_at(ends[index], hides=readings[index].hidden is not None)
     return list(readings.values())
 
 

@@ -108,6 +108,9 @@ class Track:
     items = "frames"
     """Name of what is counted, in warnings."""
 
+    shown_until: Fraction | None = None
+    """Where the output ends, seconds, although frames that are shown later are in it, and its container can say so."""
+
     def __init__(self, plan: StreamPlan) -> None:
         self.plan, self.written = plan, StreamStats()
         self.frames = self.unordered = 0

@@ -42,6 +42,7 @@ class CopyTrack(Track):
         self._early: AnyPacket | None = None  # the last packet before the span, until one in it comes
         self._held_audio: deque[AnyPacket] | None = deque() if self._is_audio and len(plan.parts) > 1 else None
         self._last_shown = LastShown() if plan.type == "video" else None
+        self._late = 0  # frames that are shown although they lie after the end of a part
         self._straight = plan.type in ("video", "audio") and copied.filter is None
 
     def begin(self, part: Part, span: Span) -> None:
@@ -257,8 +258,13 @@ class CopyTrack(Track):
         if self._held_audio is not None:
             self._held_audio.clear()
         if self._last_shown is not None:
-            for packet in self._last_shown.end(self._end_of(part, length, last)):
+            until = self._end_of(part, length, last)
+            for packet in self._last_shown.end(until):
                 yield from self._written(packet)
+            if last and not self._added.reveals and self.written.ahead > self._late:
+                self.shown_until = until * self._time_base
+            else:
+                self._late = self.written.ahead
         self._clock.advance(length)
 
     def _end_of(self, part: Part, length: Fraction, last: bool) -> int:
@@ -276,6 +282,9 @@ class CopyTrack(Track):
             output = "segments" if target.package else target.container
             hidden = f"the source hides its first {self.revealed} frames, which {output} cannot"
             yield f"{target.field}: {hidden}: they are shown"
+        if self._late and isinstance(target, TargetPlan):
+            late = f"{self._late} frames that are shown after the end are in the copy, as frames before it refer to them"
+            yield f"{target.field}: {late}: players show them"
         if (damaged := self.written.dropped[DAMAGED]) and isinstance(target, TargetPlan):
             yield f"{target.field}: {damaged} of the source's {self.items} are damaged: left out"
         if self._gradual and isinstance(target, TargetPlan):

@@ -14,7 +14,8 @@ from reelmill_server.model.plan import StreamType
 def _side(first: int, last_start: int, last: int) -> Any:
     """One side of the comparison; times in samples of 48 kHz."""
     times = {"first": first, "last_start": last_start, "last": last}
-    return SimpleNamespace(packets=49, extent=SimpleNamespace(**{name: Fraction(at, 48000) for name, at in times.items()}))
+    extent = SimpleNamespace(**{name: Fraction(at, 48000) for name, at in times.items()})
+    return SimpleNamespace(packets=49, extent=extent, hidden=None)
 
 
 @pytest.mark.parametrize(
