@@ -9,6 +9,8 @@ from reelmill_server.media import capabilities
 from reelmill_server.media.input.cut_edges import edges_of
 from reelmill_server.media.input.keyframe_index import keyframe_times
 from reelmill_server.media.input.probe import probe_beside, probe_file, probe_subtitles
+from reelmill_server.media.input.side_by_side import side_by_side
+from reelmill_server.media.input.source import Location
 from reelmill_server.model.ladder import Ladder
 from reelmill_server.model.media_info import MediaInfo
 from reelmill_server.model.plan import Plan
@@ -79,8 +81,14 @@ def _probe_all(attempt: Attempt) -> tuple[MediaInfo, ...]:
     measured = (False, False) if request is None else (needs_bitrates(request), needs_length(request))
     # Of what is asked without a conversion, callers are told all.
     copied = assignment.action == "convert" and request is not None and request.copies_video
+
+    def probed(location: Location) -> MediaInfo:
+        return probe_file(location, assignment.limits, *measured, copied)
+
     with attempt.stage("probe"):
-        return tuple(probe_file(place, assignment.limits, *measured, copied) for place in attempt.locations)
+        if copied and len(attempt.locations) > 1:  # of others more frames are decoded, and held
+            return tuple(side_by_side(probed, attempt.locations))
+        return tuple(map(probed, attempt.locations))
 
 
 def _probe_subtitles(attempt: Attempt) -> tuple[tuple[MediaInfo, ...], ...]:
