@@ -1,11 +1,14 @@
 """Stream copies: the same packets in another container, with what describes them."""
 
+import threading
 from dataclasses import replace
 from fractions import Fraction
 from pathlib import Path
 
 import pytest
 
+from reelmill_server.media.conversion import copying
+from reelmill_server.media.output.file import FileOutput
 from reelmill_server.model.request import AudioSpec, TargetSpec, VideoSpec
 from tests import judge
 from tests.media.converter import Converter, encoded, target
@@ -204,3 +207,24 @@ def test_what_an_edit_list_hides_stays_hidden(convert: Converter) -> None:
     copied = convert(clip, target("mp4")).path
     judge.check(copied)
     assert judge.numbers(copied) == list(range(15, 50))
+
+
+def test_large_transport_streams_are_read_and_written_by_two_threads_with_the_same_result(
+    convert: Converter, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    """Others by one."""
+    threads = set[str]()
+    original = FileOutput._write
+
+    def write(self: FileOutput) -> None:
+        threads.add(threading.current_thread().name)
+        original(self)
+
+    monkeypatch.setattr(FileOutput, "_write", write)
+    clip = convert.shelf.get(Clip("mpegts"))
+    one = Converter(convert.shelf, lambda: tmp_path)(clip).path.read_bytes()
+    assert threads == {threading.current_thread().name}
+    monkeypatch.setattr(copying, "_LARGE_BITRATE", 1)
+    (tmp_path / "again").mkdir()
+    assert Converter(convert.shelf, lambda: tmp_path / "again")(clip).path.read_bytes() == one
+    assert len(threads) == 2

@@ -15,6 +15,8 @@ from reelmill_server.media.track.base import Track
 from reelmill_server.model.plan import Plan
 
 _CHANGING_FORMATS = ("ogg",)  # the time base of a stream may change with each of its packets
+_PARSED_FORMATS = ("mpegts",)
+_LARGE_BITRATE = 20_000_000
 
 
 def copies(plan: Plan, outputs: Sequence[Output], sources: Sequence[Any]) -> bool:
@@ -22,6 +24,15 @@ def copies(plan: Plan, outputs: Sequence[Output], sources: Sequence[Any]) -> boo
     decoding = any(track.wants_frames for output in outputs if output.fed for track in output.tracks)
     beside = any(entry.attached for entry in plan.inputs)
     return not (decoding or beside or any(source.format.name in _CHANGING_FORMATS for source in sources))
+
+
+def reads_long(source: Any) -> bool:
+    """Return whether a thread of its own should read a source that is copied to one output.
+
+    Mostly that is too little work to share: what another core writes than has read it is fetched from memory again. But
+    large packets of MPEG-TS are put together and parsed, which takes nearly as long as to write them.
+    """
+    return source.format.name in _PARSED_FORMATS and (source.bit_rate or 0) >= _LARGE_BITRATE
 
 
 class CopyFeed(Feed):

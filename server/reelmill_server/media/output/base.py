@@ -29,6 +29,7 @@ from reelmill_server.model.request import AlignMode
 from reelmill_server.model.time import MICROSECONDS
 
 _SAMPLE_BYTES = 4
+_LARGE_BYTES = 16 << 10  # of a packet
 
 
 class Stopped(Exception):
@@ -162,8 +163,9 @@ class Output(ABC):
 
     def give_all(self, part: Part, order: Sequence[int], runs: Sequence[tuple[Track, Run]]) -> None:
         """Hand runs of packets to tracks; `order`: the source stream of each packet, as they were read."""
-        size = sum(run.size_bytes for _, run in runs)
-        self._events.give(partial(self._feed_all, part, order, runs), size, len(order))
+        size, count = sum(run.size_bytes for _, run in runs), len(order)
+        # Both threads may work on large ones at once.
+        self._events.give(partial(self._feed_all, part, order, runs), size, count if size < count * _LARGE_BYTES else 1)
 
     def reach(self, part: Part, seconds: Fraction) -> None:
         """Tell that the part lasts at least `seconds`."""
