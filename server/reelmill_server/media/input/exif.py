@@ -1,5 +1,6 @@
 """What tells how an image is to be turned, where libav does not read it, or refuses the image for it, made plain: EXIF whose
-orientation is a number of 32 bits, EXIF with the prefix or as text of another format, broken EXIF, and XMP.
+orientation is a number of 32 bits, EXIF with the prefix or as text of another format, broken EXIF, and XMP. Color profiles of
+hundreds of megabytes are left out.
 """
 
 import io
@@ -11,6 +12,7 @@ from typing import Any, BinaryIO
 
 _MOST_BYTES = 256 << 20  # a file is read in memory to replace a part of it
 _MOST_TEXT = 4 << 20  # of what says how an image is turned
+_MOST_PROFILE = 16 << 20  # of color profiles: those of printers have some megabytes
 _ORIENTATION, _SHORT, _LONG, _XMP_TAG = 0x112, 3, 4, 700
 _ENTRY_BYTES = 12
 _KNOWN, _ORIENTATIONS = range(1, 9), range(2, 9)  # 1 is as without
@@ -90,25 +92,40 @@ def _webp_chunks(data: bytes) -> Iterator[tuple[int, int]]:
 
 
 def _png(file: BinaryIO) -> BinaryIO | None:
-    """libav refuses the whole image for a broken eXIf: it is left out."""
-    exif, told, other, at = (0, 0), 0, 0, _PNG_HEADER
+    """libav refuses the whole image for a broken eXIf, and takes gigabytes for a color profile of hundreds of megabytes: these
+    are left out.
+    """
+    told, other, at, left_out = 0, 0, _PNG_HEADER, list[tuple[int, int]]()
     while len(head := _read(file, at, 8)) == 8:
         size, name = struct.unpack(">I4s", head)
         if name == b"eXIf":
-            exif = at, at + 12 + size
+            left_out.append((at, at + 12 + size))
             told, _ = _of_tiff(_read(file, at + 8, size).removeprefix(_JPEG_EXIF))
+        elif name == b"iCCP" and _is_large(_read(file, at + 8, min(size, _MOST_PROFILE))):
+            left_out.append((at, at + 12 + size))
         elif name in (b"iTXt", b"zTXt", b"tEXt"):
             other = other or _of_png_text(name, _read(file, at + 8, min(size, _MOST_TEXT)))
         elif name == b"IEND":
             break
         at += 12 + size
-    if exif == (0, 0) and not other:
+    if not left_out and not other:
         return None
-    data = _read(file, 0, _MOST_BYTES)
+    data, begin = _read(file, 0, _MOST_BYTES), _PNG_FIRST
     chunk = b"eXIf" + _plain(told or other) if (told or other) in _ORIENTATIONS else b""
     framed = struct.pack(">I", len(chunk) - 4) + chunk + struct.pack(">I", zlib.crc32(chunk)) if chunk else b""
-    rest = data[_PNG_FIRST : exif[0]] + data[exif[1] :] if exif[1] else data[_PNG_FIRST:]
-    return io.BytesIO(data[:_PNG_FIRST] + framed + rest)
+    kept = [data[:begin], framed]
+    for until, end in left_out:
+        kept.append(data[begin:until])
+        begin = end
+    return io.BytesIO(b"".join((*kept, data[begin:])))
+
+
+def _is_large(profile: bytes) -> bool:
+    """Return whether the color profile in a chunk of PNG (its name, a byte, and what is packed) has more than `_MOST_PROFILE`."""
+    try:
+        return len(_unpacked(profile.partition(b"\0")[2][1:], _MOST_PROFILE)) >= _MOST_PROFILE
+    except zlib.error:
+        return False
 
 
 def _of_png_text(name: bytes, text: bytes) -> int:
@@ -126,8 +143,8 @@ def _of_png_text(name: bytes, text: bytes) -> int:
     return 0
 
 
-def _unpacked(data: bytes) -> bytes:
-    return zlib.decompressobj().decompress(data, _MOST_TEXT)
+def _unpacked(data: bytes, most: int = _MOST_TEXT) -> bytes:
+    return zlib.decompressobj().decompress(data, most)
 
 
 def _tiff(file: BinaryIO) -> BinaryIO | None:

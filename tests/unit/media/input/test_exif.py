@@ -88,3 +88,14 @@ def test_broken_images_are_left_to_libav(form: str) -> None:
     whole = CASES[f"{form} long"]()
     for length in range(0, len(whole), 7):
         with_plain_exif(io.BytesIO(whole[:length]), FORMS[form])
+
+
+def test_a_color_profile_of_megabytes_is_left_out() -> None:
+    """libav would take gigabytes for a few hundred kilobytes; what is after it stays, and others stay as they are."""
+    profiles = (saved("PNG", exif=exif(4, 6), icc_profile=bytes(size)) for size in (17 << 20, 5000))
+    large, small = (with_plain_exif(io.BytesIO(data), "png_pipe") for data in profiles)
+    assert large and b"iCCP" not in large.read() and small and b"iCCP" in small.read()
+    assert with_plain_exif(io.BytesIO(saved("PNG", icc_profile=bytes(5000))), "png_pipe") is None
+    with Image.open(large) as image:
+        image.load()
+        assert image.getexif()[0x112] == 6
