@@ -81,6 +81,17 @@ def test_a_still_may_be_shown_for_less_than_it_claims(convert: Converter, tmp_pa
     assert len(judge.times(converted.path)) == 8
 
 
+@pytest.mark.parametrize(("size", "made"), [((1, 1), (2, 2)), ((1, 5), (2, 4)), ((3, 3), (4, 4))])
+def test_a_still_of_a_few_pixels_is_encoded(convert: Converter, tmp_path: Path, size: tuple[int, int], made: Any) -> None:
+    """A single column is shown twice, as colors are subsampled."""
+    path = tmp_path / "dot.gif"
+    Image.new("RGB", size, (255, 255, 255)).save(path)
+    converted = convert(path, target("mp4", encoded(), None), duration=0.08)
+    pictures = judge.pictures(converted.path)
+    assert pictures.shape[1:] == made[::-1] and pictures.min() > 200
+    assert any("cannot be subsampled" in text for text in converted.warnings)
+
+
 @pytest.mark.parametrize("container", ["mkv", "mov", "ts", "webm"])
 def test_containers_of_stills(convert: Converter, still: Path, container: str) -> None:
     """All hold it."""

@@ -121,7 +121,7 @@ def _png(file: BinaryIO) -> BinaryIO | None:
 
 
 def _is_large(profile: bytes) -> bool:
-    """Return whether the color profile in a chunk of PNG (its name, a byte, and what is packed) has more than `_MOST_PROFILE`."""
+    """Return whether the color profile in a chunk of PNG (name, a byte, packed data) has more than `_MOST_PROFILE`."""
     try:
         return len(_unpacked(profile.partition(b"\0")[2][1:], _MOST_PROFILE)) >= _MOST_PROFILE
     except zlib.error:

@@ -39,6 +39,7 @@ _REORDERING, _SLOW = ("h264", "h265"), 10  # half a second has fewer frames than
 _TRANSPARENT = "yuva420p"
 # SVT-AV1 never returns if one side is longer than a superblock and the other below 28 pixels (presets 3, 4, 7 and 10).
 _SVT_SUPERBLOCK, _SVT_LEAST = 64, 28
+_LEAST_SIDES = {"libx265": 16, "libsvtav1": 4}
 _HIGHEST_BURST = Fraction(60)  # a rate above this that is not the average is the tick of a variable one
 COMMON_RATES = tuple(Fraction(rate) for rate in "24000/1001 24 25 30000/1001 30 48 50 60000/1001 60 120".split())
 """Frame rates that cameras and editors use."""
@@ -171,8 +172,13 @@ def plan_video(
 
 
 def _refuse_thin(encoder: str, geometry: Geometry, field: str) -> None:
-    """Refuse frames that are so wide and low, or so narrow and high, that the encoder never returns."""
+    """Refuse frames that are too small for the encoder, or so wide and low, or narrow and high, that it never returns."""
     narrow, wide = sorted(geometry.size)
+    if narrow < (least := _LEAST_SIDES.get(encoder, 0)):
+        raise UnsupportedFormat(
+            f"{field}: {encoder} does not encode {geometry.width}x{geometry.height}: a side has {least} pixels or more: choose "
+            "another codec or resolution"
+        )
     if encoder == "libsvtav1" and narrow < _SVT_LEAST and wide > _SVT_SUPERBLOCK:
         raise UnsupportedFormat(
             f"{field}: {encoder} does not encode {geometry.width}x{geometry.height}: where one side is above {_SVT_SUPERBLOCK} "

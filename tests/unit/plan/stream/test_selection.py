@@ -254,6 +254,17 @@ def test_attached_sound_is_counted_behind_that_of_the_sources_in_a_row() -> None
     assert [file.streams[0].parts[0].input for file in planned] == [0, 1]
 
 
+@pytest.mark.parametrize(("codec", "encoder", "least"), [("h265", "libx265", 16), ("av1", "libsvtav1", 4)])
+def test_frames_too_small_for_an_encoder_are_refused(codec: str, encoder: str, least: int) -> None:
+    """By name; in H.264 and VP9 one of 1x1 becomes 2x2."""
+    request = ConvertRequest("t", "p", (SourceSpec("file:///in/a.mp4"),), (target("mkv", VideoSpec(codec)),))
+    for width, refused in ((1, True), (least - 2, True), (least, False)):
+        info = replace(INFO, video=(replace(VIDEO, width=width, height=least),))
+        facts = PlanFacts((info,), {encoder: Capability(encoder, codec, SOFTWARE, True)})
+        with pytest.raises(UnsupportedFormat, match=f"{least} pixels or more") if refused else nullcontext():
+            make_plan(request, facts)
+
+
 @pytest.mark.parametrize(("size", "refused"), [((130, 20), True), ((20, 130), True), ((64, 20), False), ((130, 28), False)])
 def test_frames_on_which_svt_av1_hangs_are_refused(size: tuple[int, int], refused: bool) -> None:
     """By name: the encoder would never return."""
