@@ -23,7 +23,7 @@ class Conversion(TypedDict, total=False):
     Copied: `smart_cut` (preferred, required), to cut at the frame instead of the keyframe.
 
     `audio`: aac, mp3, opus, flac, vorbis, ac3, amr, copy (the default) or none. With a codec: `audio_bitrate` (bit/s, or a
-    string such as 128k), `sample_rate` (Hz), `channels`, `loudness` (LUFS to bring it to, such as -23; ebu;
+    string such as 128k), `sample_rate` (Hz), `channels`, `loudness` (Target loudness in LUFS, such as -23; ebu;
     podcast; or measure). `subtitles`: copy (the default) or none.
 
     `strip_metadata`, `tags`, `user_data`, `priority` (1 first to 5 last), `parallelism` (chunks of a long encode, 1: not split)
@@ -193,7 +193,7 @@ def _container(uri: str, container: str | None) -> tuple[str, str | None]:
     by_extension, segments = _EXTENSIONS.get(extension, (None, None))
     chosen = container or by_extension
     if chosen is None:
-        text = f"must be given: the extension of {uri} does not imply one"
+        text = f"must be given, such as mp4: the extension of {uri} implies none"
         raise InvalidArgument(violations=[Violation("container", text)])
     return chosen, segments
 
@@ -211,7 +211,7 @@ def _stream(
     settings.update(_quality(settings))
     codec = options.get(kind)
     if codec in (None, "copy", "none") and settings:
-        text = f"needs {kind} to be a codec" + (f", not {codec}" if codec else "")
+        text = f"needs {kind} to be encoded: set {kind} to a codec" + (f", not {codec}" if codec else "")
         raise InvalidArgument(violations=[Violation(name, text) for name in fields if name in options])
     if (kept := {field: options[name] for name, field in copied.items() if name in options}) and codec not in (None, "copy"):
         text = f"needs copied {kind}, not {codec}"
@@ -238,7 +238,7 @@ def _audio(options: Mapping[str, object]) -> dict[str, object] | None:
     if asked is None:
         return settings
     if settings is None or "transcode_audio" not in settings or options.get("audio") == "copy":
-        raise InvalidArgument(violations=[Violation("loudness", "needs audio to be a codec")])
+        raise InvalidArgument(violations=[Violation("loudness", "needs audio to be encoded: set audio to a codec")])
     return {**settings, "filter_audio": {"loudness": _loudness(str(asked))}}
 
 

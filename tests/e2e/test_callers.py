@@ -293,7 +293,7 @@ def test_planted_secrets_are_shown_to_nobody_else(
         seen += [str(list(client.list())), str(list(client.notifications.list()))]
         assert all(task_id in text or failed in text for text in seen)
     environment = {"REELMILL_SERVER": server.grpc, "REELMILL_PROJECT": "mine", "REELMILL_TOKEN": other}
-    assert "submit it anew" in CliRunner().invoke(app, ["retry", failed], env=environment).output
+    assert "submit it again" in CliRunner().invoke(app, ["retry", failed], env=environment).output
     everything = {
         "log": server.log.read_text() + (files.parent / "data" / "temporal.log").read_text(),
         "metrics": server.get("/metrics")[1],

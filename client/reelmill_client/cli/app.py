@@ -68,7 +68,7 @@ def root(
     ] = DEFAULT_TARGET,
     project: Annotated[str, typer.Option(envvar="REELMILL_PROJECT", help="The project to work in.")] = DEFAULT_PROJECT,
     json: Annotated[bool, typer.Option("--json", help="Print JSON for programs, one object per line.")] = False,
-    verbose: Annotated[bool, typer.Option("--verbose", help="Say why each encoder was chosen, too.")] = False,
+    verbose: Annotated[bool, typer.Option("--verbose", help="Also say why each encoder was chosen.")] = False,
     timeout: Annotated[
         float, typer.Option(min=0.001, metavar="SECONDS", help="Longest time for one call; waiting for a task has no limit.")
     ] = DEFAULT_TIMEOUT_SECONDS,
@@ -90,7 +90,7 @@ def root(
             exists=True,
             dir_okay=False,
             metavar="FILE",
-            help="File with an API key or a JWT; REELMILL_TOKEN may hold it itself.",
+            help="File with an API key or a JWT; or set REELMILL_TOKEN to the token itself.",
         ),
     ] = None,
     version: Annotated[  # done by its callback

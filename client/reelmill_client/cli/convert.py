@@ -33,7 +33,7 @@ _Destination = Annotated[
 ]
 _Ladder = Annotated[
     Literal["auto"] | None,
-    _option("auto: make the variants of DST, a master playlist (.m3u8), for SRC; instead of --crf.", _VIDEO),
+    _option("auto: choose variants that fit SRC; DST is their master playlist (.m3u8). Instead of --crf.", _VIDEO),
 ]
 _SmartCut = Annotated[
     # A word that is forgotten would be the next flag, whose value is then one argument too many.
@@ -73,7 +73,7 @@ def convert(
     sample_rate: Annotated[int | None, _option("Hz.", _AUDIO)] = None,
     channels: Annotated[int | None, _option("1 to 8.", _AUDIO)] = None,
     loudness: Annotated[
-        str | None, _option("LUFS to bring it to, such as -23; ebu (-23), podcast (-16), or measure.", _AUDIO)
+        str | None, _option("Target loudness in LUFS, such as -23; ebu (-23), podcast (-16), or measure.", _AUDIO)
     ] = None,
     subtitles: Annotated[str | None, _option("copy or none. Default: copy.")] = None,
     strip_metadata: Annotated[bool, typer.Option("--strip-metadata", help="Leave out the title and other metadata.")] = False,

@@ -14,8 +14,10 @@ def read_document(name: str) -> Mapping[str, object]:
     """Read the request in a file, or in standard input for `-`; raises InvalidArgument if it holds no object."""
     try:
         text = sys.stdin.read() if name == "-" else Path(name).read_text(encoding="utf-8")
-    except (OSError, UnicodeDecodeError) as error:
-        raise InvalidArgument(f"cannot read {name}: {getattr(error, 'strerror', None) or error}") from error
+    except OSError as error:
+        raise InvalidArgument(f"cannot read {name}: {error.strerror or error}") from error
+    except UnicodeDecodeError as error:
+        raise InvalidArgument(f"{name} is not a request: expected JSON or YAML in UTF-8") from error
     data = _parse(name, text)
     if not isinstance(data, Mapping):
         raise InvalidArgument(f"{name} must contain one object: the request")

@@ -60,7 +60,7 @@ def ladder(
         typer.Option(metavar="FILE.svg", dir_okay=False, help="Draw what was measured, too; a second ladder to FILE-2.svg."),
     ] = None,
 ) -> None:
-    """Print the ladders that a task has made for its sources."""
+    """Print the ladders that a task chose for its sources."""
     session = session_of(context)
     with session.client() as client:
         task = client.get(task_id)
@@ -118,7 +118,7 @@ def list_(
 
 
 def cancel(context: typer.Context, task_ids: Annotated[list[str], _TASK_ID]) -> None:
-    """Cancel tasks; watch shows when they have ended. With several, one error does not keep the others from being canceled."""
+    """Cancel tasks; watch shows when they have ended. With several, an error with one does not stop the others."""
     session = session_of(context)
     codes = [EXIT_OK]
     with session.client() as client:

@@ -106,7 +106,7 @@ def _spare_sources(request: ConvertRequest, outputs: Sequence[tuple[int, str]]) 
     given = set(map(Resource.of, (*(source.uri for source in request.sources), *files, *request.watermark_uris)))
     fields = {target.index: target.field for target in request.targets}
     problems = [
-        Violation(fields[index], f"would replace the source {uri}: name it otherwise")
+        Violation(fields[index], f"would replace the source {uri}: choose another name")
         for index, uri in outputs
         if Resource.of(uri) in given
     ]

@@ -166,7 +166,7 @@ def test_a_wrong_request_ends_with_2(fake: Any, cli: Cli, failure: Any) -> None:
     result = cli(*CONVERT, "--crf", "20")
     assert (result.exit_code, result.stderr.splitlines()) == (
         2,
-        ["error: the request is invalid", "  --crf: needs video to be a codec"],
+        ["error: the request is invalid", "  --crf: needs video to be encoded: set video to a codec"],
     )
     assert not fake.calls
     wrong = (("targets[0].uri", "must be set"), ("sources[0].uri", "must be set"))
@@ -298,12 +298,13 @@ def test_submit_reads_files(fake: Any, cli: Cli, tmp_path: Path, name: str, text
         ("r.yaml", "- a", "must contain one object"),
         ("r.json", '{"Sorces": []}', "Sorces: is not a field of CreateMediaConvertTaskRequest; did you mean Sources?"),
         ("gone.json", None, "cannot read"),
+        ("film.mp4", "\xff", "is not a request: expected JSON or YAML in UTF-8"),
     ],
 )
 def test_submit_refuses_other_files(cli: Cli, tmp_path: Path, name: str, text: str | None, words: str) -> None:
     """With the place where it went wrong."""
     if text is not None:
-        (tmp_path / name).write_text(text)
+        (tmp_path / name).write_text(text, encoding="latin-1")
     result = cli("submit", str(tmp_path / name))
     assert result.exit_code == 2
     assert words in result.stderr

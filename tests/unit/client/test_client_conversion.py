@@ -110,9 +110,11 @@ def test_nothing_asked_means_copy() -> None:
 
 def test_settings_without_a_codec_are_refused() -> None:
     """They would be ignored silently."""
-    assert violations(crf=23, size="1x1") == dict.fromkeys(("crf", "size"), "needs video to be a codec")
-    assert violations(video="copy", gop=5) == {"gop": "needs video to be a codec, not copy"}
-    assert violations(audio="none", audio_bitrate="1k") == {"audio_bitrate": "needs audio to be a codec, not none"}
+    assert violations(crf=23, size="1x1") == dict.fromkeys(("crf", "size"), "needs video to be encoded: set video to a codec")
+    assert violations(video="copy", gop=5) == {"gop": "needs video to be encoded: set video to a codec, not copy"}
+    assert violations(audio="none", audio_bitrate="1k") == {
+        "audio_bitrate": "needs audio to be encoded: set audio to a codec, not none"
+    }
 
 
 def test_wrong_values_name_their_fields() -> None:
@@ -243,5 +245,5 @@ def test_loudness_by_number_or_name(asked: float | str, loudness: dict[str, obje
     """It needs an encode."""
     request: Any = conversion_request(Conversion(source="a.wav", destination="b.m4a", audio="aac", loudness=asked))
     assert request["targets"][0]["audio"]["filter_audio"] == {"loudness": loudness}
-    assert violations(loudness=asked) == {"loudness": "needs audio to be a codec"}
+    assert violations(loudness=asked) == {"loudness": "needs audio to be encoded: set audio to a codec"}
     assert "not 'loud'" in violations(audio="aac", loudness="loud")["loudness"]

@@ -209,7 +209,7 @@ def fill(
     # Whoever may write in a folder only has that checked before the names are known.
     if dot_steps(uri) > dot_steps(template):
         raise InvalidArgument(
-            "a target's URI has a step `.` or `..` with the names that its variables stand for: name it otherwise"
+            "a target's URI has a step `.` or `..` with the names that its variables stand for: choose another name"
         )
     return uri
 

@@ -31,5 +31,5 @@ def check_destinations(storage: Storage, assignment: messages.Assignment, plan: 
         other = next((known[place] for place in places if place in known), None)
         if other is not None:
             same = f"{redacted(other)} by another name" if other else "a source"
-            raise InvalidArgument(f"{redacted(uri)} would replace {same}: name it otherwise")
+            raise InvalidArgument(f"{redacted(uri)} would replace {same}: choose another name")
         known.update(dict.fromkeys(places, uri))
