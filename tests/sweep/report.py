@@ -29,10 +29,6 @@ STATES = ("ok", "told", "refused", "unjudged", "wrong")
 # What is known of faults and of what is unjudged: what "mode container: codecs: words" looks like, and why it is so.
 KNOWN: tuple[tuple[str, str], ...] = (
     (r"copy mpeg: targa", "MPEG-PS has no number for the codec: the clip holds bytes that any reader takes for MP1"),
-    (
-        r"encode mpeg: libx264, 4:4:4",
-        "libav gives one frame the time of the next, which begins in the same packet: it is shown late",
-    ),
     (r"encode caf: flac, 7\.1", "CAF tells the sides before the rear, as the output has them; the judge refuses that order"),
 )
 

@@ -17,6 +17,7 @@ _THEORA = tuple(bytes((first,)) for first in range(0x80))  # headers have the hi
 # where one recording follows another, in MPEG-PS the end of the frame in which it begins.
 _BEGINNINGS = {("ogg", "flac"): _FLAC, ("ogg", "theora"): _THEORA, ("mpeg", "ac3"): _AC3, ("mpeg", "eac3"): _AC3}
 _ANYWHERE = (_FLAC, _THEORA)
+_SHARING = ("mpeg",)  # of which one packet of the container may hold several frames, and a time for one
 _REPEATING = ("theora",)  # an empty packet shows the frame before it once more, and containers other than Ogg lose it
 
 _JPEG_SCAN, _JPEG_END = b"\xff\xda", b"\xff\xd9"
@@ -92,6 +93,8 @@ def packets_of(container: InputContainer, streams: Sequence[Any]) -> Iterator[An
     repeating = _repeating(streams)
     packets = _frames(packets, beginnings) if beginnings else packets
     packets = split_packets(packets) if container.format.name == "flac" else packets
+    videos = {stream.index for stream in streams if stream.type == "video"}
+    packets = _own_times(packets, videos) if container.format.name in _SHARING and videos else packets
     if is_whole := _IS_WHOLE.get(container.format.name):
         packets = _marked(packets, is_whole)
     try:
@@ -125,6 +128,30 @@ def _frames(packets: Iterable[Any], beginnings: Mapping[int, tuple[bytes, ...]])
             else:
                 del early[index]
         yield packet
+
+
+def _own_times(packets: Iterable[Any], videos: Collection[int]) -> Iterator[Any]:
+    """Yield the packets; of two frames of `videos` that claim one time, that of the packet of the container in which both lie,
+    it is the second's if the first would be decoded later than when the one before it ends.
+    """
+    held: list[Any] = []  # from a packet of video on
+    end: int | None = None
+    for packet in packets:
+        if packet.stream.index not in videos:
+            if held:
+                held.append(packet)
+            else:
+                yield packet
+            continue
+        if held:
+            first, told = held[0], (packet.pts, packet.dts, packet.pos)
+            if first.dts is not None and end is not None and first.dts > end and (first.pts, first.dts, first.pos) == told:
+                first.pts = first.dts = None
+            begin = end if first.dts is None else first.dts
+            end = None if begin is None else begin + (first.duration or 0)
+        yield from held
+        held = [packet]
+    yield from held
 
 
 def _marked(packets: Iterable[Any], is_whole: Callable[[bytes], bool]) -> Iterator[Any]:
