@@ -134,3 +134,24 @@ def test_the_last_frames_are_those_of_their_stream(convert: Converter, tmp_path:
                 swapped.mux(packet)
     converted = convert(path, target("mp4", encoded(), AudioSpec("aac")))
     assert judge.numbers(converted.path) == [*range(50)]
+
+
+@pytest.mark.parametrize("layered", ["b-pyramid=none", "b-pyramid=normal"])
+def test_mxf_claims_that_frames_are_shown_when_they_are_decoded(convert: Converter, layered: str) -> None:
+    """As libav writes H.264 with B-frames. Each frame is shown in its turn, in cuts, too; a copy is refused."""
+    video = Video("libx264", b_frames=3, options=(("x264-params", f"b-adapt=0:scenecut=0:{layered}"),))
+    source = Clip("mxf", (video,), ())
+    asked = target("mp4", encoded(), None)
+    whole, cut = convert(source, asked), convert(source, asked, start=0.8, duration=0.6)
+    assert judge.numbers(whole.path) == list(range(50)) and not whole.warnings
+    assert [float(time) for time in judge.times(whole.path)] == pytest.approx([number / 25 for number in range(50)], abs=0.002)
+    assert judge.numbers(cut.path) == list(range(20, 35))
+    with pytest.raises(UnsupportedFormat, match="mxf does not say when they are shown"):
+        convert(source, target("mkv", audio=None))
+
+
+def test_mxf_that_tells_when_frames_are_shown_is_believed(convert: Converter) -> None:
+    """MPEG-2 says it itself."""
+    source = Clip("mxf", (Video("mpeg2video", b_frames=2),), ())
+    for asked in (target("mp4", encoded(), None), target("mkv", audio=None)):
+        assert judge.numbers(convert(source, asked).path) == list(range(50))

@@ -19,6 +19,8 @@ UNINDEXED_FORMATS = (*UNTIMED_FORMATS, "m4v", "mpegvideo")
 """Video without a container, in which it is impossible to seek."""
 DECODING_FORMATS = ("avi", "asf", "asf_o")
 """Formats that tell when frames are decoded, not when they are shown."""
+UNSURE_FORMATS = ("mxf",)
+"""Formats that tell both, or the former alone as if it were the latter: libav writes H.264 with B-frames so."""
 COUNTING_FORMATS = ("avi",)
 """Those of them that count from the first packet: audio beside it is not moved by the delay of reordering."""
 TELLING_B_FRAMES = ("mpeg1video", "mpeg2video", "mpeg4")

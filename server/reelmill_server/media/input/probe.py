@@ -32,7 +32,7 @@ from reelmill_server.model.media_info import (
     MediaInfo,
     VideoStreamInfo,
 )
-from reelmill_server.plan.clock import DECODING_FORMATS, TELLING_B_FRAMES, untold_length
+from reelmill_server.plan.clock import DECODING_FORMATS, TELLING_B_FRAMES, UNSURE_FORMATS, untold_length
 
 _TIFF_FORMATS = ("tiff_pipe", "png_pipe")  # where libav misreads a TIFF, it is given a PNG
 _IMAGE_FORMATS = ("gif", "apng", "webp_anim")  # besides those that libav calls pipes
@@ -202,15 +202,20 @@ def _told_by_one(container: InputContainer) -> set[int]:
     """Return the video streams of which one frame tells all that a copy must know: not whether it is the only one, nor in
     which order frames are shown.
     """
-    timed = container.format.name not in DECODING_FORMATS
+    timed = container.format.name not in (*DECODING_FORMATS, *UNSURE_FORMATS)
     return {stream.index for stream in container.streams.video if timed and not _is_image(stream)}
 
 
 def _decoding_times(stream: Any, frames: FirstFrames) -> bool:
     """Return whether nothing but decoding tells when the packets of a stream are shown."""
-    if stream.container.format.name not in DECODING_FORMATS or not frames.count:
+    name = stream.container.format.name
+    if name not in (*DECODING_FORMATS, *UNSURE_FORMATS) or not frames.count:
         return False
-    delayed = codec_name(stream.codec_context) not in TELLING_B_FRAMES and frames.dts not in (None, frames.begin)
+    delayed = (
+        name in DECODING_FORMATS
+        and codec_name(stream.codec_context) not in TELLING_B_FRAMES
+        and frames.dts not in (None, frames.begin)
+    )
     return delayed or any(later <= earlier for earlier, later in pairwise(frames.times))
 
 

@@ -1,7 +1,7 @@
 """Find where to begin reading so that a span can be cut exactly."""
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from fractions import Fraction
 from itertools import chain
 from typing import Any
@@ -17,7 +17,7 @@ from reelmill_server.media.input.frame_times import VideoTimes
 from reelmill_server.media.input.part import TOLERANCE
 from reelmill_server.media.input.restarts import begins_again
 from reelmill_server.media.input.timeline import continuous
-from reelmill_server.media.input.video_clock import counts_decoding, timed_by_decoding
+from reelmill_server.media.input.video_clock import counts_decoding, one_after_another, timed_by_decoding
 from reelmill_server.media.libav.codec_names import canonical_name
 from reelmill_server.media.libav.demuxing import forget, packets_of
 from reelmill_server.media.libav.errors import check_memory
@@ -26,7 +26,7 @@ from reelmill_server.media.libav.random_access import refreshes_gradually
 from reelmill_server.media.libav.timestamps import exact
 from reelmill_server.media.libav.trial_header import codec_delay
 from reelmill_server.media.libav.types import AnyPacket
-from reelmill_server.plan.clock import DECODING_FORMATS, UNINDEXED_FORMATS
+from reelmill_server.plan.clock import DECODING_FORMATS, UNINDEXED_FORMATS, UNSURE_FORMATS
 
 # Audio decoders need some packets before the span: Opus has 80 ms of pre-roll, AAC one frame; rounded up.
 _PREROLL = Fraction(1, 2)
@@ -58,6 +58,15 @@ class SeekResult:
 
 def packets_from(container: InputContainer, streams: Sequence[Stream], others: Sequence[Stream], begin: Fraction) -> SeekResult:
     """Return the packets of `streams` for everything shown from `begin` on, interleaved with those of `others`."""
+    result = _packets_from(container, streams, others, begin)
+    if container.format.name in UNSURE_FORMATS:
+        result = replace(result, packets=one_after_another(streams, result.packets))
+    return result
+
+
+def _packets_from(
+    container: InputContainer, streams: Sequence[Stream], others: Sequence[Stream], begin: Fraction
+) -> SeekResult:
     wanted = [*streams, *others]
     front = Fraction(container.start_time or 0, av.time_base)
     video = next((stream for stream in streams if stream.type == "video"), None)

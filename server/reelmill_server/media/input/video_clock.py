@@ -43,6 +43,29 @@ def timed_by_decoding(source: InputContainer, streams: Sequence[Any], packets: I
     return _ahead(packets, moved) if moved else packets
 
 
+def one_after_another(streams: Sequence[Any], packets: Iterator[Any]) -> Iterator[Any]:
+    """Return `packets` of a source that may tell only when reordered frames are decoded: those without a gap between them leave
+    it open when they are shown. Frames without a time follow the one before them.
+    """
+    videos = [stream for stream in streams if stream.type == "video" and stream.codec_context]
+    reordered = {stream.index for stream in videos if stream.codec_context.has_b_frames}
+    telling = {stream.index for stream in videos if codec_name(stream.codec_context) in TELLING_B_FRAMES}
+    return _without_times(packets, reordered - telling)
+
+
+def _without_times(packets: Iterator[Any], indexes: set[int]) -> Iterator[Any]:
+    next_time: dict[int, int] = {}  # of streams of which a keyframe has come
+    for packet in packets:
+        index, pts = packet.stream_index, packet.pts
+        if index in indexes and pts is not None and (index in next_time or packet.is_keyframe):
+            if pts == next_time.get(index):
+                packet.pts, packet.dts = None, pts
+            elif index in next_time:
+                indexes.discard(index)  # it tells when they are shown
+            next_time[index] = pts + (packet.duration or 0)
+        yield packet
+
+
 def _ahead(packets: Iterator[Any], ticks: Mapping[int, int]) -> Iterator[Any]:
     for packet in packets:
         if packet.stream_index in ticks and packet.dts is not None:
