@@ -32,7 +32,7 @@ def samples_of(frame: VideoFrame) -> bytes:
     # Here, as it loads numpy, which a child without an accelerator may not need.
     from reelmill_server.media.libav.picture_samples import sample
 
-    return sample(frame)
+    return sample(frame, GRID)
 
 
 def squared_error(sample: bytes, other: bytes) -> float:

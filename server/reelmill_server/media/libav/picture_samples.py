@@ -8,13 +8,11 @@ import numpy as np
 from av import VideoFrame
 from numpy.typing import NDArray
 
-from reelmill_server.media.libav.likeness import GRID, PLANE
-
 _SEMI_PLANAR = ("nv12", "p010le")
 
 
-def sample(frame: VideoFrame) -> bytes:
-    """Return `PLANE` samples of each plane of a frame, of 8 bits each; gray ones for planes that it lacks."""
+def sample(frame: VideoFrame, grid: int) -> bytes:
+    """Return `grid` x `grid` samples of each plane of a frame, of 8 bits each; gray ones for planes that it lacks."""
     name = frame.format.name
     planes: Sequence[Any] = frame.planes
     deep = name.endswith(("10le", "p010le"))
@@ -23,22 +21,22 @@ def sample(frame: VideoFrame) -> bytes:
     for number in range(3):
         paired = name in _SEMI_PLANAR and number > 0
         if not paired and number >= len(planes):
-            samples += bytes((128,)) * PLANE
+            samples += bytes((128,)) * grid**2
             continue
         plane = planes[min(number, 1)] if paired else planes[number]
         width = frame.format.chroma_width(frame.width) if number else frame.width
         height = frame.format.chroma_height(frame.height) if number else frame.height
-        places = _places(width, height, plane.line_size // (1 + deep), paired, number == 2)
+        places = _places(width, height, grid, plane.line_size // (1 + deep), paired, number == 2)
         values: NDArray[Any] = np.frombuffer(plane, kind).take(places)
         samples += ((values >> shift).astype(np.uint8) if deep else values).tobytes()
     return bytes(samples)
 
 
 @lru_cache(maxsize=64)
-def _places(width: int, height: int, row: int, paired: bool, second: bool) -> NDArray[np.intp]:
+def _places(width: int, height: int, grid: int, row: int, paired: bool, second: bool) -> NDArray[np.intp]:
     """Return where the samples are in a plane of `row` values a row, which has both chromas in turn where it is `paired`."""
-    every = max(1, width // GRID)
-    columns = np.arange(GRID) * every + every // 2 if width >= GRID else np.zeros(GRID, int)
-    rows = (2 * np.arange(GRID) + 1) * height // (2 * GRID)
+    every = max(1, width // grid)
+    columns = np.arange(grid) * every + every // 2 if width >= grid else np.zeros(grid, int)
+    rows = (2 * np.arange(grid) + 1) * height // (2 * grid)
     places: NDArray[np.intp] = (rows[:, None] * row + columns * (1 + paired) + (paired and second)).ravel()
     return places
