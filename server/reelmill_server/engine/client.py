@@ -1,38 +1,34 @@
 """The control plane's client of the engine."""
 
 import asyncio
-import time
-import uuid
 from collections.abc import Iterable, Mapping, Sequence
 from datetime import timedelta
 from typing import get_args
 
 from temporalio.api.enums.v1 import PendingActivityState, TaskQueueType
-from temporalio.api.taskqueue.v1 import TaskQueue
 from temporalio.api.workflow.v1 import PendingActivityInfo
-from temporalio.api.workflowservice.v1 import DescribeTaskQueueRequest
 from temporalio.client import (
     AsyncActivityCancelledError,
     Client,
     WorkflowExecutionDescription,
     WorkflowExecutionStatus,
-    WorkflowFailureError,
-    WorkflowHandle,
     WorkflowQueryFailedError,
     WorkflowQueryRejectedError,
 )
 from temporalio.common import QueryRejectCondition, WorkflowIDConflictPolicy, WorkflowIDReusePolicy
-from temporalio.exceptions import ActivityError, ApplicationError, WorkflowAlreadyStartedError
+from temporalio.exceptions import WorkflowAlreadyStartedError
 from temporalio.service import RPCError, RPCStatusCode
 
 from reelmill_server.engine import CONTROL_QUEUE, FAST_QUEUE, encode_queue, presence_queue
+from reelmill_server.engine.inspections import inspect
 from reelmill_server.engine.left_behind import left_by
 from reelmill_server.engine.names import CONVERT, ENCODE_UNIT, UNITS
 from reelmill_server.engine.notification import NotifyWorkflow
+from reelmill_server.engine.queues import backlog_of, pollers_of
 from reelmill_server.engine.stalls import CANNOT_REPLAY, STALLED_QUERY, UNTAKEN, problem_of
 from reelmill_server.engine.work import Inspected, Inspection, Placing, Work
-from reelmill_server.engine.workflow import CleanUpWorkflow, InspectWorkflow, MediaConvertWorkflow
-from reelmill_server.errors import InvalidArgument, ReelmillError, ServiceUnavailable, TaskOver, Violation, from_code
+from reelmill_server.engine.workflow import CleanUpWorkflow, MediaConvertWorkflow
+from reelmill_server.errors import InvalidArgument, ServiceUnavailable, TaskOver
 from reelmill_server.model.engine_view import ClaimState, EngineState, EngineView
 from reelmill_server.model.needs import FAST
 from reelmill_server.model.notification import END
@@ -42,11 +38,9 @@ from reelmill_server.settings.fields import EncoderFamily
 from reelmill_server.telemetry import tracing
 
 _RPC_SECONDS = timedelta(seconds=5)
-_INSPECT_SECONDS = 90.0
 _LISTED = 1000
 _RUNNING_QUERY = "WorkflowType = 'MediaConvert' AND ExecutionStatus = 'Running'"
 _ANY_QUERY = "__temporal_workflow_metadata"  # each workflow answers it, of any version
-_POLL_SECONDS = 90  # a poll lasts a minute: who did not come again since is gone
 _LANES: Mapping[str, str] = {
     FAST_QUEUE: FAST,
     **{encode_queue(family): family for family in get_args(EncoderFamily)},
@@ -146,21 +140,12 @@ class Engine:
 
     async def untaken(self) -> bool:
         """Return whether workflows wait longer for a replica than a restart of one takes. Raises ServiceUnavailable."""
-        request = DescribeTaskQueueRequest(
-            namespace=self._client.namespace,
-            task_queue=TaskQueue(name=CONTROL_QUEUE),
-            task_queue_type=TaskQueueType.TASK_QUEUE_TYPE_WORKFLOW,
-            report_stats=True,
-        )
-        try:
-            stats = (await self._client.workflow_service.describe_task_queue(request, timeout=_RPC_SECONDS)).stats
-        except RPCError as error:
-            raise ServiceUnavailable(f"the engine did not answer: {error.message}") from error
-        return bool(stats.approximate_backlog_count) and stats.approximate_backlog_age.ToTimedelta() > UNTAKEN
+        backlog = await backlog_of(self._client, CONTROL_QUEUE, TaskQueueType.TASK_QUEUE_TYPE_WORKFLOW)
+        return backlog.age_seconds > UNTAKEN.total_seconds()
 
     async def replicas(self) -> set[str]:
         """Return the identities of the processes that run workflows. Raises ServiceUnavailable."""
-        return set(await self._polling(CONTROL_QUEUE, TaskQueueType.TASK_QUEUE_TYPE_WORKFLOW))
+        return set(await pollers_of(self._client, CONTROL_QUEUE, TaskQueueType.TASK_QUEUE_TYPE_WORKFLOW))
 
     async def replay(self, task_id: str) -> str:
         """Have a task's workflow run again up to where it is, and return why that fails; empty if it does not, or has ended.
@@ -270,21 +255,8 @@ class Engine:
 
     async def present(self, families: Sequence[str]) -> dict[str, int]:
         """Count the workers on which each of `families` (of encoders) works, or did minutes ago. Raises ServiceUnavailable."""
-        kind = TaskQueueType.TASK_QUEUE_TYPE_ACTIVITY
-        polling = await asyncio.gather(*(self._polling(presence_queue(family), kind) for family in families))
+        polling = await asyncio.gather(*(pollers_of(self._client, presence_queue(family)) for family in families))
         return {family: len(identities) for family, identities in zip(families, polling, strict=True)}
-
-    async def _polling(self, queue: str, kind: TaskQueueType.ValueType) -> list[str]:
-        """Return the identities of the processes that take work from a queue, or did until lately."""
-        request = DescribeTaskQueueRequest(
-            namespace=self._client.namespace, task_queue=TaskQueue(name=queue), task_queue_type=kind
-        )
-        try:
-            description = await self._client.workflow_service.describe_task_queue(request, timeout=_RPC_SECONDS)
-        except RPCError as error:
-            raise ServiceUnavailable(f"the engine did not answer: {error.message}") from error
-        lately = time.time() - _POLL_SECONDS
-        return [poller.identity for poller in description.pollers if poller.last_access_time.ToSeconds() > lately]
 
     async def wake(self, task_id: str, channel: str) -> None:
         """Have the due notifications of a task's channel delivered now. Raises ServiceUnavailable."""
@@ -313,28 +285,4 @@ class Engine:
 
     async def inspect(self, inspection: Inspection) -> Inspected:
         """Inspect media on some worker. Raises what the inspection raised, or ServiceUnavailable when no worker answers."""
-        try:
-            handle: WorkflowHandle[InspectWorkflow, Inspected] = await self._client.start_workflow(
-                InspectWorkflow.run,
-                inspection,
-                id=f"inspect-{uuid.uuid4()}",
-                task_queue=CONTROL_QUEUE,
-                rpc_timeout=_RPC_SECONDS,
-            )
-            async with asyncio.timeout(_INSPECT_SECONDS):
-                return await handle.result()
-        except WorkflowFailureError as error:
-            raise _inspection_error(error) from error
-        except (RPCError, TimeoutError) as error:
-            raise ServiceUnavailable(f"the engine did not answer: {error}") from error
-
-
-def _inspection_error(error: WorkflowFailureError) -> ReelmillError:
-    cause: BaseException | None = error.cause
-    if isinstance(cause, ActivityError):
-        cause = cause.cause
-    if isinstance(cause, ApplicationError):
-        known = from_code(cause.type or "", cause.message)
-        fields = cause.details[0] if cause.details else []
-        return type(known)(cause.message, [Violation(field, description) for field, description in fields])
-    return ServiceUnavailable("no worker answered in time")
+        return await inspect(self._client, inspection)
