@@ -1,5 +1,6 @@
 """Containers that say when frames are decoded, not when they are shown: with B-frames these differ."""
 
+from fractions import Fraction
 from pathlib import Path
 
 import av
@@ -105,6 +106,18 @@ def test_a_copy_of_avi_keeps_the_distance_of_audio(convert: Converter, codec: st
     clicks = [click - zero for click in judge.clicks(converted.path)]
     assert clicks == pytest.approx([second for second in (0.5, 1.0, 1.5) if second > first / 25], abs=0.03)
     assert converted.warnings == () or start
+
+
+@pytest.mark.parametrize("container", ["avi", "mkv"])
+def test_slow_video_of_avi_is_copied(convert: Converter, container: str) -> None:
+    """A frame is half a second; the last one ends within a reordered group."""
+    source = Clip("avi", (Video("mpeg4", fps=Fraction(2), b_frames=2, seconds=6),), (Audio("mp3", clicks=(0.5, 1.5)),))
+    converted = convert(source, target(container))
+    times = [float(time) for time in judge.times(converted.path)]
+    assert judge.numbers(converted.path) == [*range(12)]
+    assert [time - times[0] for time in times] == pytest.approx([number / 2 for number in range(12)], abs=0.002)
+    if container == "mkv":
+        assert [click - times[0] for click in judge.clicks(converted.path)] == pytest.approx([0.5, 1.5], abs=0.03)
 
 
 @pytest.mark.parametrize("form", ["avi", "asf"])

@@ -108,9 +108,9 @@ def _by_the_next(packets: Iterator[Any], indexes: set[int]) -> Iterator[Any]:
             before, step = held.packet, packet.dts - held.packet.dts
             if held.shown is None and before.pts == before.dts and packet.pts > packet.dts:
                 before.pts = packet.dts
-            yield before
             shown = before.pts if held.shown is None else max(held.shown, before.pts)
             waiting[packet.stream_index] = _HeldPacket(packet, step, shown)
+            yield before  # which is moved then
     yield from map(_last, waiting.values())
 
 
