@@ -249,3 +249,9 @@ def test_players_skip_nothing_of_a_copied_cut(convert: Converter, tmp_path: Path
     converted = convert(path, target(container, None, AudioSpec()), start=1.0)
     assert judge.clicks(converted.path) == pytest.approx([click - 1 for click in judge.clicks(path)], abs=0.025)
     assert not converted.warnings
+
+
+def test_nut_that_begins_late_is_whole(convert: Converter) -> None:
+    """libav says when it ends, not how long it lasts."""
+    source = Clip("nut", (Video("mpeg4", seconds=0.4),), (), offset=5.0)
+    assert judge.numbers(convert(source, target("mp4", encoded(), None)).path) == list(range(10))

@@ -32,6 +32,7 @@ from reelmill_server.model.media_info import (
 )
 
 _TRIAL_BYTES = bytes(8)
+_ENDING_FORMATS = ("nut",)
 
 
 def media_info_of(container: InputContainer) -> MediaInfo:
@@ -42,7 +43,7 @@ def media_info_of(container: InputContainer) -> MediaInfo:
         size_bytes=max(container.size, 0),
         bitrate=container.bit_rate or 0,
         start_seconds=0.0 if guesses_times(container) else in_seconds(container.start_time, Fraction(1, av.time_base)) or 0.0,
-        duration_seconds=in_seconds(container.duration, Fraction(1, av.time_base)) or 0.0,
+        duration_seconds=_duration(container),
         stream_count=len(container.streams),
         metadata=tags.bounded(container.metadata),
         tags_left_out=sum(len(item.metadata) - len(tags.bounded(item.metadata)) for item in (container, *container.streams)),
@@ -57,6 +58,12 @@ def media_info_of(container: InputContainer) -> MediaInfo:
             for stream in container.streams.attachments
         ),
     )
+
+
+def _duration(container: InputContainer) -> float:
+    """Return how long the file lasts by its header, seconds; 0 if it does not say. Of NUT, libav says when it ends instead."""
+    before = max(container.start_time or 0, 0) if container.format.name in _ENDING_FORMATS else 0
+    return in_seconds(max((container.duration or 0) - before, 0), Fraction(1, av.time_base)) or 0.0
 
 
 def is_cover(stream: Any) -> bool:
