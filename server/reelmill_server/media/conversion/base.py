@@ -6,7 +6,7 @@ from contextlib import ExitStack
 
 from av.container import InputContainer
 
-from reelmill_server.media.conversion.copying import CopyFeed, copies, reads_long
+from reelmill_server.media.conversion.copying import CopyFeed, copies, reads_apart
 from reelmill_server.media.conversion.feed import Feed, Scope
 from reelmill_server.media.input.account import Accountant
 from reelmill_server.media.input.decoding import Decoding
@@ -64,7 +64,7 @@ class Run:
             stack.callback(self._close)  # before them: outputs wait for what they make
             fed = [output for output in self.outputs if output.fed]
             copied = copies(self._plan, self.outputs, sources)
-            alone = fed[0] if copied and len(fed) == 1 and not any(map(reads_long, sources)) else None
+            alone = fed[0] if copied and len(fed) == 1 and not reads_apart(self._plan, sources) else None
             for output in self.outputs:
                 if output is not alone:
                     output.start()

@@ -26,13 +26,16 @@ def copies(plan: Plan, outputs: Sequence[Output], sources: Sequence[Any]) -> boo
     return not (decoding or beside or any(source.format.name in _CHANGING_FORMATS for source in sources))
 
 
-def reads_long(source: Any) -> bool:
-    """Return whether a thread of its own should read a source that is copied to one output.
+def reads_apart(plan: Plan, sources: Sequence[Any]) -> bool:
+    """Return whether a thread of its own should read what is copied to one output.
 
     Mostly that is too little work to share: what another core writes than has read it is fetched from memory again. But
-    large packets of MPEG-TS are put together and parsed, which takes nearly as long as to write them.
+    large packets of MPEG-TS are put together and parsed, which takes nearly as long as to write them. Not where reading ends
+    early: how much more is read, and what is said of it, should not depend on which thread is faster.
     """
-    return source.format.name in _PARSED_FORMATS and (source.bit_rate or 0) >= _LARGE_BITRATE
+    if any(entry.end_us for entry in plan.inputs):
+        return False
+    return any(source.format.name in _PARSED_FORMATS and (source.bit_rate or 0) >= _LARGE_BITRATE for source in sources)
 
 
 class CopyFeed(Feed):
