@@ -413,6 +413,16 @@ def test_joined_recordings_with_pauses_keep_their_frames_and_lengths(join: Joine
     assert len(judge.times(path)) == 300
 
 
+def test_joined_slides_are_shown_when_they_are(join: Joiner) -> None:
+    """At a rate as slow as theirs, each could be seconds late, and a short one lost."""
+    times = tuple(map(Fraction, (0, 2, Fraction(5, 2), 4)))
+    slides = Clip("mp4", (Video(times=times, b_frames=0),), ())
+    _, (path,) = join([slides, slides], target("mp4", encoded(), None))
+    told = list(zip(judge.numbers(path), judge.times(path), strict=True))
+    first = {number: min(float(time) for other, time in told if other == number) for number in range(4)}
+    assert first == pytest.approx({0: 0.0, 1: 2.0, 2: 2.5, 3: 4.0}, abs=0.021)
+
+
 def test_captions_of_joined_sources_follow_each_other(join: Joiner, shelf: Shelf) -> None:
     said = [*shown("FIRST WORDS"), *shown("AND MORE")]
     clip = captioned(shelf, "captioned-joined", said, frames=30)

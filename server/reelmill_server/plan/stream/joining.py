@@ -15,6 +15,7 @@ from reelmill_server.plan.stream.adaptive import adapted_video
 from reelmill_server.plan.stream.geometry import asked_size, displayed_size
 
 _USUAL_TICK = Fraction(1, 90_000)
+_SLOW, _STEADY = Fraction(10), Fraction(9, 10)
 _FINEST_TICK = Fraction(1, MICROSECONDS)  # finer time bases overflow in some encoders and containers
 
 
@@ -23,7 +24,7 @@ def pinned(spec: VideoSpec, stream: VideoStreamInfo, field: str) -> VideoSpec:
 
     Raises ConditionNotMet if the stream has less than it must.
     """
-    rate = video.burst_rate(stream)
+    rate = _steady_rate(stream)
     adapted = adapted_video(spec, stream, rate, field)
     width, height = asked_size(adapted, *displayed_size(stream, spec.rotation))
     return replace(
@@ -37,6 +38,15 @@ def pinned(spec: VideoSpec, stream: VideoStreamInfo, field: str) -> VideoSpec:
         # Sources keep their shape unless a size is requested, which may stretch them.
         scale_type=adapted.scale_type if adapted.width or adapted.height else ScaleType.FILL,
     )
+
+
+def _steady_rate(stream: VideoStreamInfo) -> Fraction:
+    """Return the frames a second at which all of `stream` can be shown about when it is, at even distances: of slides that are
+    seconds apart, many more than there are.
+    """
+    rate, told = video.burst_rate(stream), (stream.average_rate, stream.frame_rate)
+    varies = min(told) < max(told) * _STEADY
+    return FALLBACK_RATE if 0 < rate < _SLOW and varies else rate
 
 
 def alike(spec: VideoSpec, like: StreamPlan) -> VideoSpec:
