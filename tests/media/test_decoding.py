@@ -227,6 +227,19 @@ def test_a_program_stream_may_begin_within_a_frame_of_audio(convert: Converter, 
         )
 
 
+@pytest.mark.parametrize("codec", ["ac3", "mp2"])
+def test_a_program_stream_that_begins_within_a_group_of_frames_is_copied(convert: Converter, shelf: Shelf, codec: str) -> None:
+    """From the first keyframe on: nothing decodes what is before it, whose times libav guesses."""
+    whole = shelf.get(Clip("vob", (Video("mpeg2video", b_frames=2, gop=12),), (Audio(codec, clicks=(0.5, 1.0, 1.5)),)))
+    source = shelf.put("front.vob", whole.read_bytes()[3333:])
+    heard = []
+    for asked in (target("mkv"), target("mkv", encoded(), AudioSpec("flac"))):
+        converted = convert(source, asked)
+        assert judge.numbers(converted.path) == [*range(24, 50)] and not converted.warnings
+        heard.append([click - float(judge.times(converted.path)[0]) for click in judge.clicks(converted.path)])
+    assert heard[0] == pytest.approx(heard[1], abs=0.003)
+
+
 @pytest.mark.parametrize("container", ["mp4", "mkv", "ts"])
 def test_a_recording_that_lacks_packets_is_copied(convert: Converter, shelf: Shelf, tmp_path: Path, container: str) -> None:
     """What remains of a frame of AAC is left out, where libav makes a header of it; the rest stays in its place."""

@@ -16,7 +16,9 @@ _THEORA = tuple(bytes((first,)) for first in range(0x80))  # headers have the hi
 # How frames begin, by format and codec, where libav's demuxers give something else, too: in Ogg the headers of FLAC and Theora
 # where one recording follows another, in MPEG-PS the end of the frame in which it begins.
 _BEGINNINGS = {("ogg", "flac"): _FLAC, ("ogg", "theora"): _THEORA, ("mpeg", "ac3"): _AC3, ("mpeg", "eac3"): _AC3}
+_BEGINNINGS |= {("mpeg", f"mp{layer}"): tuple(bytes((0xFF, second)) for second in range(0xE0, 0x100)) for layer in (1, 2, 3)}
 _ANYWHERE = (_FLAC, _THEORA)
+_MOST_BEFORE_KEYFRAMES = 64  # with more, it may be refreshed gradually
 _SHARING = ("mpeg",)  # of which one packet of the container may hold several frames, and a time for one
 _REPEATING = ("theora",)  # an empty packet shows the frame before it once more, and containers other than Ogg lose it
 
@@ -94,7 +96,8 @@ def packets_of(container: InputContainer, streams: Sequence[Any]) -> Iterator[An
     packets = _frames(packets, beginnings) if beginnings else packets
     packets = split_packets(packets) if container.format.name == "flac" else packets
     videos = {stream.index for stream in streams if stream.type == "video"}
-    packets = _own_times(packets, videos) if container.format.name in _SHARING and videos else packets
+    if container.format.name in _SHARING and videos:
+        packets = _own_times(_from_keyframes(packets, videos), videos)
     if is_whole := _IS_WHOLE.get(container.format.name):
         packets = _marked(packets, is_whole)
     try:
@@ -115,7 +118,7 @@ def _frames(packets: Iterable[Any], beginnings: Mapping[int, tuple[bytes, ...]])
         if packet.size and (known := expected.get(index)):
             anywhere = known in _ANYWHERE
             if not bytes(memoryview(packet)[:2]).startswith(known):
-                if not anywhere:
+                if known == _AC3:  # in which libav gives the rest of a frame the time of the next
                     early[index] = packet.duration or 0
                 continue
             if not anywhere:
@@ -128,6 +131,32 @@ def _frames(packets: Iterable[Any], beginnings: Mapping[int, tuple[bytes, ...]])
             else:
                 del early[index]
         yield packet
+
+
+def _from_keyframes(packets: Iterable[Any], videos: Collection[int]) -> Iterator[Any]:
+    """Yield the packets; frames of `videos` before the first keyframe, if it comes soon, are left out: a recording begins among
+    them, so that they cannot be decoded, and their times are guessed.
+    """
+    held: list[Any] = []
+    missing, count = set(videos), 0
+    for packet in packets:
+        if not missing:
+            yield packet
+            continue
+        index = packet.stream.index
+        if index in missing:
+            count += 1
+            if packet.is_keyframe and packet.size:
+                held = [other for other in held if other.stream.index != index]
+            if count > _MOST_BEFORE_KEYFRAMES:
+                missing.clear()
+            elif packet.is_keyframe or not packet.size:
+                missing.discard(index)
+        held.append(packet)
+        if not missing:
+            yield from held
+            held.clear()
+    yield from held
 
 
 def _own_times(packets: Iterable[Any], videos: Collection[int]) -> Iterator[Any]:

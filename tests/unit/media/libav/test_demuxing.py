@@ -4,7 +4,7 @@ from collections.abc import Iterator
 from types import SimpleNamespace
 from typing import Any
 
-from reelmill_server.media.libav.demuxing import ReadFile, _own_times, forget, packets_of, put_back
+from reelmill_server.media.libav.demuxing import ReadFile, _from_keyframes, _own_times, forget, packets_of, put_back
 
 
 def packet(index: int, time: int | None, pos: int | None = None) -> Any:
@@ -18,6 +18,17 @@ def test_of_two_frames_with_one_time_it_is_the_seconds() -> None:
     given = [packet(0, 0, 1), packet(0, None), audio, packet(0, 30, 9), packet(0, 30, 9), packet(0, 40, 12), packet(0, 40, 12)]
     assert [*_own_times(given, {0})] == given
     assert [item.dts for item in given] == [0, None, 5, None, 30, 40, 40]
+
+
+def test_frames_before_the_first_keyframe_are_left_out() -> None:
+    """Unless there is none for long."""
+    frames = [packet(0, time) for time in range(5)]
+    for item in frames:
+        item.size, item.is_keyframe = 9, item.pts in (2, 4)
+    audio = packet(1, 1)
+    assert [*_from_keyframes([*frames[:1], audio, *frames[1:]], {0})] == [audio, *frames[2:]]
+    long = [frames[0]] * 100
+    assert [*_from_keyframes([*long, *frames], {0})] == [*long, *frames]
 
 
 class Source:
