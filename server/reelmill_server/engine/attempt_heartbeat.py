@@ -11,6 +11,7 @@ from reelmill_server.model.publication import PendingFile
 from reelmill_server.model.task import Progress, TaskPhase
 
 _QUIET_SECONDS = 1.0  # of work: small tasks have ended by then
+_LONG_SECONDS, _PAUSE_SECONDS = 10.0, 1.0  # after which an attempt is heard of less often; a cancel comes with the answer
 _MOST_SECONDS, _MOST_SHARE = 4.0, 0.25  # before which an attempt that waits for its turn is heard of; of the silence allowed
 
 
@@ -30,6 +31,8 @@ class AttemptHeartbeat:
         now = time.monotonic()
         self._quiet_until = now + _QUIET_SECONDS
         self._latest_first = now + min(_MOST_SECONDS, silence_seconds * _MOST_SHARE)
+        self._long_from, self._pause = now + _LONG_SECONDS, min(_PAUSE_SECONDS, silence_seconds * _MOST_SHARE)
+        self._sent = 0.0
         self._latest = Progress()
         self.announced = ""
         """The files that were announced, packed; empty if none were."""
@@ -42,6 +45,9 @@ class AttemptHeartbeat:
         if self._announces and not self.announced and now < min(self._quiet_until, self._latest_first):
             return
         self._announces = bool(self.announced)
+        if now >= self._long_from and now < self._sent + self._pause:
+            return
+        self._sent = now
         activity.heartbeat(progress, *([self.announced] if self.announced else ()))
 
     async def announce(self, files: Sequence[PendingFile]) -> bool:

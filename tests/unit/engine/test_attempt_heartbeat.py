@@ -1,6 +1,7 @@
 """Heartbeats that announce files: none without them may come after that."""
 
 from collections.abc import Sequence
+from types import SimpleNamespace
 from typing import Any, cast
 
 import pytest
@@ -138,3 +139,20 @@ async def test_an_activity_that_has_ended_says_so_by_a_signal() -> None:
 
     await world.run(attempt)
     assert world.engine.signals == [PACKED]
+
+
+async def test_an_attempt_that_takes_long_is_heard_of_less_often(monkeypatch: pytest.MonkeyPatch) -> None:
+    """At first a cancel, which comes with the answer, is to reach it at once."""
+    now = 100.0
+    monkeypatch.setattr(attempt_heartbeat, "time", SimpleNamespace(monotonic=lambda: now))
+    world = World()
+    heartbeat = world.heartbeat(announces=False)
+
+    async def attempt() -> None:
+        nonlocal now
+        for tenth in range(100, 140):  # of a second
+            now = 100 + tenth / 10 - 2
+            heartbeat.send(LATER)
+
+    await world.run(attempt)
+    assert len(world.sent) == 20 + 2

@@ -23,7 +23,7 @@ from reelmill_server.worker import messages
 from reelmill_server.worker.child.opened_file import OpenedFile
 from reelmill_server.worker.child.range_client import RangeClient, RemoteObject
 
-REPORT_SECONDS = 0.3
+REPORT_SECONDS = 0.5
 _EXIT_PARENT_GONE = 3
 _MAXRSS_BYTES = 1 if sys.platform == "darwin" else 1024
 
