@@ -215,9 +215,10 @@ def test_chapters_move_with_a_cut(convert: Converter) -> None:
     ("clip", "begin"),
     [
         (Clip("mp4", (Video(seconds=2),), (Audio("aac", seconds=0.5),)), 1),
+        (Clip("matroska", (Video(seconds=2),), (Audio("aac", seconds=0.5),)), 1),
         (Clip("mpegts", (Video(seconds=2),), (Audio("aac", seconds=0.5, start=1.5),)), 0.4),
     ],
-    ids=["behind its end", "before its beginning"],
+    ids=["behind its end", "behind the end that Matroska's tags tell", "before its beginning"],
 )
 def test_a_cut_where_the_audio_has_nothing_has_none(convert: Converter, clip: Clip, begin: float) -> None:
     """And says so: it was refused."""

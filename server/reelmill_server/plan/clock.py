@@ -115,7 +115,12 @@ class Clock:
         begin_us = round((stream.start_seconds or 0.0) * MICROSECONDS) - self.origin_us
         if self.end_us and begin_us >= self.end_us:
             return True
-        return self.exact and self.start_us > 0 and bool(stream.duration_seconds) and not self.expected_us(stream)
+        if self.start_us == 0:
+            return False
+        if self.exact:
+            return bool(stream.duration_seconds) and not self.expected_us(stream)
+        tagged = _tagged_seconds(stream)
+        return bool(tagged) and round(tagged * MICROSECONDS) - self.origin_us <= self.start_us
 
 
 def untold_length(info: MediaInfo) -> bool:
@@ -134,11 +139,16 @@ def _media_seconds(info: MediaInfo) -> float:
 
 
 def _end_seconds(stream: StreamInfo) -> float | None:
-    match = _DURATION_TAG.match(stream.metadata.get("DURATION", ""))
-    hours, minutes, seconds = match.groups() if match else (0, 0, 0)
-    tagged = int(hours) * 3600 + int(minutes) * 60 + float(seconds) or None
+    tagged = _tagged_seconds(stream) or None
     if not stream.duration_seconds:
         return tagged
     # Of short Matroska files, libav says of each stream that it lasts as long as the file.
     end = (stream.start_seconds or 0.0) + stream.duration_seconds
     return min(end, tagged or end)
+
+
+def _tagged_seconds(stream: StreamInfo) -> float:
+    """Return when a stream of Matroska ends by its tags; 0 if they do not say."""
+    match = _DURATION_TAG.match(stream.metadata.get("DURATION", ""))
+    hours, minutes, seconds = match.groups() if match else (0, 0, 0)
+    return int(hours) * 3600 + int(minutes) * 60 + float(seconds)
