@@ -22,7 +22,8 @@ from reelmill_server.media.input.part import Part, Span
 from reelmill_server.media.input.restarts import begins_again
 from reelmill_server.media.input.seek import frames_from
 from reelmill_server.media.input.source import Location, average_rate, open_source
-from reelmill_server.media.output.base import Output, Stopped, StopSignal, planned_span
+from reelmill_server.media.output.base import Output, Stopped, StopSignal
+from reelmill_server.media.output.input_spans import planned_span
 from reelmill_server.model.capability import Limits
 from reelmill_server.model.image_request import ImageKind
 from reelmill_server.model.plan import FrameAccess, ImagePlan, InputPlan, Plan

@@ -4,7 +4,7 @@ import threading
 from abc import ABC, abstractmethod
 from collections import defaultdict
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from fractions import Fraction
 from functools import partial
 from itertools import chain, repeat
@@ -22,10 +22,10 @@ from reelmill_server.media.libav.errors import meaning_of_writing
 from reelmill_server.media.libav.log import error_text
 from reelmill_server.media.libav.types import AnyPacket
 from reelmill_server.media.output.in_order import InOrder, Packets
+from reelmill_server.media.output.input_spans import InputSpans, planned_span
 from reelmill_server.media.output.queue import WORKING_BYTES, EventQueue, OwnEvents
 from reelmill_server.media.track.base import StreamStats, Track
-from reelmill_server.model.plan import ImagePlan, InputPlan, Plan, StreamType, TargetPlan
-from reelmill_server.model.request import AlignMode
+from reelmill_server.model.plan import ImagePlan, Plan, StreamType, TargetPlan
 from reelmill_server.model.time import MICROSECONDS
 
 _SAMPLE_BYTES = 4
@@ -90,12 +90,8 @@ class Output(ABC):
         self._inputs, self._stop = task.inputs, stop
         # The files of one target begin together; images begin where they were requested.
         self._files = [file for file in task.targets if file.index == plan.index] if isinstance(plan, TargetPlan) else []
-        self._spans: dict[int, Span] = {}
+        self._spans = InputSpans(task.inputs)
         self._open_parts: dict[int, Part] = {}
-        self._main_length = Fraction(0)
-        self._limit: Fraction | None = None  # length of the concatenated inputs, once they have ended
-        self._lengths: dict[int, Fraction] = {}  # of the concatenated inputs that have ended
-        self._attached_lengths: defaultdict[int, Fraction] = defaultdict(Fraction)
         self._followers: Sequence[Track] = ()
         self._reaching = True
         self.begun = False
@@ -270,49 +266,29 @@ class Output(ABC):
         return ready
 
     def _end(self, part: Part, end: Fraction | None, last: bool) -> Iterator[AnyPacket]:
-        length = self._length(part.number, end)
+        length = self._spans.end(part.number, end)
         for track in self._tracks_of(part):
             yield from track.end(part, length, last)
         if last and not self._inputs[part.number].attached:
-            self._limit = self._main_length
+            self._spans.end_main()
             self._shorten_aligned()
 
     def _shorten_aligned(self) -> None:
         """End the aligned inputs where the concatenated ones have ended."""
         for number, part in self._open_parts.items():
-            if self._inputs[number].align is not AlignMode.NONE:
-                span = self._limited(number, self._spans[number])
+            if self._spans.is_aligned(number):
+                span = self._spans.limited(number, self._spans.begun[number])
                 for track in self._tracks_of(part):
                     track.shorten(part, span)
 
-    def _limited(self, number: int, span: Span) -> Span:
-        if self._limit is None or self._inputs[number].align is AlignMode.NONE:
-            return span
-        end = span.begin + max(Fraction(0), self._limit - self._attached_lengths[number])
-        return replace(span, end=end if span.end is None else min(span.end, end))
-
     def _span_of(self, part: Part) -> Span:
         plan = self._inputs[part.number]
-        span = self._limited(part.number, planned_span(self._files, plan, part.key))
-        self._spans[part.number] = span
+        span = self._spans.begin(part.number, planned_span(self._files, plan, part.key))
         begins = span.begin - Fraction(plan.origin_us, MICROSECONDS)
         early = Fraction(plan.start_us, MICROSECONDS) - begins
         if early > TOLERANCE:
             self._note(f"begins at {float(begins):.3f} s of the source, {float(early):.3f} s before the requested start")
         return span
-
-    def _length(self, number: int, end: Fraction | None) -> Fraction:
-        if end is None:
-            return max(Fraction(0), self._main_length - self._attached_lengths[number])
-        length = max(Fraction(0), end - self._spans[number].begin)
-        if self._inputs[number].attached:
-            if self._limit is not None and self._inputs[number].align is not AlignMode.NONE:
-                length = min(length, max(Fraction(0), self._limit - self._attached_lengths[number]))
-            self._attached_lengths[number] += length
-        else:
-            self._main_length += length
-            self._lengths[number] = length
-        return length
 
     def close(self) -> None:
         """End the thread, whatever happened before."""
@@ -323,14 +299,3 @@ class Output(ABC):
 def _together(batches: Sequence[Sequence[Sequence[AnyPacket]]]) -> Iterator[Iterable[AnyPacket]]:
     """Return what each packet of a stream gives to all tracks that take it."""
     return iter(batches[0]) if len(batches) == 1 else (chain.from_iterable(each) for each in zip(*batches, strict=True))
-
-
-def planned_span(files: Sequence[TargetPlan], plan: InputPlan, key: Fraction) -> Span:
-    """Return the span of an input that the files of one target take.
-
-    Copied video can only begin at a keyframe; everything beside it then begins there, too.
-    """
-    at_key = any(stream.begins_at_key for file in files for stream in file.streams)
-    begin = Fraction(plan.origin_us + plan.start_us, MICROSECONDS)
-    end = Fraction(plan.origin_us + plan.end_us, MICROSECONDS) if plan.end_us else None
-    return Span(min(key, begin) if at_key and plan.start_us else begin, end, from_front=not plan.start_us)

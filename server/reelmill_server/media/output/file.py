@@ -101,7 +101,7 @@ class FileOutput(Output):
 
     def _chapters(self) -> list[Any]:
         """Return the chapters, as far as it is known by now where the inputs begin and how long they are."""
-        entries = [*chapters(self._inputs, self._sources, self.plan.streams[0].speed, self._spans, self._lengths)]
+        entries = [*chapters(self._inputs, self._sources, self.plan.streams[0].speed, self._spans.begun, self._spans.lengths)]
         if self.plan.muxer in _GAPLESS_CHAPTERS and entries and entries[0]["start"] > 0:
             # Their first chapter begins with the file, whatever it says.
             entries.insert(0, {**entries[0], "start": 0, "end": entries[0]["start"], "metadata": {"title": ""}})
@@ -144,7 +144,7 @@ class FileOutput(Output):
     def _span_of(self, part: Part) -> Span:
         span, video = super()._span_of(part), part.source.streams.video
         moved_by = span.begin - Fraction(self._inputs[part.number].origin_us, MICROSECONDS)
-        if len(self._spans) == 1 and video and video[0].average_rate and moved_by > 0:
+        if len(self._spans.begun) == 1 and video and video[0].average_rate and moved_by > 0:
             for described in (self._container, *self._container.streams):
                 if "timecode" in described.metadata:
                     code = described.metadata["timecode"]
