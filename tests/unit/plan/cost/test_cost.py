@@ -120,6 +120,18 @@ def test_one_decode_is_counted_once() -> None:
     assert two.core_seconds < 2 * one.core_seconds
 
 
+def test_a_short_video_that_is_alone_is_scouted() -> None:
+    """Its search costs less than its encode; beside another, it is tried on samples."""
+
+    def searching(count: int) -> float:
+        """Of each of so many videos of 40 s, times its encode."""
+        open_, known = (_video(quality=QualityTarget(Metric.VMAF, 93.0, crf=crf)) for crf in (None, 23.0))
+        with_search, without = (estimate(_plan(*[one] * count, seconds=40), [_source(seconds=40)]) for one in (open_, known))
+        return (with_search.core_seconds - without.core_seconds) / without.core_seconds
+
+    assert 0.2 < searching(1) < 0.6 and 1.2 < searching(2) < 2
+
+
 _MEASURED = (
     ("libx264", "ultrafast", 1920, 1080, 75, 320_000, 1.05, 311),
     ("libx264", "medium", 1920, 1080, 75, 320_000, 2.97, 633),
