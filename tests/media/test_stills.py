@@ -115,6 +115,24 @@ def test_without_a_duration_a_still_is_one_frame_and_told(convert: Converter, st
     assert not convert(still, alone(snapshots("jpg", number=1))).warnings
 
 
+@pytest.mark.parametrize("listed", [True, False])
+def test_a_photo_with_others_behind_it_is_a_still(convert: Converter, tmp_path: Path, listed: bool) -> None:
+    """As phones write the brightness of HDR; libav takes it for the next frame. What is not listed is told."""
+    first, exif = io.BytesIO(), Image.Exif()
+    exif[0x112] = 3
+    picture(700).save(first, "JPEG", quality=95, exif=exif)
+    more = io.BytesIO()
+    picture(3, 48, 32).save(more, "JPEG", progressive=True)
+    data = first.getvalue()
+    mark = b"\xff\xe2" + pack(">H", 6) + b"MPF\0" if listed else b""
+    path = tmp_path / "photo.jpg"
+    path.write_bytes(data[:2] + mark + data[2:] + more.getvalue())
+    converted = convert(path, target("mp4", encoded(), None), duration=0.2)
+    assert len(judge.times(converted.path)) == 5 and judge.pictures(converted.path).shape[1:] == (64, 96)
+    told = [text for text in converted.warnings if f"{len(more.getvalue())} bytes follow" in text]
+    assert bool(told) != listed
+
+
 @pytest.mark.parametrize("form", ["jpg", "webp", "png"])
 @pytest.mark.parametrize("orientation", [2, 5, 6, 7])
 def test_a_photo_is_shown_as_its_exif_says(convert: Converter, tmp_path: Path, form: str, orientation: int) -> None:

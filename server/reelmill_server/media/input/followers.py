@@ -28,13 +28,21 @@ _MXF, _MXF_FOOTER_AT = re.compile(rb"\x06\x0e\x2b\x34\x02\x05\x01\x01\x0d\x01\x0
 _FLV = re.compile(rb"FLV\x01[\x00\x01\x04\x05]\x00\x00\x00\x09\x00\x00\x00\x00", re.DOTALL)
 _FLV_TAG, _FLV_TAG_BYTES = re.compile(rb"[\x08\x09](...)(...)(.)\0\0\0", re.DOTALL), 11
 _FLV_SAMPLES, _FLV_APART = 16, 1000  # milliseconds
+# A scan ends where a marker follows that is none of those within it. Several pictures of one photo are listed in its head.
+_JPEG_FORMAT, _JPEG_MARKER, _JPEG_SCAN, _JPEG_END = "jpeg_pipe", re.compile(rb"\xff[^\x00\xd0-\xd7\xff]", re.DOTALL), 0xDA, 0xD9
+_JPEG_BEGIN = b"\xff\xd8\xff"
+_JPEG_NEXT, _MULTI_PICTURE, _JPEG_HEAD = re.compile(rb"\xff\xd8\xff|.{4}ftyp", re.DOTALL), b"MPF\0", 1 << 18
 _AU, _AU_KIND = b".snd", slice(12, 24)  # the encoding, the sample rate and the channels
 _AMR = re.compile(rb"#!AMR(?:-WB)?\n")
 
 
 def follower_bytes(file: BinaryIO, format_name: str) -> int:
-    """Return how many bytes lie in an open file behind the first of the files in it; 0: it is the only one, or all are read."""
+    """Return how many bytes lie in an open file behind the first of the files in it; 0: it is the only one, or all are read, or
+    the others belong to it.
+    """
     size = file.seek(0, 2)
+    if format_name == _JPEG_FORMAT and _MULTI_PICTURE in _read(file, 0, _JPEG_HEAD):
+        return 0
     spans = _spans(file, format_name, size)
     place = spans[-1][1] if spans else 0 if format_name in _SPLICED else _PLACES[format_name](file, size)
     return size - place if place else 0
@@ -50,6 +58,15 @@ def readable(file: BinaryIO, format_name: str) -> Excerpt | None:
     spans = _spans(file, format_name, size)
     place = 0 if spans or format_name in _SPLICED else _PLACES[format_name](file, size)
     return Excerpt(file, spans or [(0, place)]) if spans or place else None
+
+
+def first_picture(file: BinaryIO) -> Excerpt | None:
+    """Return the JPEG in an open file without what follows it, which libav would take for a frame, or all for a video; None:
+    nothing does, or it is none.
+    """
+    place = _next_jpeg(file, file.seek(0, 2)) if _read(file, 0, 3) == _JPEG_BEGIN else 0
+    file.seek(0)
+    return Excerpt(file, [(0, place)]) if place else None
 
 
 def _spans(file: BinaryIO, format_name: str, size: int) -> Sequence[tuple[int, int]]:
@@ -100,6 +117,20 @@ def _next_png(file: BinaryIO, size: int) -> int:
     return 0
 
 
+def _next_jpeg(file: BinaryIO, size: int) -> int:
+    """Return where another image, or a video, begins behind a JPEG: phones put a map of brightness or a moment there."""
+    at, scan = 2, False
+    while 0 < at < size:
+        place, marker = _search(file, at, size, _JPEG_MARKER, size) if scan else (at, _read(file, at, 2))
+        if marker[:1] != b"\xff" or len(marker) < 2:
+            return 0
+        if marker[1] == _JPEG_END:
+            return _found(file, place + 2, size, _JPEG_NEXT)
+        scan = scan or marker[1] == _JPEG_SCAN
+        at = place + 2 + int.from_bytes(_read(file, place + 2, 2))
+    return 0
+
+
 def _chunks(
     file: BinaryIO,
     size: int,
@@ -124,12 +155,33 @@ def _chunks(
 
 
 def _next_movie(file: BinaryIO, size: int) -> int:
-    """Return where another movie or image begins; fragments belong to whatever is before them."""
+    """Return where another movie or image begins. Fragments belong to whatever is before them, also where their headers are
+    repeated, unless their times begin again.
+    """
     begins = [begin - _HEAD_BYTES for begin, _ in boxes(file, 0, size, b"ftyp")]
     if len(begins) < 2:
         return 0
+    fragments = [*boxes(file, 0, size, b"moof")]
+    if fragments:
+        times = [(begin, _fragment_time(file, begin, end)) for begin, end in fragments]
+        again = (next((at for at in begins if former < at < latter), 0) for former, latter in _falling(times))
+        return next((at for at in again if at), 0)
     movies, images = (len([*boxes(file, 0, size, kind)]) for kind in (b"moov", b"meta"))
-    return begins[1] if max(movies, images) > 1 and not next(boxes(file, 0, size, b"moof"), None) else 0
+    return begins[1] if max(movies, images) > 1 else 0
+
+
+def _falling(times: Sequence[tuple[int, int]]) -> Iterator[tuple[int, int]]:
+    """Yield the places of neighbors of which the latter has an earlier time, or the same."""
+    return ((former, latter) for (former, before), (latter, after) in pairwise(times) if after <= before)
+
+
+def _fragment_time(file: BinaryIO, begin: int, end: int) -> int:
+    """Return the decode time of a fragment, in ticks of its first track."""
+    for track in boxes(file, begin, end, b"traf"):
+        for at, _ in boxes(file, *track, b"tfdt"):
+            head = _read(file, at, 12)
+            return int.from_bytes(head[4:12] if head[:1] == b"\1" else head[4:8])
+    return 0
 
 
 def _next_tta(file: BinaryIO, size: int) -> int:
@@ -258,12 +310,13 @@ _PLACES: Mapping[str, Callable[[BinaryIO, int], int]] = {
     "tta": _next_tta,
     "ape": _next_ape,
     "apng": _next_png,
+    _JPEG_FORMAT: _next_jpeg,
     "ivf": _next_ivf,
     "nut": lambda file, size: _found(file, 1, size, _NUT, _MOST_SEARCHED),
     "mxf": _next_mxf,
 }
 """By format (libav's names): where the next file begins; 0: nowhere."""
-_MISLEADING = ("wav", "w64", "caf", "ape", "ivf", "nut", "mxf")
+_MISLEADING = ("wav", "w64", "caf", "ape", "ivf", "nut", "mxf", "mov,mp4,m4a,3gp,3g2,mj2")
 """Those of which libav takes what follows for media of the first file, or for its length."""
 _SPLICED: Mapping[str, Callable[[BinaryIO, int], Sequence[tuple[int, int]]]] = {"au": _spliced_au, "amr": _spliced_amr}
 """Formats of which nothing but the headers parts files behind each other, which libav plays as noise."""

@@ -10,7 +10,7 @@ from contextlib import AbstractContextManager, contextmanager
 from fractions import Fraction
 from io import SEEK_END, BytesIO
 from pathlib import Path
-from typing import Any, BinaryIO, NoReturn, Protocol
+from typing import Any, BinaryIO, NoReturn, Protocol, cast
 
 import av
 import av.logging
@@ -20,7 +20,7 @@ from reelmill_server.errors import InvalidMedia, MediaLimitExceeded, ReelmillErr
 from reelmill_server.media.input.box_limits import check_boxes
 from reelmill_server.media.input.charset import HEAD_BYTES, in_utf8, looks_like_subtitles
 from reelmill_server.media.input.decoders import decoder_options, restrict
-from reelmill_server.media.input.followers import readable
+from reelmill_server.media.input.followers import first_picture, readable
 from reelmill_server.media.input.pieces import replacement
 from reelmill_server.media.input.restarts import begins_again
 from reelmill_server.media.input.subtitle_text import mended
@@ -107,6 +107,7 @@ def _in_utf8(file: BinaryIO) -> BinaryIO:
 @contextmanager
 def open_stream(file: BinaryIO, limits: Limits, formats: Sequence[str] = FORMATS) -> Iterator[InputContainer]:
     """Open media in an open file; only `formats` (libav's names of demuxers) are allowed. Raises as `open_source` does."""
+    file = cast(BinaryIO, first_picture(file) or file)
     container = _open(ReadFile(file), limits, formats)
     try:
         position = file.tell()

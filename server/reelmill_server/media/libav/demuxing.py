@@ -23,11 +23,12 @@ _SHARING = ("mpeg",)  # of which one packet of the container may hold several fr
 _REPEATING = ("theora",)  # an empty packet shows the frame before it once more, and containers other than Ogg lose it
 
 _JPEG_SCAN, _JPEG_END = b"\xff\xda", b"\xff\xd9"
+_GIF_NEXT = b"\0;GIF8"  # where another file follows, whose frames are given, too
 _GIF_ENDS, _TAIL_BYTES = (b"\0", b"\0;"), 64  # of a frame, and of the file: anything may follow
 # Whether a packet of these formats is whole: libav shows what there is, gray or black or of the frame before, and says nothing.
 _IS_WHOLE: Mapping[str, Callable[[bytes], bool]] = {
     "jpeg_pipe": lambda data: data.rfind(_JPEG_END) >= data.rfind(_JPEG_SCAN) and _decodes(data),
-    "gif": lambda data: data.endswith(_GIF_ENDS) or _GIF_ENDS[1] in data[-_TAIL_BYTES:],
+    "gif": lambda data: data.endswith(_GIF_ENDS) or _GIF_ENDS[1] in data[-_TAIL_BYTES:] or _GIF_NEXT in data,
 }
 
 

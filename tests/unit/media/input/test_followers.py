@@ -22,6 +22,7 @@ FORMS = {
     "mxf": ("mxf", "mpeg2video"),
     "apng": ("apng", "apng"),
     "avif": ("mov,mp4,m4a,3gp,3g2,mj2", "libsvtav1"),
+    "mp4": ("mov,mp4,m4a,3gp,3g2,mj2", "mpeg4"),
     "tta": ("tta", "tta"),
     "caf": ("caf", "pcm_s16be"),
     "w64": ("w64", "pcm_s16le"),
@@ -64,6 +65,19 @@ def test_what_follows_the_first_file_is_counted(form: str) -> None:
         assert follower_bytes(io.BytesIO(whole + more), name) == len(more)
         first = readable(io.BytesIO(whole + more), name)
         assert first is None or first.read(1 << 20) == whole
+
+
+def test_fragments_whose_times_begin_again_follow() -> None:
+    """They would be shown between those of the first file. Headers that are repeated begin nothing."""
+    name = FORMS["avif"][0]
+    whole = made("mp4", movflags="frag_keyframe+empty_moov+default_base_moof+delay_moov")
+    assert follower_bytes(io.BytesIO(whole), name) == 0
+    assert follower_bytes(io.BytesIO(whole * 3), name) == 2 * len(whole)
+    first: Any = readable(io.BytesIO(whole * 2), name)
+    assert first.read(1 << 20) == whole
+    at = whole.index(b"tfdt") + 4
+    later = whole[:at] + whole[at : at + 4] + (1 << 20).to_bytes(8 if whole[at] else 4) + whole[at + (12 if whole[at] else 8) :]
+    assert follower_bytes(io.BytesIO(whole + later), name) == 0
 
 
 @pytest.mark.parametrize("form", ["au", "amr"])
