@@ -87,7 +87,7 @@ class Reader:
             await self._attempts.inspect(action, request)
             return
         try:
-            await self._attempts.convert(request, lambda progress: None, FakeClaim())
+            await self._attempts.convert(request, report=lambda progress: None, claim=FakeClaim())
         finally:
             for result in self._folder.glob(f"{out.name}*"):
                 result.unlink()

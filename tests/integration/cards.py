@@ -152,7 +152,7 @@ async def attempt(bench: Bench, *targets: TargetSpec, start_us: int = 0) -> Any:
     """An attempt at these targets, of the clip from `start_us` on."""
     claim, request = FakeClaim(lambda: ClaimState.OURS), bench.request(*targets)
     request = replace(request, sources=tuple(replace(source, start_us=start_us) for source in request.sources))
-    return await bench.attempts.convert(request, bench.reported.append, claim, lane=SOFTWARE, needs=Needs(Cost()))
+    return await bench.attempts.convert(request, report=bench.reported.append, claim=claim, lane=SOFTWARE, needs=Needs(Cost()))
 
 
 def known(bench: Bench, name: str) -> Any:

@@ -138,7 +138,7 @@ class Bench:
         claim = FakeClaim(lambda: standing)
         needs = Needs(Cost(), keeps=keeps)
         result = await self.attempts.convert(
-            request, self.reported.append, claim, lane=SOFTWARE, needs=needs, show=self.shown.append
+            request, report=self.reported.append, claim=claim, lane=SOFTWARE, needs=needs, show=self.shown.append
         )
         self.announced = claim.announced
         return result
@@ -466,10 +466,12 @@ async def test_a_retry_takes_over_chunks_that_are_kept(bench: Bench) -> None:
     async def chunk(request: ConvertRequest, number: int) -> tuple[list[tuple[str, bytes]], bool]:
         """The files of a chunk, and whether it was encoded."""
         with pytest.raises(Deferred) as deferred:
-            await bench.attempts.convert(request, bench.reported.append, claim)
+            await bench.attempts.convert(request, report=bench.reported.append, claim=claim)
         needs = deferred.value.needs
         with capture_logs() as logged:
-            files, _ = await bench.attempts.encode_unit(request, needs, number, bench.reported.append, claim, SOFTWARE)
+            files, _ = await bench.attempts.encode_unit(
+                request, needs, number, report=bench.reported.append, claim=claim, lane=SOFTWARE
+            )
         assert all(f"/{request.task_id}/" in kept.uri for kept in files)
         results = [(kept.file.path, Path(kept.uri.removeprefix("file://")).read_bytes()) for kept in files]
         return results, "kept chunk reused" not in {entry["event"] for entry in logged}
@@ -494,7 +496,7 @@ async def test_what_was_made_is_kept_though_the_engine_is_away(bench: Bench, mon
     (bench.folder / "shared").mkdir()
     request, needs = bench.request(bench.target("out.mp4")), Needs(Cost(), keeps=True)
     with pytest.raises(ServiceUnavailable):
-        await bench.attempts.convert(request, bench.reported.append, FakeClaim(away), lane=SOFTWARE, needs=needs)
+        await bench.attempts.convert(request, report=bench.reported.append, claim=FakeClaim(away), lane=SOFTWARE, needs=needs)
     assert "manifest.json" in kept(bench) and bench.left() == []
     bench.reported.clear()
     await bench.convert(request, keeps=True)
@@ -537,7 +539,7 @@ async def test_what_children_took_and_what_was_expected_is_counted(bench: Bench)
     samples = bench.metrics.registry.get_sample_value
     request = bench.request(bench.target("counted.mp4"))
     needs = Needs(Cost(core_seconds=7.5))
-    await bench.attempts.convert(request, bench.reported.append, FakeClaim(), lane=SOFTWARE, needs=needs)
+    await bench.attempts.convert(request, report=bench.reported.append, claim=FakeClaim(), lane=SOFTWARE, needs=needs)
     part = {"part": "whole"}
     assert samples("reelmill_estimated_core_seconds_total", part) == 7.5
     cpu_seconds = samples("reelmill_child_cpu_seconds_total", {"lane": SOFTWARE, **part})
@@ -545,7 +547,7 @@ async def test_what_children_took_and_what_was_expected_is_counted(bench: Bench)
     assert (samples("reelmill_child_memory_bytes_sum", part) or 0) > 10 << 20
     assert samples("reelmill_admission_seconds_count", {"lane": SOFTWARE}) == 1
     with pytest.raises(WorkerBusy):
-        await bench.attempts.convert(request, bench.reported.append, FakeClaim(), lane="nvenc", needs=needs)
+        await bench.attempts.convert(request, report=bench.reported.append, claim=FakeClaim(), lane="nvenc", needs=needs)
     assert samples("reelmill_admission_busy_total", {"lane": "nvenc"}) == 1
 
 

@@ -124,7 +124,7 @@ async def attempt(bench: Bench, *targets: TargetSpec, avoided: tuple[str, ...] =
     """An attempt at these targets."""
     claim = FakeClaim(lambda: ClaimState.OURS)
     work = bench.attempts.convert(
-        bench.request(*targets), bench.reported.append, claim, lane=SOFTWARE, needs=Needs(Cost()), avoided=avoided
+        bench.request(*targets), report=bench.reported.append, claim=claim, lane=SOFTWARE, needs=Needs(Cost()), avoided=avoided
     )
     return await work
 

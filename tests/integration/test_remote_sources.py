@@ -120,7 +120,7 @@ class Bench:
 
     async def convert(self, request: ConvertRequest) -> Any:
         """Runs the attempt."""
-        return await self.attempts.convert(request, self.reported.append, FakeClaim())
+        return await self.attempts.convert(request, report=self.reported.append, claim=FakeClaim())
 
 
 @pytest.fixture
@@ -308,7 +308,7 @@ async def test_segments_are_sent_while_others_are_made(
         assert progress.phase is TaskPhase.PUBLISHING or not (bench.folder / "film").exists()
 
     request = bench.request(film, packaged(bench, form), duration_us=8_000_000)
-    (artifact,), _ = await bench.attempts.convert(request, report, FakeClaim())
+    (artifact,), _ = await bench.attempts.convert(request, report=report, claim=FakeClaim())
     assert sent_early[-1] > 0 and artifact.segment_count == 8
     names = [staged.uri for staged in bench.storage.staged]
     assert len(names) == len(set(names)) and not any(staged.undone for staged in bench.storage.staged)

@@ -37,6 +37,7 @@ class Attempts(Protocol):
     async def convert(
         self,
         request: ConvertRequest,
+        *,
         report: Callable[[Progress], None],
         claim: Claim,
         lane: str,
@@ -53,6 +54,7 @@ class Attempts(Protocol):
         request: ConvertRequest,
         needs: Needs,
         number: int,
+        *,
         report: Callable[[Progress], None],
         claim: Claim,
         lane: str,

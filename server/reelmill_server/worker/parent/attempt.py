@@ -160,6 +160,7 @@ class Attempts:
     async def convert(
         self,
         request: ConvertRequest,
+        *,
         report: Callable[[Progress], None],
         claim: Claim,
         lane: str = FAST,
@@ -203,6 +204,7 @@ class Attempts:
         request: ConvertRequest,
         needs: Needs,
         number: int,
+        *,
         report: Callable[[Progress], None],
         claim: Claim,
         lane: str,
