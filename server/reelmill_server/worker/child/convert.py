@@ -255,7 +255,7 @@ def _carry_out(
     joined: JoinedChunks | None = None,
     search: QualitySearch | None = None,
 ) -> messages.Finished:
-    """Convert and verify. Raises as a conversion, and _Again if `search` wants another plan for what came of this one."""
+    """Convert and verify. Raises as a conversion, and _Replanned if `search` wants another plan for what came of this one."""
     directory = Path(attempt.assignment.directory)
     _empty(directory)
     conversion = Conversion(
