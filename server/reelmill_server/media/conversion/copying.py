@@ -16,7 +16,7 @@ from reelmill_server.model.plan import Plan
 
 _CHANGING_FORMATS = ("ogg",)  # the time base of a stream may change with each of its packets
 _PARSED_FORMATS = ("mpegts",)
-_LARGE_BITRATE = 20_000_000
+_LARGE_BITRATES = range(20_000_000, 200_000_001)  # of more, too much would be read ahead
 
 
 def copies(plan: Plan, outputs: Sequence[Output], sources: Sequence[Any]) -> bool:
@@ -35,7 +35,7 @@ def reads_apart(plan: Plan, sources: Sequence[Any]) -> bool:
     """
     if any(entry.end_us for entry in plan.inputs):
         return False
-    return any(source.format.name in _PARSED_FORMATS and (source.bit_rate or 0) >= _LARGE_BITRATE for source in sources)
+    return any(source.format.name in _PARSED_FORMATS and (source.bit_rate or 0) in _LARGE_BITRATES for source in sources)
 
 
 class CopyFeed(Feed):

@@ -69,7 +69,7 @@ class _Growing:
 
     def __init__(self, plan: TargetPlan, folder: Path) -> None:
         self._closed = files_as_closed(plan, folder)
-        self._taken: list[tuple[Path, _Stamp]] = []
+        self._taken: list[tuple[Path, _Stamp | None]] = []
         self._sum = Checksum()
 
     def go_on(self) -> None:
@@ -77,8 +77,9 @@ class _Growing:
         with suppress(OSError):  # what is removed is an output no more
             while (path := next(self._closed, None)) is not None:
                 stamp = _stamp(path)
+                self._taken.append((path, None))  # until all of it is read
                 self._sum.add(path)
-                self._taken.append((path, stamp))
+                self._taken[-1] = path, stamp
 
     def fits(self, paths: Sequence[Path]) -> bool:
         """Return whether `paths` begin with what was taken in, and nothing was written to that since."""

@@ -75,3 +75,26 @@ def test_segments_are_taken_in_while_the_next_ones_are_written(
     assert taken.of(paths) == (len(data), sha256(data).hexdigest())
     assert read[:3] == [*SEGMENTS[:3]]
     assert len(read) == len(SEGMENTS) + 3 * (changed in SEGMENTS[:3]), read
+
+
+@pytest.mark.timeout(20)
+def test_a_segment_that_is_read_in_part_is_read_again(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """As where memory or the disk fails in the midst of it."""
+    paths = [tmp_path / name for name in SEGMENTS]
+    for path in paths:
+        path.write_bytes(path.name.encode())
+    original = Checksum.add
+
+    def add(self: Checksum, path: Path) -> None:
+        original(self, path)
+        raise OSError(path.name)
+
+    package = SimpleNamespace(format=SegmentFormat.DASH, rendition=None)
+    growing = checksums._Growing(SimpleNamespace(package=package, container="mp4"), tmp_path)  # type: ignore[arg-type]
+    growing.go_on()  # finds the first number
+    monkeypatch.setattr(Checksum, "add", add)
+    growing.go_on()
+    monkeypatch.setattr(Checksum, "add", original)
+    assert not growing.fits(paths)
+    growing.go_on()
+    assert not growing.fits(paths)
