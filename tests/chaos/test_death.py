@@ -176,7 +176,7 @@ def test_a_crashing_child_is_retried_and_then_fails_with_its_reason(roles: Roles
 
 
 def test_a_draining_worker_hands_its_task_on(roles: Roles) -> None:
-    """SIGTERM with a short drain: the attempt goes to another worker and counts for nothing."""
+    """SIGTERM with a short drain: the attempt goes to another worker and this does not count as an attempt."""
     # Both are up before the task: the encode would be over before a second worker had started.
     for _ in range(2):
         roles.add_worker("--drain-seconds", "0.5")

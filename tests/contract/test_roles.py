@@ -1,4 +1,4 @@
-"""In whose name storage is reached: roles of AWS, Alibaba Cloud and Google Cloud, each against a token service."""
+"""Credentials of storage: roles of AWS, Alibaba Cloud and Google Cloud, each against a token service."""
 
 import base64
 import hashlib

@@ -77,7 +77,7 @@ def make_plan(request: ConvertRequest, facts: PlanFacts) -> Plan:
 
 
 def _long_tags(inputs: Inputs, targets: Sequence[TargetPlan]) -> Iterator[str]:
-    """Warnings of tags that are too long to be taken over."""
+    """Yield warnings of tags that are too long to be taken over."""
     if any(target.keep_metadata for target in targets):
         for item in inputs.main:
             if item.info.tags_left_out:
@@ -86,7 +86,7 @@ def _long_tags(inputs: Inputs, targets: Sequence[TargetPlan]) -> Iterator[str]:
 
 
 def _unseen(inputs: Inputs) -> Iterator[str]:
-    """Warnings of sources that are not converted to their end, though libav says nothing."""
+    """Yield warnings of sources that are not converted to their end, though libav says nothing."""
     for item in (*inputs.main, *inputs.attached):
         if missing := item.info.missing_bytes:
             yield f"sources[{item.source_number}] is truncated: its header says that {missing} bytes more follow"

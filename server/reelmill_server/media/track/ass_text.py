@@ -1,6 +1,6 @@
 """Keep what remains of an ASS event, libav's form of all text subtitles, in formats that hold text and little else.
 
-Drawings and comments are no text, and are taken out; so is what other formats have no word for. An event's place becomes the
+Drawings and comments are no text, and are taken out; so is what other formats cannot express. An event's place becomes the
 settings of a WebVTT cue, and the other way around.
 """
 

@@ -160,13 +160,13 @@ def _libav_places(own: Sequence[str], outer: Sequence[str]) -> bool:
 
 
 def _renamed(channels: Iterable[str | int], places: Iterable[str], output: str) -> str:
-    """The filter that gives channels, by name or number, their places. (`pan` mixes where there are as many of both.)"""
+    """Return the filter that gives channels, by name or number, their places. (`pan` mixes where there are as many of both.)"""
     pairs = (f"{channel}-{place}" for channel, place in zip(channels, places, strict=True))
     return f"channelmap=map={'|'.join(pairs)}:channel_layout={output}"
 
 
 def _fold(own: Sequence[str]) -> str:
-    """The filter that makes 7.1 of more, or of other, channels; bounded to full scale by one gain for all."""
+    """Return the filter that makes 7.1 of more, or of other, channels; bounded to full scale by one gain for all."""
     sums: dict[str, dict[str, float]] = {name: {} for name in CHANNELS["7.1"]}
     for channel in own:
         goals = _FOLDED.get(channel, channel).split()
@@ -182,7 +182,7 @@ def _fold(own: Sequence[str]) -> str:
 
 
 def _unknown(layout: str, count: int) -> tuple[str, ...]:
-    """The filter that makes stereo of channels that do not say which they are, all alike, or of a field of sound."""
+    """Return the filter that makes stereo of channels that do not say which they are, all alike, or of a field of sound."""
     if layout.startswith("ambisonic"):  # in ACN order the second component points left
         return ("pan=stereo|c0=0.5*c0+0.5*c1|c1=0.5*c0-0.5*c1",)
     if not count:

@@ -145,7 +145,7 @@ def _sample_rate(
 
 
 def _layout(spec: AudioSpec, stream: AudioStreamInfo, encoder: AudioEncoder, container: Container, field: str) -> str:
-    """The smallest layout in which each of the source's channels has a place, else the usual one of as many channels."""
+    """Return the smallest layout in which each of the source's channels has a place, else the usual one of as many channels."""
     least, most = encoder.counts[0], encoder.counts[-1]
     if spec.channels and not least <= spec.channels <= most:
         count = f"at most {most} channels" if least == 1 else f"{least} channels only"

@@ -111,7 +111,7 @@ def plan_extracts(
 def doubts(
     request: ConvertRequest, facts: PlanFacts, inputs: Sequence[InputPlan], targets: Sequence[TargetPlan]
 ) -> Iterator[str]:
-    """Warnings of the text of the subtitle files that `targets` use: charsets that were guessed, and broken characters."""
+    """Yield warnings of subtitle files that `targets` use: charsets that were guessed, and broken characters."""
     subtitles = [stream for target in targets for stream in target.streams if stream.type is StreamType.SUBTITLE]
     parts = [part for stream in subtitles for part in stream.parts]
     # A source may be a subtitle file itself.
