@@ -31,8 +31,8 @@ _CLOSE: Mapping[Metric, float] = {Metric.VMAF: 0.95, Metric.XPSNR: 0.45}
 # What VMAF lacks of a scout's frames in their whole, times what it lacks alone, where that was not the same. A scout is all
 # end, near which encoders cannot look ahead: x264 spends less there.
 _WHOLE_SHORTFALL: Mapping[str, float] = {"libx264": 0.92, "libvpx-vp9": 1.05}
-# Times that samples are tried again, and all of a short video; of the latter, those that come as far from the target as nothing
-# may end below it, and the CRFs that are moved at once.
+# Times that samples, or all of a short video, are tried again; and all that is so far off that nothing may end so far below its
+# target. CRFs that are moved at once.
 _MOST_AGAIN, _MOST_MISSED, _MOST_MOVED = 2, 4, 8.0
 _MISSED: Mapping[Metric, float] = {Metric.VMAF: 1.8, Metric.XPSNR: 0.8}
 
@@ -102,18 +102,19 @@ class CrfSearch:
     def again(self, crf: float) -> Choice | None:
         """Return what all of a short video is to be tried at after `crf`, what came of which was noted; None: at no other.
 
-        Where no more is to be learned, that is what came nearest.
+        Where no more is to be learned, that is what came nearest, if possible not far below.
         """
         (whole,) = self._scores.values()
         off = {tried: abs(score - self._target) for tried, score in whole.items()}
         if off[crf] <= _CLOSE[self._metric]:
             return None
-        if self._again < (_MOST_MISSED if off[crf] > _MISSED[self._metric] else _MOST_AGAIN):
+        far = _MISSED[self._metric]
+        if self._again < (_MOST_MISSED if off[crf] > far else _MOST_AGAIN):
             choice = self.choice(min(whole) - _MOST_MOVED, max(whole) + _MOST_MOVED)
             if choice.crf not in whole:
                 self._again += 1
                 return choice
-        nearest = min(off, key=lambda tried: (off[tried], tried))
+        nearest = min(off, key=lambda tried: (whole[tried] < self._target - far, off[tried], tried))
         return None if nearest == crf else Choice(nearest, whole[nearest])
 
     @property

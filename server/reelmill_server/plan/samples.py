@@ -72,28 +72,23 @@ def choose_scouts(plan: Plan, stream: StreamPlan, keys_us: Mapping[int, Sequence
     enough for others. `keys_us` as for `choose_samples`.
     """
     lengths, total, rate = _lengths(plan, stream)
-    count, sample_us = _scouts(total, rate)
-    if not count:
+    scouted, sample_us = scouted_us(total, rate)
+    if not scouted:
         return ()
+    count = scouted // sample_us
     # A keyframe anywhere in its share of the video will do: what is decoded before a scout may cost more than the scout.
     scouts = _spread(count, sample_us, lengths, stream, keys_us, (total // count - sample_us) // 2)
     return tuple(replace(scout, scout=True) for scout in _middle_first(scouts))
 
 
 def scouted_us(duration_us: int, rate: Fraction) -> tuple[int, int]:
-    """Return how much of a video is scouted, and how much of it the first scout is; 0: it is not short."""
-    count, sample_us = _scouts(duration_us, rate)
-    return count * sample_us, sample_us
-
-
-def _scouts(duration_us: int, rate: Fraction) -> tuple[int, int]:
-    """Return how many scouts a video has, and how long they are."""
+    """Return how much of a video is scouted, 0 if it is not short; and how long a scout is."""
     sample_us = max(_SCOUT_US, round(_SCOUT_FRAMES * MICROSECONDS / (rate or FALLBACK_RATE)))
     half = duration_us // _SCOUTED_WHOLES
     if sampled_us(half, rate) != half or duration_us < SCOUTED * sample_us:
         return 0, sample_us
     most = max(_USUAL_SCOUTS, duration_us // (_SCOUTS_APART * sample_us))
-    return min(round(duration_us * _SCOUTED_SHARE) // sample_us, most), sample_us
+    return min(round(duration_us * _SCOUTED_SHARE) // sample_us, most) * sample_us, sample_us
 
 
 def _lengths(plan: Plan, stream: StreamPlan) -> tuple[list[int], int, Fraction]:

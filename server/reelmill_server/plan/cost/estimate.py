@@ -241,12 +241,12 @@ class _Estimate:
         A short video that is alone is scouted, and seldom encoded again.
         """
         duration_us = self._duration_us(stream)
-        scouted, first = scouted_us(duration_us, rate)
+        scouted, scout = scouted_us(duration_us, rate)
         alone = sum(other.encodes_video for target in self._plan.targets for other in target.streams) == 1
         if not alone or not scouted:
             return sampled_us(duration_us, rate), MEAN_TRIES
-        tried = scouted + first + round(MEAN_AGAIN * duration_us)
-        return max(tried, round(MEAN_TRIES * SCOUTED * first)), 1.0  # no less than a shorter video, which is not scouted
+        tried = scouted + scout + round(MEAN_AGAIN * duration_us)  # the first one twice
+        return max(tried, round(MEAN_TRIES * SCOUTED * scout)), 1.0  # no less than a shorter video, which is not scouted
 
     def _duration_us(self, stream: StreamPlan) -> int:
         return round(sum(self._seconds(part) for part in stream.parts) * MICROSECONDS)
