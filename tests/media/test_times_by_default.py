@@ -255,3 +255,24 @@ def test_nut_that_begins_late_is_whole(convert: Converter) -> None:
     """libav says when it ends, not how long it lasts."""
     source = Clip("nut", (Video("mpeg4", seconds=0.4),), (), offset=5.0)
     assert judge.numbers(convert(source, target("mp4", encoded(), None)).path) == list(range(10))
+
+
+@pytest.mark.parametrize("codec", ["alac", "flac"])
+def test_a_short_last_frame_is_whole_where_the_beginning_is_hidden(convert: Converter, tmp_path: Path, codec: str) -> None:
+    """FFmpeg 9 has decoders drop what would be missing to a whole frame if more than a second is hidden."""
+    path, hidden, rate = tmp_path / "hidden.mp4", 1.1, 48000
+    shelved = convert.shelf.get(Clip("mp4" if codec == "flac" else "mov", (), (Audio(codec, seconds=2, clicks=(1.5, 1.97)),)))
+    data = bytearray(shelved.read_bytes())
+
+    def less(kind: bytes, at: int, ticks: float) -> None:
+        place = data.index(kind) + 4 + at
+        data[place : place + 4] = (int.from_bytes(data[place : place + 4]) - round(ticks)).to_bytes(4)
+
+    scale = int.from_bytes(data[(place := data.index(b"mvhd") + 16) : place + 4])
+    for kind, at in ((b"mvhd", 16), (b"tkhd", 20), (b"elst", 8)):
+        less(kind, at, hidden * scale)
+    less(b"elst", 12, -hidden * rate)
+    path.write_bytes(data)
+    converted = convert(path, target("mkv", None, AudioSpec("flac")))
+    assert len(judge.sound(converted.path)) == pytest.approx((2 - hidden) * rate, abs=2)
+    assert judge.clicks(converted.path) == pytest.approx([1.5 - hidden, 1.97 - hidden], abs=0.001)

@@ -21,6 +21,7 @@ _MATROSKA = "matroska,webm"
 _WHOLE_FRAME_CODECS = ("mp3", "mp3float")
 # AV_PKT_DATA_SKIP_SAMPLES: samples to drop at the front and at the end of a packet, two reasons.
 _SKIP_SAMPLES = struct.Struct("<IIBB")
+_SHORT_FRAMES = ("alac", "flac")  # audio whose last frame has no padding
 _NEGATIVE = 1 << 31
 
 
@@ -58,7 +59,7 @@ def without_padding(packets: Iterable[AnyPacket], source: InputContainer, ends: 
     for packet in packets:
         index, pts = packet.stream_index, packet.pts
         if index in ends and pts is not None and pts < ends[index] < pts + (packet.duration or 0):
-            packet.duration = ends[index] - pts
+            _end(packet, ends[index] - pts)
         if index in whole and packet.duration:
             # Looking for any comes first: asking for a kind takes longer than reading the packet does.
             if index in usual and any(packet.iter_sidedata()) and packet.has_sidedata("skip_samples"):
@@ -87,7 +88,21 @@ def end_run(run: Run, end: int) -> None:
     """Let no packet of a run last beyond `end`, in its ticks."""
     for number, (pts, duration) in enumerate(zip(run.pts, run.durations, strict=True)):
         if pts is not None and pts < end < pts + duration:
-            run.packets[number].duration = run.durations[number] = end - pts
+            run.durations[number] = end - pts
+            _end(run.packets[number], end - pts)
+
+
+def _end(packet: AnyPacket, duration: int) -> None:
+    """Let a packet last no longer. FFmpeg 9 has decoders drop the rest of a whole frame, which a last one that is shorter
+    (FLAC, ALAC) never had: that is cut off where there is any.
+    """
+    packet.duration = duration
+    if any(packet.iter_sidedata()) and packet.has_sidedata("skip_samples"):
+        told = packet.get_sidedata("skip_samples")
+        if len(bytes(told)) == _SKIP_SAMPLES.size and codec_name(packet.stream.codec_context) in _SHORT_FRAMES:
+            front, _, *reasons = _SKIP_SAMPLES.unpack(bytes(told))
+            told.update(_SKIP_SAMPLES.pack(front, 0, *reasons))
+            packet.set_sidedata(told)
 
 
 def _signed(packets: Iterable[AnyPacket]) -> Iterator[AnyPacket]:
