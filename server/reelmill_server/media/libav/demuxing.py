@@ -1,6 +1,8 @@
 """Read packets of a container."""
 
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
+from errno import EINVAL
+from io import SEEK_SET
 from itertools import chain
 from typing import Any
 
@@ -49,8 +51,21 @@ class ReadFile:
     """
 
     def __init__(self, file: Any) -> None:
-        self.read, self.seek, self.tell = file.read, file.seek, file.tell
+        self.read, self.tell, self._seek = file.read, file.tell, file.seek
         self.put_back: Sequence[Any] = ()
+
+    def seek(self, offset: int, whence: int = SEEK_SET) -> int:
+        """Seek. To a position that no file has, where broken sizes lead, answer as libav's own files do, which demuxers take
+        for the end of what they can read: an exception would end all reading.
+        """
+        try:
+            return int(self._seek(offset, whence))
+        except OSError as error:
+            if error.errno != EINVAL:
+                raise
+        except ValueError:  # of memory
+            pass
+        return -EINVAL
 
 
 def put_back(container: InputContainer, packets: Sequence[Any]) -> None:
