@@ -120,6 +120,13 @@ def test_slow_video_of_avi_is_copied(convert: Converter, container: str) -> None
         assert [click - times[0] for click in judge.clicks(converted.path)] == pytest.approx([0.5, 1.5], abs=0.03)
 
 
+def test_video_of_a_frame_a_second_is_encoded(convert: Converter) -> None:
+    """Its ticks are as long as its frames, of which some are decoded between others."""
+    converted = convert(Clip("avi", (Video(fps=Fraction(1), b_frames=0, seconds=6),), ()), target("mkv", encoded(), None))
+    assert judge.numbers(converted.path) == [*range(6)]
+    assert [float(time) for time in judge.times(converted.path)] == pytest.approx([*range(6)], abs=0.002)
+
+
 @pytest.mark.parametrize("form", ["avi", "asf"])
 def test_room_for_b_frames_is_not_a_pause(convert: Converter, form: str) -> None:
     """MPEG-1 and MPEG-2 always leave it: libav shows the first frame at once, the second two steps later."""

@@ -138,6 +138,8 @@ def plan_video(
     whole = (*header_colours(stream), *((_DEINTERLACE,) if stream.interlaced else ()), *header_crop(stream))
     options = encoder_options.options(choice, replace(spec, pixel_format=wanted))
     stays = hdr.is_hdr(stream) and not mapped
+    # Where ticks are as long as frames (AVI), slow ones are decoded between them.
+    parted = clock.cuts or stream.time_base * _SLOW > 1
     display, light = hdr.packet_metadata(choice.encoder, stream) if stays else (None, None)
     planned = StreamPlan(
         type=StreamType.VIDEO,
@@ -150,7 +152,7 @@ def plan_video(
             width=geometry.width,
             height=geometry.height,
             pixel_format=choice.pixel_format,
-            time_base=_tick(rate, spec) if rate else finer(stream.time_base) if clock.cuts else stream.time_base,
+            time_base=_tick(rate, spec) if rate else finer(stream.time_base) if parted else stream.time_base,
             frame_rate=rate or source_rate or FALLBACK_RATE,
             sample_aspect_ratio=geometry.sample_aspect_ratio,
             **_colours(stream, mapped),
