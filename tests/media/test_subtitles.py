@@ -207,6 +207,14 @@ def test_cues_that_are_not_read_are_told(convert: Converter, tmp_path: Path) -> 
     assert "1 subtitle is not as the format has them" in warning
 
 
+def test_a_cue_that_is_repeated_is_not_missed(convert: Converter, tmp_path: Path) -> None:
+    """libav leaves out the second, and an empty one."""
+    path = tmp_path / "lines"
+    path.write_text(srt(((0.1, 0.5, "one"), (0.1, 0.5, "one"), (0.6, 0.9, ""), (1.0, 1.2, "two"))))
+    converted = convert(BARE, replace(EXTRACT, extract=ExtractSpec("srt", "file:///out/lines")), source=beside(path))
+    assert judge.lines(converted.path)[0] == (0.1, 0.5, "one") and not converted.warnings
+
+
 @pytest.mark.parametrize("form", ["srt", "vtt"])
 def test_no_cue_has_an_empty_line(convert: Converter, tmp_path: Path, form: str) -> None:
     """Players end a cue at one."""

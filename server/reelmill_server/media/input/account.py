@@ -51,7 +51,7 @@ class Accountant:
         pts, dts = packet.pts, packet.dts
         tally = self._tally(part, index, decoded)
         shown, begun = (dts if pts is None else pts), (pts if dts is None else dts)
-        if tally.video and dts is None:
+        if tally.video and dts is None and pts is not None:
             begun = _EARLIER
         if tally.video and shown is not None:
             tally.latest = shown, base

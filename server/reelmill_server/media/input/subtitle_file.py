@@ -13,7 +13,7 @@ from av.container import InputContainer
 from reelmill_server.errors import InvalidMedia, MediaLimitExceeded, UnsupportedFormat
 from reelmill_server.media.input.charset import HEAD_BYTES, TextEncoding, find_encoding, marked_charset
 from reelmill_server.media.input.source import MOST_TEXT_BYTES, TEXT_FORMATS, Location, open_bytes, open_stream
-from reelmill_server.media.input.subtitle_text import cues_in, mended
+from reelmill_server.media.input.subtitle_text import mended, unread_cues
 from reelmill_server.model.capability import Limits
 from reelmill_server.model.media_info import TextInfo
 
@@ -58,8 +58,8 @@ def text_of(location: Location, limits: Limits, language: str = "") -> TextInfo:
     text = _text(location, encoding.charset)
     styled = text.startswith("WEBVTT") and bool(STYLES.search(text.encode()))
     with open_subtitles(location, encoding.charset, limits) as container:
-        read = sum(1 for packet in container.demux() if packet.size)
-    return TextInfo(encoding.charset, encoding.guessed, encoding.broken, styled, max(0, cues_in(text) - read))
+        begins = [packet.pts for packet in container.demux() if packet.size]
+    return TextInfo(encoding.charset, encoding.guessed, encoding.broken, styled, unread_cues(text, begins))
 
 
 def _text(location: Location, charset: str) -> str:

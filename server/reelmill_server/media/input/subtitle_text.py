@@ -4,6 +4,7 @@ It takes times only as each format writes them, but players and editors take mor
 """
 
 import re
+from collections.abc import Sequence
 
 _TIME = r"(?:\d{1,5}:)?\d{1,3}:\d{1,3}[.,]\d{1,9}"
 _TIMING = re.compile(rf"^[ \t]*({_TIME})[ \t]*-->[ \t]*({_TIME})", re.MULTILINE)
@@ -11,6 +12,7 @@ _WEBVTT, _ASS = "WEBVTT", "[Script Info]"
 _EVENT = re.compile(r"^Dialogue:", re.MULTILINE)
 _SHOWN_TIMING = re.compile(_TIMING.pattern + r"[^\n]*\n[ \t]*[^\s]", re.MULTILINE)
 _HOURS = 2  # colons in a time that has them
+_MARKS, _PARTS = re.compile("[:.,]"), 4
 
 
 def mended(text: str) -> str:
@@ -36,6 +38,13 @@ def _subrip_time(time: str) -> str:
     return time if time.count(":") == _HOURS else f"00:{time}"
 
 
-def cues_in(text: str) -> int:
-    """Return how many cues a text has that show something."""
-    return sum(1 for _ in (_EVENT if _ASS in text else _SHOWN_TIMING).finditer(text.replace("\r\n", "\n").replace("\r", "\n")))
+def unread_cues(text: str, begins: Sequence[int | None]) -> int:
+    """Return how many cues of a text that show something are not among those that libav gives, which begin at `begins`.
+
+    Of SubRip and WebVTT those that begin together count as one: libav leaves out repetitions.
+    """
+    lines = text.replace("\r\n", "\n").replace("\r", "\n")
+    if _ASS in lines:
+        return max(0, sum(1 for _ in _EVENT.finditer(lines)) - len(begins))
+    told = {tuple(map(int, _MARKS.split(f"0:{match[1]}")))[-_PARTS:] for match in _SHOWN_TIMING.finditer(lines)}
+    return max(0, len(told) - len(set(begins)))
