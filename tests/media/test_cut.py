@@ -277,7 +277,7 @@ def test_audio_that_lies_before_the_keyframe_in_the_file_is_in_the_cut(
     assert heard == pytest.approx(wanted, abs=0.03)
 
 
-@pytest.mark.parametrize("duration", [0.4, 0.54])
+@pytest.mark.parametrize("duration", [0.4, pytest.param(0.54, marks=pytest.mark.matrix)])
 def test_frames_after_the_end_of_a_copied_cut_are_hidden_or_told(convert: Converter, duration: float) -> None:
     """Those that are decoded before others that refer to them: 12 before 9 here."""
     clip = Clip("mp4", (Video(b_frames=3, gop=50),), ())
@@ -293,7 +293,7 @@ def test_frames_after_the_end_of_a_copied_cut_are_hidden_or_told(convert: Conver
             assert judge.describe(copied.path).duration == pytest.approx(duration, abs=0.011)
 
 
-@pytest.mark.parametrize("form", ["mpegts", "flv"])
+@pytest.mark.parametrize("form", ["mpegts", pytest.param("flv", marks=pytest.mark.matrix)])
 def test_audio_far_ahead_in_the_file_is_in_the_cut(convert: Converter, form: str) -> None:
     """Seeking leads to a keyframe of video: more than a second of audio lies before it in the file."""
     sound = Audio("aac", clicks=(0.5, 1.5, 2.1, 2.5), seconds=3)
