@@ -88,7 +88,7 @@ def test_frames_decoded_ahead_are_those_that_are_sought(convert: Converter, monk
     clip, entry = Clip("mp4", (Video(times=paused, gop=5),), ()), alone(snapshots(interval_us=1_000_000, number=6))
     images = [path.read_bytes() for path in made(convert(clip, entry))]
     assert sought
-    monkeypatch.setattr(FramesAhead, "_found", lambda *_: None)
+    monkeypatch.setattr(FramesAhead, "_next_around", lambda *_: None)
     assert [path.read_bytes() for path in made(convert(clip, entry))] == images
 
 

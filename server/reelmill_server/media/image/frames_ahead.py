@@ -22,7 +22,7 @@ _POLL_SECONDS, _MOST_POLLS = 0.2, 10
 
 
 @dataclass
-class _Found:
+class _FramesAround:
     """The frames around one time: the one shown then, the one before it, and those after it until it is known to be over.
 
     `ended`: nothing follows them; `reached`: when the frame is shown that was decoded last, seconds.
@@ -53,7 +53,7 @@ class FramesAhead:
         self._executor = ThreadPoolExecutor(max(self._threads, 1), "frames")
         self._opened, self._over = ExitStack(), False
         self._idle = list[tuple[InputContainer, StreamDecoding]]()
-        self._pending = deque[tuple[Fraction, _Found, Future[None]]]()
+        self._pending = deque[tuple[Fraction, _FramesAround, Future[None]]]()
 
     def __enter__(self) -> "FramesAhead":
         return self
@@ -71,36 +71,36 @@ class FramesAhead:
 
         `decoding` counts packets, `note` is told why reading broke off, `moved` how far decoding has come.
         """
-        found = self._found(wanted, moved)
-        if found is None:
+        around = self._next_around(wanted, moved)
+        if around is None:
             return False
-        decoding.packets += found.counts.packets
-        decoding.broken += found.counts.broken
-        decoding.damaged += found.counts.damaged
-        decoding.last_error = found.counts.last_error or decoding.last_error
-        for text in found.notes:
+        decoding.packets += around.counts.packets
+        decoding.broken += around.counts.broken
+        decoding.damaged += around.counts.damaged
+        decoding.last_error = around.counts.last_error or decoding.last_error
+        for text in around.notes:
             note(text)
-        yield from found.frames
-        return found.ended
+        yield from around.frames
+        return around.ended
 
-    def _found(self, wanted: Fraction, moved: Callable[[Fraction], None]) -> _Found | None:
+    def _next_around(self, wanted: Fraction, moved: Callable[[Fraction], None]) -> _FramesAround | None:
         self._begin_some()
         while self._pending and self._pending[0][0] <= wanted:
-            time, found, coming = self._pending.popleft()
+            time, around, coming = self._pending.popleft()
             if time < wanted:  # the frame shown at the time before is shown then, too
                 coming.cancel()
-            elif self._wait(coming, found, moved):
+            elif self._wait(coming, around, moved):
                 self._begin_some()
-                return found
+                return around
             self._begin_some()
         return None
 
-    def _wait(self, coming: "Future[None]", found: _Found, moved: Callable[[Fraction], None]) -> bool:
+    def _wait(self, coming: "Future[None]", around: _FramesAround, moved: Callable[[Fraction], None]) -> bool:
         """Return whether it is found: a thread that finds no memory when it starts never begins. Raises its error."""
         polls = 0
         while not wait((coming,), _POLL_SECONDS).done:
             self._check()
-            moved(found.reached)
+            moved(around.reached)
             polls += 1
             if polls > _MOST_POLLS and coming.cancel():
                 return False
@@ -109,11 +109,11 @@ class FramesAhead:
 
     def _begin_some(self) -> None:
         while len(self._pending) <= self._threads and (time := next(self._left, None)) is not None:
-            found = _Found(StreamDecoding(0, self._stream, "video"))
+            around = _FramesAround(StreamDecoding(0, self._stream, "video"))
             with suppress(RuntimeError):  # no thread can be started
-                self._pending.append((time, found, self._executor.submit(self._find, time, found)))
+                self._pending.append((time, around, self._executor.submit(self._find, time, around)))
 
-    def _find(self, wanted: Fraction, found: _Found) -> None:
+    def _find(self, wanted: Fraction, around: _FramesAround) -> None:
         try:
             source, counts = self._idle.pop()
         except IndexError:
@@ -121,21 +121,21 @@ class FramesAhead:
         counts.packets = counts.broken = counts.damaged = 0
         counts.last_error = ""
         last: Fraction | None = None
-        found.ended = True
-        for frame in frames_from(source, source.streams[self._stream], self._begin + wanted, counts, found.notes.append):
+        around.ended = True
+        for frame in frames_from(source, source.streams[self._stream], self._begin + wanted, counts, around.notes.append):
             if self._over:
                 raise Stopped
             time = Fraction((frame.pts or 0) * (frame.time_base or 0)) - self._begin
             if last is not None and time <= last:
                 continue
             if last is None or last <= wanted:
-                del found.frames[:-1]
-            found.frames.append(frame)
-            last = found.reached = time
+                del around.frames[:-1]
+            around.frames.append(frame)
+            last = around.reached = time
             if time > wanted + LATE:
-                found.ended = False
+                around.ended = False
                 break
-        found.counts = replace(counts)
+        around.counts = replace(counts)
         self._idle.append((source, counts))
 
     def _open(self) -> tuple[InputContainer, StreamDecoding]:

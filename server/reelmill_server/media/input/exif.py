@@ -34,18 +34,18 @@ def with_plain_exif(file: BinaryIO, format_name: str) -> BinaryIO | None:
 
 
 def _jpeg(file: BinaryIO) -> BinaryIO | None:
-    exif, told, xmp, plain = (0, 0), 0, 0, True
+    exif, orientation, xmp, plain = (0, 0), 0, 0, True
     for marker, at, size in _segments(file):
         text = _read(file, at + 4, size) if marker == _JPEG_APP1 else b""
-        if text.startswith(_JPEG_EXIF) and not told:
-            told, plain = _of_tiff(text[len(_JPEG_EXIF) :])
+        if text.startswith(_JPEG_EXIF) and not orientation:
+            orientation, plain = _of_tiff(text[len(_JPEG_EXIF) :])
             exif = at, at + 4 + size
         elif text.startswith(_JPEG_XMP):
             xmp = xmp or _of_xmp(text)
-    if (told and plain) or not (told or xmp):
+    if (orientation and plain) or not (orientation or xmp):
         return None
     data = _read(file, 0, _MOST_BYTES)
-    segment = _JPEG_EXIF + _plain(told or xmp)
+    segment = _JPEG_EXIF + _plain(orientation or xmp)
     head = data[:2] + b"\xff\xe1" + struct.pack(">H", len(segment) + 2) + segment
     return io.BytesIO(head + data[2 : max(exif[0], 2)] + data[max(exif[1], 2) :])
 
@@ -64,20 +64,20 @@ def _segments(file: BinaryIO) -> Iterator[tuple[int, int, int]]:
 def _webp(file: BinaryIO) -> BinaryIO | None:
     data = _read(file, 0, _MOST_BYTES)
     chunks = [(at, data[at : at + 4], size) for at, size in _webp_chunks(data)]
-    told = xmp = 0
+    orientation = xmp = 0
     plain, kept = True, [data[:_WEBP_HEADER]]
     for at, name, size in chunks:
         text = data[at + 8 : at + 8 + size]
         if name == b"EXIF":
-            told, plain = _of_tiff(text.removeprefix(_JPEG_EXIF))
+            orientation, plain = _of_tiff(text.removeprefix(_JPEG_EXIF))
             plain = plain and not text.startswith(_JPEG_EXIF)
             continue
         xmp = xmp or (_of_xmp(text) if name == b"XMP " else 0)
         kept.append(data[at : at + 8 + size + size % 2])
-    if (told and plain) or not (told or xmp) or not kept[1:] or not kept[1].startswith(_WEBP_EXTENDED):
+    if (orientation and plain) or not (orientation or xmp) or not kept[1:] or not kept[1].startswith(_WEBP_EXTENDED):
         return None
     kept[1] = kept[1][:8] + bytes((kept[1][8] | _WEBP_HAS_EXIF,)) + kept[1][9:]
-    exif = _plain(told or xmp)
+    exif = _plain(orientation or xmp)
     kept.append(b"EXIF" + struct.pack("<I", len(exif)) + exif)
     whole = b"".join(kept)
     return io.BytesIO(whole[:4] + struct.pack("<I", len(whole) - 8) + whole[8:])
@@ -95,12 +95,12 @@ def _png(file: BinaryIO) -> BinaryIO | None:
     """libav refuses the whole image for a broken eXIf, and takes gigabytes for a color profile of hundreds of megabytes: these
     are left out.
     """
-    told, other, at, left_out = 0, 0, _PNG_HEADER, list[tuple[int, int]]()
+    orientation, other, at, left_out = 0, 0, _PNG_HEADER, list[tuple[int, int]]()
     while len(head := _read(file, at, 8)) == 8:
         size, name = struct.unpack(">I4s", head)
         if name == b"eXIf":
             left_out.append((at, at + 12 + size))
-            told, _ = _of_tiff(_read(file, at + 8, size).removeprefix(_JPEG_EXIF))
+            orientation, _ = _of_tiff(_read(file, at + 8, size).removeprefix(_JPEG_EXIF))
         elif name == b"iCCP" and _is_large(_read(file, at + 8, min(size, _MOST_PROFILE))):
             left_out.append((at, at + 12 + size))
         elif name in (b"iTXt", b"zTXt", b"tEXt"):
@@ -111,7 +111,7 @@ def _png(file: BinaryIO) -> BinaryIO | None:
     if not left_out and not other:
         return None
     data, begin = _read(file, 0, _MOST_BYTES), _PNG_FIRST
-    chunk = b"eXIf" + _plain(told or other) if (told or other) in _ORIENTATIONS else b""
+    chunk = b"eXIf" + _plain(orientation or other) if (orientation or other) in _ORIENTATIONS else b""
     framed = struct.pack(">I", len(chunk) - 4) + chunk + struct.pack(">I", zlib.crc32(chunk)) if chunk else b""
     kept = [data[:begin], framed]
     for until, end in left_out:
@@ -151,15 +151,15 @@ def _tiff(file: BinaryIO) -> BinaryIO | None:
     """Change the entry of the first page, or append its entries anew with one more."""
     order: Any = _ORDERS.get((head := _read(file, 0, 8))[:4])
     entries = _entries(file, int.from_bytes(head[4:8], order), order) if order else {}
-    told = xmp = 0
+    orientation = xmp = 0
     if entry := entries.get(_ORIENTATION):
-        told = _value(entry, order)
+        orientation = _value(entry, order)
         if int.from_bytes(entry[2:4], order) == _SHORT:
             return None
     elif entry := entries.get(_XMP_TAG):
         count, place = (int.from_bytes(entry[begin : begin + 4], order) for begin in (4, 8))
         xmp = _of_xmp(_read(file, place, min(count, _MOST_TEXT)))
-    turned = told or xmp
+    turned = orientation or xmp
     if turned not in _ORIENTATIONS:
         return None
     number = [value.to_bytes(size, order) for value, size in ((_ORIENTATION, 2), (_SHORT, 2), (1, 4), (turned, 2), (0, 2))]
@@ -183,8 +183,10 @@ def _of_tiff(data: bytes) -> tuple[int, bool]:
     if not order:
         return 0, True
     entry = _entries(io.BytesIO(data), int.from_bytes(data[4:8], order), order).get(_ORIENTATION)
-    told = _value(entry, order) if entry else 0
-    return (told if told in _KNOWN else 0), not entry or told == 1 or int.from_bytes(entry[2:4], order) == _SHORT
+    orientation = _value(entry, order) if entry else 0
+    return (orientation if orientation in _KNOWN else 0), not entry or orientation == 1 or int.from_bytes(
+        entry[2:4], order
+    ) == _SHORT
 
 
 def _value(entry: bytes, order: Any) -> int:

@@ -87,18 +87,18 @@ def _next_wave(file: BinaryIO, size: int) -> int:
     head = _read(file, 0, 28)
     length = int.from_bytes(head[20:28] if head[:4] == b"RF64" else head[4:_HEAD_BYTES], "little")
     if length in _UNKNOWN_SIZES:
-        return _found(file, len(head), size, _WAVE, _MOST_SEARCHED)
-    return _found(file, _HEAD_BYTES + length + length % 2, size, _WAVE)
+        return _place_of(file, len(head), size, _WAVE, _MOST_SEARCHED)
+    return _place_of(file, _HEAD_BYTES + length + length % 2, size, _WAVE)
 
 
 def _next_aiff(file: BinaryIO, size: int) -> int:
     length = int.from_bytes(_read(file, 4, 4))
-    return _found(file, _HEAD_BYTES + length + length % 2, size, _AIFF)
+    return _place_of(file, _HEAD_BYTES + length + length % 2, size, _AIFF)
 
 
 def _next_w64(file: BinaryIO, size: int) -> int:
     end = -(-int.from_bytes(_read(file, 16, 8), "little") // 8) * 8
-    return _found(file, end, size, re.compile(re.escape(_W64_RIFF)), 64)
+    return _place_of(file, end, size, re.compile(re.escape(_W64_RIFF)), 64)
 
 
 def _next_caf(file: BinaryIO, size: int) -> int:
@@ -125,7 +125,7 @@ def _next_jpeg(file: BinaryIO, size: int) -> int:
         if marker[:1] != b"\xff" or len(marker) < 2:
             return 0
         if marker[1] == _JPEG_END:
-            return _found(file, place + 2, size, _JPEG_NEXT)
+            return _place_of(file, place + 2, size, _JPEG_NEXT)
         scan = scan or marker[1] == _JPEG_SCAN
         at = place + 2 + int.from_bytes(_read(file, place + 2, 2))
     return 0
@@ -194,7 +194,7 @@ def _next_tta(file: BinaryIO, size: int) -> int:
     count = -(-samples // frame) if frame else 0
     table = _read(file, begin + _TTA.size, min(4 * count, _PIECE * 16))
     end = begin + _TTA.size + 4 * count + 4 + sum(struct.unpack(f"<{len(table) // 4}I", table[: len(table) // 4 * 4]))
-    return _found(file, end, size, _TTA_HEADER)
+    return _place_of(file, end, size, _TTA_HEADER)
 
 
 def _next_ape(file: BinaryIO, size: int) -> int:
@@ -202,8 +202,8 @@ def _next_ape(file: BinaryIO, size: int) -> int:
     if len(head) == 76 and head[:4] == b"MAC " and int.from_bytes(head[4:6], "little") >= _APE_PLAIN:
         # Of the descriptor, the header, the seek table, what is before the audio, the audio (64 bits), and what is behind.
         descriptor, header, table, before, low, high, behind = struct.unpack_from("<7I", head, 8)
-        return _found(file, descriptor + header + table + before + (high << 32 | low) + behind, size, _APE)
-    return _found(file, len(head), size, _APE, _MOST_SEARCHED)
+        return _place_of(file, descriptor + header + table + before + (high << 32 | low) + behind, size, _APE)
+    return _place_of(file, len(head), size, _APE, _MOST_SEARCHED)
 
 
 def _next_ivf(file: BinaryIO, size: int) -> int:
@@ -216,17 +216,17 @@ def _next_mxf(file: BinaryIO, size: int) -> int:
     head = _read(file, 0, 64)
     long = head[16] & 0x7F if len(head) == 64 and head[16] & 0x80 else 0
     footer = int.from_bytes(head[17 + long + _MXF_FOOTER_AT : 17 + long + _MXF_FOOTER_AT + 8])
-    return _found(file, footer or len(head), size, _MXF, _MOST_SEARCHED)
+    return _place_of(file, footer or len(head), size, _MXF, _MOST_SEARCHED)
 
 
 def _next_flv(file: BinaryIO, size: int) -> int:
     """Return where another header lies in FLV: where its times go back, looked at in samples all over a large file."""
     step = size // _FLV_SAMPLES
     if step <= _PIECE:
-        return _found(file, _FLV_TAG_BYTES, size, _FLV, size)
+        return _place_of(file, _FLV_TAG_BYTES, size, _FLV, size)
     samples = ((at, [*_flv_times(_read(file, at, _PIECE // 4))]) for at in range(0, size, step))
     for (begin, former), (end, latter) in pairwise((at, times) for at, times in samples if times):
-        if _falls([*former, *latter]) and (place := _found(file, max(begin, 1), size, _FLV, end - begin + _PIECE)):
+        if _falls([*former, *latter]) and (place := _place_of(file, max(begin, 1), size, _FLV, end - begin + _PIECE)):
             return place
     return 0
 
@@ -251,7 +251,7 @@ def _spliced_au(file: BinaryIO, size: int) -> Sequence[tuple[int, int]]:
     while alike.match(head := _read(file, at, len(first))):
         begin, length = at + int.from_bytes(head[4:8]), int.from_bytes(head[8:12])
         untold = length in _UNKNOWN_SIZES
-        end = (_found(file, begin, size, alike, _MOST_SEARCHED) or size) if untold else min(begin + length, size)
+        end = (_place_of(file, begin, size, alike, _MOST_SEARCHED) or size) if untold else min(begin + length, size)
         spans.append((begin if spans else 0, end))
         at = end
     return spans if len(spans) > 1 or (spans and _read(file, at, 4) == _AU) else ()
@@ -277,7 +277,7 @@ def _everywhere(file: BinaryIO, size: int, pattern: re.Pattern[bytes]) -> Iterat
         at = place + len(text)
 
 
-def _found(file: BinaryIO, begin: int, size: int, pattern: re.Pattern[bytes], most: int = _TAG_BYTES) -> int:
+def _place_of(file: BinaryIO, begin: int, size: int, pattern: re.Pattern[bytes], most: int = _TAG_BYTES) -> int:
     """Return where a pattern is found at `begin` or within `most` bytes behind it; 0: nowhere."""
     return _search(file, begin, size, pattern, most)[0] if 0 < begin < size else 0
 
@@ -312,7 +312,7 @@ _PLACES: Mapping[str, Callable[[BinaryIO, int], int]] = {
     "apng": _next_png,
     _JPEG_FORMAT: _next_jpeg,
     "ivf": _next_ivf,
-    "nut": lambda file, size: _found(file, 1, size, _NUT, _MOST_SEARCHED),
+    "nut": lambda file, size: _place_of(file, 1, size, _NUT, _MOST_SEARCHED),
     "mxf": _next_mxf,
 }
 """By format (libav's names): where the next file begins; 0: nowhere."""

@@ -189,8 +189,8 @@ def _own_times(packets: Iterable[Any], videos: Collection[int]) -> Iterator[Any]
                 yield packet
             continue
         if held:
-            first, told = held[0], (packet.pts, packet.dts, packet.pos)
-            if first.dts is not None and end is not None and first.dts > end and (first.pts, first.dts, first.pos) == told:
+            first, times = held[0], (packet.pts, packet.dts, packet.pos)
+            if first.dts is not None and end is not None and first.dts > end and (first.pts, first.dts, first.pos) == times:
                 first.pts = first.dts = None
             begin = end if first.dts is None else first.dts
             end = None if begin is None else begin + (first.duration or 0)

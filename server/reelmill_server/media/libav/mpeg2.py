@@ -89,10 +89,10 @@ def _united(kind: int, body: bytes) -> bytes:
 def _units(packet: bytes, to_end: bool = False) -> Iterator[tuple[int, bytes]]:
     """Yield what precedes the first slice, each by its kind and what follows its start code; `to_end`: and all from it on."""
     kind, begin = -1, 0
-    for found in _START_CODE.finditer(packet):
+    for match in _START_CODE.finditer(packet):
         if kind >= 0:
-            yield kind, packet[begin : found.start()]
-        kind, begin = found[1][0], found.end()
+            yield kind, packet[begin : match.start()]
+        kind, begin = match[1][0], match.end()
         if kind in _SLICES:
             break
     if kind >= 0 and (to_end or kind not in _SLICES):

@@ -39,8 +39,8 @@ def files_as_closed(plan: TargetPlan, folder: Path) -> Iterator[Path | None]:
     extension = ".ts" if plan.container == "ts" else ".m4s"
     numbers: list[int] = []
     while not numbers:
-        found = [match for path in folder.glob(f"{stream}*{extension}") if (match := _SEGMENT.fullmatch(path.name))]
-        numbers = [int(match["number"]) for match in found if match["stream"] == stream]
+        segments = [match for path in folder.glob(f"{stream}*{extension}") if (match := _SEGMENT.fullmatch(path.name))]
+        numbers = [int(match["number"]) for match in segments if match["stream"] == stream]
         yield None
     number = min(numbers)
     begun = plan.container == "ts"

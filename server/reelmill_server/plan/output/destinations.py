@@ -102,7 +102,7 @@ def _behind(characters: str, text: str, places: _Places) -> _Places:
 def _within(form: re.Pattern[str], text: str, places: _Places) -> _Places:
     """Return where what has the form may end, which is at least one character."""
     ends = ((place, form.match(text, place)) for place in places)
-    return frozenset(end for place, found in ends if found for end in range(place + 1, found.end() + 1))
+    return frozenset(end for place, match in ends if match for end in range(place + 1, match.end() + 1))
 
 
 def _digits(text: str, places: _Places) -> _Places:

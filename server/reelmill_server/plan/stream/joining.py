@@ -44,8 +44,8 @@ def _steady_rate(stream: VideoStreamInfo) -> Fraction:
     """Return the frames a second at which all of `stream` can be shown about when it is, at even distances: of slides that are
     seconds apart, many more than there are.
     """
-    rate, told = video.burst_rate(stream), (stream.average_rate, stream.frame_rate)
-    varies = min(told) < max(told) * _STEADY
+    rate, rates = video.burst_rate(stream), (stream.average_rate, stream.frame_rate)
+    varies = min(rates) < max(rates) * _STEADY
     return FALLBACK_RATE if 0 < rate < _SLOW and varies else rate
 
 
