@@ -8,10 +8,10 @@ from typing import Any
 import av
 
 from reelmill_server.media.input.padding import cut_frames
-from reelmill_server.media.input.video_clock import counts_decoding
+from reelmill_server.media.input.video_clock import delay
 from reelmill_server.media.libav.timestamps import exact
 from reelmill_server.media.libav.types import AnyPacket
-from reelmill_server.plan.clock import DECODING_FORMATS
+from reelmill_server.plan.clock import COUNTING_FORMATS, DECODING_FORMATS
 
 _MOST_DELAYED = 64  # more frames no decoder holds back
 _LONGEST_DELAY = Fraction(1, 2)
@@ -112,7 +112,9 @@ class _DecodedTimes:
         self._front = round(Fraction(stream.container.start_time or 0, av.time_base) / exact(stream.time_base))
         self._keys = keys
         self._given: list[int] = []
-        self._delay: int | None = None if counts_decoding(stream) else 0
+        self._moved = delay(stream)
+        counts = stream.container.format.name in COUNTING_FORMATS
+        self._delay: int | None = None if counts and not (keys and self._moved) else 0
         self._last: int | None = None
         self._step = 0
 
@@ -146,7 +148,7 @@ class _DecodedTimes:
         count = self._given.index(came_out) if came_out in self._given else 0
         for times in (self._first, self._given):  # the same wherever reading begins, if the container has an index
             if count < len(times) and times[count] - times[0] <= self._longest:
-                return min(times[count] - times[0], max(times[count] - self._front, 0))
+                return max(min(times[count] - times[0], max(times[count] - self._front, 0)) - self._moved, 0)
         return 0
 
 
