@@ -110,6 +110,13 @@ def test_a_copy_of_avi_keeps_the_distance_of_audio(convert: Converter, codec: st
     assert converted.warnings == () or start
 
 
+def test_a_cut_of_mpeg4_in_avi_is_beside_its_audio(convert: Converter) -> None:
+    """It begins with a keyframe before which two frames are shown that the decoder leaves out."""
+    converted = convert(clip("avi", "mpeg4"), target("mkv", encoded(), AudioSpec("flac")), start=0.96)
+    assert judge.numbers(converted.path) == [*range(24, 50)] and judge.times(converted.path)[0] == 0
+    assert judge.clicks(converted.path) == pytest.approx([0.04, 0.54], abs=0.03)
+
+
 @pytest.mark.parametrize("container", ["avi", "mkv"])
 def test_slow_video_of_avi_is_copied(convert: Converter, container: str) -> None:
     """A frame is half a second; the last one ends within a reordered group."""

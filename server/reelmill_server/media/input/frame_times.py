@@ -135,7 +135,7 @@ class _DecodedTimes:
             return None if frame.pts is None else frame.pts - (self._delay or 0)
         if frame.dts is not None:
             if self._delay is None:
-                self._delay = self._measured(frame.dts)
+                self._delay = frame.dts - frame.pts if self._moved and frame.pts is not None else self._measured(frame.dts)
             return int(frame.dts - self._delay)
         if not ended:  # of a decoder that does not say
             return frame.pts  # type: ignore[no-any-return]
@@ -148,7 +148,7 @@ class _DecodedTimes:
         count = self._given.index(came_out) if came_out in self._given else 0
         for times in (self._first, self._given):  # the same wherever reading begins, if the container has an index
             if count < len(times) and times[count] - times[0] <= self._longest:
-                return max(min(times[count] - times[0], max(times[count] - self._front, 0)) - self._moved, 0)
+                return min(times[count] - times[0], max(times[count] - self._front, 0))
         return 0
 
 

@@ -5,6 +5,7 @@ codecs whose frames say whether they are reordered, it shows each other frame wh
 frame too early, and the last as soon as the one before it, or too soon after it.
 """
 
+import re
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -14,12 +15,16 @@ from av.container import InputContainer
 from reelmill_server.media.libav.codec_names import codec_name
 from reelmill_server.plan.clock import COUNTING_FORMATS, DECODING_FORMATS, TELLING_B_FRAMES
 
+_PACKED = re.compile(rb"DivX\d+(?:b|Build)\d+p")  # several frames in a packet, of which libav tells wrong times
+
 
 def delay(stream: Any) -> int:
     """Return by how many ticks the packets of a stream are moved ahead: those of reordered video in a format that counts from
     the first packet, beside audio that begins with it. One frame is decoded before the first is shown.
     """
     if stream.type != "video" or stream.container.format.name not in COUNTING_FORMATS or not stream.codec_context:
+        return 0
+    if _PACKED.search(stream.codec_context.extradata or b""):
         return 0
     return int(bool(stream.codec_context.has_b_frames) and codec_name(stream.codec_context) in TELLING_B_FRAMES)
 
