@@ -28,9 +28,12 @@ class Excerpt:
         return data
 
     def seek(self, offset: int, whence: int = SEEK_SET) -> int:
-        """Go to a position, and return it."""
-        self._at = offset + {SEEK_SET: 0, SEEK_CUR: self._at, SEEK_END: self._begins[-1]}[whence]
-        return self._at
+        """Go to a position, and return it. Raises ValueError for one before the front."""
+        position = offset + {SEEK_SET: 0, SEEK_CUR: self._at, SEEK_END: self._begins[-1]}[whence]
+        if position < 0:
+            raise ValueError(f"negative position {position}")
+        self._at = position
+        return position
 
     def tell(self) -> int:
         """Return the position."""

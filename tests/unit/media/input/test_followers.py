@@ -92,6 +92,8 @@ def test_what_follows_without_a_length_is_read(form: str, tmp_path: Path) -> Non
     single = tmp_path / f"single.{form}"
     single.write_bytes(whole)
     assert len(judge.sound(path)) == 3 * len(judge.sound(single))
+    with pytest.raises(ValueError, match="negative"):
+        read.seek(-1)
     read.seek(len(whole) - 2)
     assert read.tell() == len(whole) - 2 and read.read(5) == whole[-2:]
     other = {"au": whole[:16] + pack(">I", 11025) + whole[20:], "amr": b"#!AMR-WB\n" + whole[6:]}[form]
