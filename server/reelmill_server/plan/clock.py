@@ -36,11 +36,16 @@ LATE = Fraction(2, 1000)
 
 _FINE = Fraction(1, 1000)
 _COARSE = Fraction(1, 100)
+_MOST_TICKS = 2**31 - 1  # of libav's rational numbers
 
 
 def finer(tick: Fraction) -> Fraction:
-    """Return ticks in which a cut can be told, where those of a source are as long as its frames (AVI, AVIF): parts of them."""
-    return tick / ceil(tick / _FINE) if tick > _COARSE else tick
+    """Return ticks in which a cut can be told, where those of a source are as long as its frames (AVI, AVIF): parts of them.
+
+    Ticks of which libav's rational numbers cannot hold such parts are returned as they are: no clock has their times.
+    """
+    parts = tick / ceil(tick / _FINE) if tick > _COARSE else tick
+    return parts if parts.denominator <= _MOST_TICKS else tick
 
 
 @dataclass(frozen=True)
