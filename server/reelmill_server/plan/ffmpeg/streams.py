@@ -22,6 +22,8 @@ def stream_groups(draft: Draft, target: TargetPlan) -> Iterator[tuple[str, ...]]
     early = begins_early(draft, target)
     if early:
         draft.notes.add(f"{target.field}: audio next to copied video begins up to 0.1 s before the video's key frame")
+    if any(stream.copies_video for stream in target.streams) and any(plan.end_us for plan in draft.plan.inputs):
+        draft.notes.add(f"{target.field}: frames after the end of the cut, to which frames before it refer, are shown")
     if any(stream.smart_cut for stream in target.streams):
         draft.notes.add(f"{target.field}: ffmpeg cuts copied video at keyframes; the service encodes the frames at the edges")
     sources = {
