@@ -77,6 +77,16 @@ def test_escapes_tell_the_charset() -> None:
         assert in_utf8(data).decode() == text_of((line,))
 
 
+def test_chinese_in_pairs_of_ascii_is_found() -> None:
+    """HZ, which only what is between its braces gives away; braces of other text do not."""
+    text = text_of(("昨晚你在哪里？", "我整晚都在等你。 ~", "OK"))
+    data = text.encode("hz")
+    assert find_encoding(data).charset == "hz" and find_encoding(data).guessed
+    assert in_utf8(data).decode() == text
+    for other in ("a ~{b~} c", "~{\\an8}~}", "~{}", "~{xyz!~}"):
+        assert find_encoding(text_of((other,)).encode()).charset == "utf-8"
+
+
 def test_the_language_decides_between_charsets_that_both_fit() -> None:
     """One letter tells nothing else; languages are written in several ways."""
     data = "Hoþ geldin".encode("cp1252")

@@ -18,6 +18,7 @@ _MARKS = (
 # Charsets of the 1990s that switch between sets of characters, and what gives them away.
 _SWITCHING = ((b"\x1b$)C", "iso2022_kr"), (b"\x1b$B", "iso2022_jp"), (b"\x1b$@", "iso2022_jp"))
 _WIDE = ("utf-16-le", "utf-16-be")
+_HZ, _HZ_TEXT = "hz", re.compile(rb"~\{(?:[!-w][!-~])+~\}")  # Chinese in pairs of ASCII (RFC 1843)
 _SIGNS = ("-->", "[Script Info]")  # one of them is near the beginning of every file in a text format
 # Each charset that is looked for, and what chardet calls it.
 _SINGLE: Mapping[str, str] = {
@@ -124,6 +125,8 @@ def in_utf8(data: bytes) -> bytes:
 
 def find_encoding(data: bytes, marked: str = "", language: str = "") -> TextEncoding:
     """Return how a text is encoded: `marked` as its beginning says, or as its bytes and `language` (ISO 639) suggest."""
+    if not marked and _is_hz(data):
+        return TextEncoding(_HZ, True, data.decode(_HZ, "replace").count("\ufffd"))
     charset = marked or "utf-8"
     text = data.decode(charset, "replace")
     broken = text.count("\ufffd") - data.decode(charset, "ignore").count("\ufffd")
@@ -132,6 +135,12 @@ def find_encoding(data: bytes, marked: str = "", language: str = "") -> TextEnco
         return TextEncoding(charset, broken=broken)
     charset = _guess(data, _CHARSETS.get(language.lower().replace("_", "-").split("-")[0], ()))
     return TextEncoding(charset, True, data.decode(charset, "replace").count("\ufffd"))
+
+
+def _is_hz(data: bytes) -> bool:
+    """Return whether a text is ASCII in which each pair of braces that HZ would have holds characters of it."""
+    spans = _HZ_TEXT.findall(data) if data.isascii() else ()
+    return bool(spans) and all(_fits(_HZ, span) for span in spans)
 
 
 def _guess(data: bytes, expected: Sequence[str]) -> str:

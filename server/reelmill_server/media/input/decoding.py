@@ -105,7 +105,7 @@ class StreamDecoding:
     `source` is the position in the request's sources, `stream` the index in the container, `kind` "video" or the like.
     `packets` were given to the decoder, which refused `broken` of them, the last one for the reason `last_error`. `damaged`
     packets were marked as such by the demuxer. `expected`: about how many packets there are, where not all are read. `invalid`
-    samples of audio were not numbers.
+    samples of audio were not numbers, or far louder than any sound.
     """
 
     source: int
@@ -126,7 +126,9 @@ class StreamDecoding:
         where = f"sources[{self.source}], stream {self.stream} ({self.kind})"
         warnings = [f"{where}: {self.damaged} packets are damaged: what they show may be wrong"] if self.damaged else []
         if self.invalid:
-            warnings.append(f"{where}: {self.invalid} samples are not numbers: they are silent")
+            warnings.append(
+                f"{where}: {self.invalid} samples are not numbers, infinite or beyond 1e6 times full scale: they are silent"
+            )
         if not self.broken:
             return warnings
         text = f"{where}: {self.broken} of {self.packets} packets could not be decoded ({self.last_error})"
