@@ -13,7 +13,7 @@ class StreamInfo:
     """Properties of all kinds of streams. `index` counts from 0 over the whole file; times in seconds, None: unknown.
 
     `decodable`: there is a decoder for it, and it is allowed; `barred`: there is one that is not. `configuration` is a digest
-    of the data that a decoder needs before the first packet.
+    of the data that a decoder needs before the first packet. `becomes`: the codec to which it changes midway (MPEG-TS).
     """
 
     index: int
@@ -30,6 +30,7 @@ class StreamInfo:
     decodable: bool = True
     configuration: str = ""
     barred: bool = False
+    becomes: str = ""
 
 
 @dataclass(frozen=True)
@@ -204,6 +205,7 @@ class MediaInfo:
     of the file and its streams are too long. `measured`: the duration was found by reading all of the file.
     `missing_bytes`: so many the header says are there behind the end of the file. `further_pages`: those behind the one shown.
     `follower_bytes`: so many lie in the file behind the first of several in it, which alone is read.
+    `moved_bytes`: so many at its end have its video or audio under other PIDs (MPEG-TS), in streams of their own.
     """
 
     format: str
@@ -224,6 +226,7 @@ class MediaInfo:
     missing_bytes: int = 0
     further_pages: int = 0
     follower_bytes: int = 0
+    moved_bytes: int = 0
     text: TextInfo = TextInfo()
 
     @property

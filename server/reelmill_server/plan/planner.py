@@ -66,6 +66,7 @@ def make_plan(request: ConvertRequest, facts: PlanFacts) -> Plan:
     warnings += dropped_languages(inputs, targets)
     warnings += _long_tags(inputs, targets)
     warnings += _unseen(inputs)
+    warnings += _changing(inputs, plan)
     warnings += doubts(request, facts, plan.inputs, targets)
     outputs = [(file.target_index, file.uri) for file in package_files.planned_files(plan)]
     outputs += [(image.index, uri) for image in plan.images for uri in writable_image_uris([image])]
@@ -93,8 +94,22 @@ def _unseen(inputs: Inputs) -> Iterator[str]:
         if more := item.info.follower_bytes:
             several = "is of several files behind each other, of which the first is read"
             yield f"sources[{item.source_number}] {several}: {more} bytes follow"
+        if more := item.info.moved_bytes:
+            others = "have its video or audio under other PIDs, as recordings behind each other do"
+            yield f"the last {more} bytes of sources[{item.source_number}] {others}: these are streams of their own"
         if more := item.info.further_pages:
             yield f"sources[{item.source_number}] has {more + 1} pages, of which the first is shown"
+
+
+def _changing(inputs: Inputs, plan: Plan) -> Iterator[str]:
+    """Yield warnings of streams in use that change to another codec, which libav decodes with the first one's decoder."""
+    streams = [*(stream for target in plan.targets for stream in target.streams), *(image.stream for image in plan.images)]
+    used = {(part.input, part.stream) for stream in streams for part in stream.parts}
+    for item in (*inputs.main, *inputs.attached):
+        for stream in (*item.info.video, *item.info.audio):
+            if stream.becomes and (item.number, stream.index) in used:
+                where = f"sources[{item.source_number}], stream {stream.index}"
+                yield f"{where}: its codec changes to {stream.becomes} midway: what follows cannot be converted with the rest"
 
 
 def _spare_sources(request: ConvertRequest, outputs: Sequence[tuple[int, str]]) -> None:

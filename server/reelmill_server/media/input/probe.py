@@ -17,11 +17,12 @@ from reelmill_server.media.input.headers import in_seconds, is_cover, media_info
 from reelmill_server.media.input.kept import KeptSource
 from reelmill_server.media.input.missing_bytes import COUNTING_FORMATS, missing_bytes
 from reelmill_server.media.input.pieces import further_pages, is_item
-from reelmill_server.media.input.restarts import begins_again
+from reelmill_server.media.input.restarts import begins_again, transport_tables
 from reelmill_server.media.input.seek import read
 from reelmill_server.media.input.source import TEXT_FORMATS, Location, check_length, open_bytes, open_source
 from reelmill_server.media.input.subtitle_file import open_subtitles, text_of
 from reelmill_server.media.input.timeline import continuous
+from reelmill_server.media.input.transport import Tables
 from reelmill_server.media.libav.codec_names import codec_name
 from reelmill_server.media.libav.demuxing import packets_of
 from reelmill_server.media.libav.errors import check_memory
@@ -68,6 +69,8 @@ def probe_file(
         images = {stream.index for stream in container.streams.video if _is_image(stream)}
         misnamed = {stream.index for stream in container.streams.audio if _is_extended_ac3(stream)}
         restarts = begins_again(container)
+        if tables := transport_tables(container):
+            info = _with_changes(info, container, tables)
         if isinstance(location, KeptSource) and begun is not None and not restarts:
             location.keep(opened, container, begun)
     if info.format in TEXT_FORMATS:
@@ -102,6 +105,18 @@ def probe_file(
         audio=tuple(replace(stream, codec="eac3") if stream.index in misnamed else stream for stream in info.audio),
     )
     return _with_measured_bitrates(info, location, limits) if measure_bitrates else info
+
+
+def _with_changes(info: MediaInfo, container: InputContainer, tables: Tables) -> MediaInfo:
+    """Return `info` with what tables of MPEG-TS say of streams that become others midway."""
+    changes, moves = tables.changes(), tables.moves()
+    becomes = {stream.index: changes[stream.id] for stream in container.streams if stream.id in changes}
+    return replace(
+        info,
+        video=tuple(replace(stream, becomes=becomes.get(stream.index, "")) for stream in info.video),
+        audio=tuple(replace(stream, becomes=becomes.get(stream.index, "")) for stream in info.audio),
+        moved_bytes=info.size_bytes - min(moves.values()) if moves else 0,
+    )
 
 
 def _with_measured_bitrates(info: MediaInfo, location: Location, limits: Limits) -> MediaInfo:

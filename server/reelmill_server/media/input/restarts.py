@@ -8,25 +8,27 @@ import re
 import struct
 from collections.abc import Callable, Iterator, Mapping
 from itertools import pairwise
-from typing import Any
+from typing import Any, TypeVar
 
 from av.container import InputContainer
 
 from reelmill_server.media.input.audio_clock import counts_bytes
 from reelmill_server.media.input.followers import next_avi
+from reelmill_server.media.input.transport import Tables, packets, tables_of
 from reelmill_server.media.libav.flac_frames import headers_in
 
 _SAMPLES, _SAMPLE_BYTES = 16, 1 << 18
 # Times of one recording lie no further apart than this, seconds; those of two samples so many times the usual distance more.
 _PAUSE, _UNUSUAL = 10.0, 8
 _CLOCK, _USUAL_RATE = 90_000, 44_100
-# With the time of arrival before them, or a checksum behind them, packets are longer.
-_TS_PACKETS, _TS_SYNC = (188, 192, 204), 0x47
 _PACK = re.compile(rb"\x00\x00\x01\xba", re.DOTALL)
 _OGG_PAGE = struct.Struct("<4sBBqI")
 _OGG_BEGIN = 0x02  # of a stream
 _EBML_HEADER, _EBML_SEGMENT = b"\x1a\x45\xdf\xa3", b"\x18\x53\x80\x67"
 
+_TRANSPORT = "mpegts"
+
+_Found = TypeVar("_Found")
 # A clock's name (several may run in one file) and the seconds or ticks that it shows.
 _Reading = tuple[int, float]
 
@@ -35,22 +37,39 @@ def begins_again(source: InputContainer) -> bool:
     """Return whether the times of a source may begin again or jump, or count something else."""
     if counts_bytes(source):
         return True
-    check, size = _CHECKS.get(source.format.name), source.size
-    if check is None or size <= 0:
-        return False
+    check = _CHECKS.get(source.format.name)
+    return check is not None and bool(_looked_at(source, check))
+
+
+def transport_tables(source: InputContainer) -> Tables | None:
+    """Return what samples of a source say of its streams; None: it is no MPEG-TS."""
+    if source.format.name != _TRANSPORT:
+        return None
+    return _looked_at(source, lambda file, size: tables_of(_placed_samples(file, size)))
+
+
+def _looked_at(source: InputContainer, look: Callable[[Any, int], _Found]) -> _Found | None:
+    """Return what a look at the file of a source finds; None: its size is not known."""
+    if source.size <= 0:
+        return None
     file: Any = source.file.file  # as open_stream gave it
     position = file.tell()
     try:
-        return check(file, size)
+        return look(file, source.size)
     finally:
         file.seek(position)  # libav goes on there
 
 
 def _samples(file: Any, size: int) -> Iterator[bytes]:
+    return (sample for _, sample in _placed_samples(file, size))
+
+
+def _placed_samples(file: Any, size: int) -> Iterator[tuple[int, bytes]]:
     step = max((size - _SAMPLE_BYTES) / (_SAMPLES - 1), _SAMPLE_BYTES) if size > _SAMPLE_BYTES else size
     for number in range(min(_SAMPLES, -(-size // _SAMPLE_BYTES))):
-        file.seek(int(number * step))
-        yield _read(file, _SAMPLE_BYTES)
+        place = int(number * step)
+        file.seek(place)
+        yield place, _read(file, _SAMPLE_BYTES)
 
 
 def _read(file: Any, size: int) -> bytes:
@@ -89,26 +108,11 @@ def _jump(times: list[float], usual: float) -> bool:
 
 def _transport_clocks(sample: bytes) -> Iterator[_Reading]:
     """Yield the program clock references of MPEG-TS, by PID."""
-    begin, length = _synchronized(sample)
-    while length and begin <= len(sample) - length:
-        if sample[begin] != _TS_SYNC:  # damage, or where a recording that broke off ends
-            ahead, length = _synchronized(sample[begin:])
-            begin += ahead
-            continue
+    for begin in packets(sample):
         # With an adaptation field that is long enough and has a clock reference.
         if sample[begin + 3] & 0x20 and sample[begin + 4] >= 7 and sample[begin + 5] & 0x10:
             pid = (sample[begin + 1] & 0x1F) << 8 | sample[begin + 2]
             yield pid, (int.from_bytes(sample[begin + 6 : begin + 11]) >> 7) / _CLOCK
-        begin += length
-
-
-def _synchronized(sample: bytes) -> tuple[int, int]:
-    """Return where a transport packet begins and how long each is; 0, 0: nowhere."""
-    for length in _TS_PACKETS:
-        for begin in range(min(length, len(sample) - 4 * length)):
-            if all(sample[begin + ahead * length] == _TS_SYNC for ahead in range(5)):
-                return begin, length
-    return 0, 0
 
 
 def _program_clocks(sample: bytes) -> Iterator[_Reading]:
@@ -177,7 +181,7 @@ def _is_unfinished(file: Any, size: int) -> bool:
 
 
 _CHECKS: Mapping[str, Callable[[Any, int], bool]] = {
-    "mpegts": _clocks_jump(_transport_clocks),
+    _TRANSPORT: _clocks_jump(_transport_clocks),
     "mpeg": _clocks_jump(_program_clocks),
     "ogg": _ogg_restarts,
     "flac": _clocks_jump(_flac_clock),

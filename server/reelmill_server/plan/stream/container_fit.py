@@ -111,6 +111,15 @@ def check_times(stream: VideoStreamInfo, source_format: str, cut: bool, field: s
         )
 
 
+def check_codec(stream: StreamInfo, field: str) -> None:
+    """Check that a stream that is copied to its end has one codec; raise UnsupportedFormat."""
+    if stream.becomes:
+        raise UnsupportedFormat(
+            f"{field}: the codec of the source's stream {stream.index} changes to {stream.becomes} midway, and a copy has one: "
+            "cut it before that, or leave it out"
+        )
+
+
 def loses_shape(stream: VideoStreamInfo, container: Container) -> bool:
     """Return whether a copy of the stream would be displayed with square pixels although the source's are not."""
     shaped = stream.sample_aspect_ratio not in (0, 1)

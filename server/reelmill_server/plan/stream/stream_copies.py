@@ -30,6 +30,9 @@ def joined_copy(
                 f"{field}: sources[{item.source_number}] cannot be joined to the others without encoding: {difference}; "
                 "choose a codec other than copy"
             )
+    for item, stream in members:
+        if stream and not item.clock.cuts:
+            container_fit.check_codec(stream, field)
     planned = copied_stream(context, kind, like, f".{kind}")
     if isinstance(like, VideoStreamInfo):
         container_fit.check_copied_video(like, context.container, field)

@@ -41,7 +41,7 @@ _WIDE = frozenset(
             "size_bytes",
         ),
         # Of what is shown as text.
-        *("blue", "green", "left", "max_luminance", "min_luminance", "missing_bytes", "red", "top", "white"),
+        *("blue", "green", "left", "max_luminance", "min_luminance", "missing_bytes", "moved_bytes", "red", "top", "white"),
     )
 )
 _SHOWN = (messages.Advanced, messages.ChunkEncoded, messages.Finished, messages.Probed)
