@@ -2,8 +2,9 @@
 
 import re
 import struct
+from bisect import bisect_right
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from itertools import accumulate, pairwise
+from itertools import accumulate, islice, pairwise
 from typing import Any, BinaryIO
 
 from reelmill_server.media.input.boxes import boxes
@@ -13,6 +14,8 @@ from reelmill_server.media.input.missing_bytes import id3_end
 _HEAD_BYTES = 8
 # Behind the end that a header says, tags may lie. What has no such end is searched through, as far as this.
 _TAG_BYTES, _MOST_SEARCHED, _PIECE = 1 << 20, 256 << 20, 1 << 20
+_FIRST_PIECE = 1 << 12  # what is searched for may be near, time and again
+_MOST_PARTS = 10_000  # files behind each other, or markers of a JPEG: a hostile file may consist of nothing else
 _WAVE = re.compile(rb"(?:RIFF|RF64)....WAVE(?:fmt |ds64|JUNK|bext|LIST)", re.DOTALL)
 _AIFF = re.compile(rb"FORM....AIF[FC]", re.DOTALL)
 _UNKNOWN_SIZES = (0, 0xFFFF_FFFF)
@@ -120,7 +123,7 @@ def _next_png(file: BinaryIO, size: int) -> int:
 def _next_jpeg(file: BinaryIO, size: int) -> int:
     """Return where another image, or a video, begins behind a JPEG: phones put a map of brightness or a moment there."""
     at, scan = 2, False
-    while 0 < at < size:
+    for _ in range(_MOST_PARTS):
         place, marker = _search(file, at, size, _JPEG_MARKER, size) if scan else (at, _read(file, at, 2))
         if marker[:1] != b"\xff" or len(marker) < 2:
             return 0
@@ -164,8 +167,8 @@ def _next_movie(file: BinaryIO, size: int) -> int:
     fragments = [*boxes(file, 0, size, b"moof")]
     if fragments:
         times = [(begin, _fragment_time(file, begin, end)) for begin, end in fragments]
-        again = (next((at for at in begins if former < at < latter), 0) for former, latter in _falling(times))
-        return next((at for at in again if at), 0)
+        following = ((bisect_right(begins, former), latter) for former, latter in _falling(times))
+        return next((begins[at] for at, latter in following if at < len(begins) and begins[at] < latter), 0)
     movies, images = (len([*boxes(file, 0, size, kind)]) for kind in (b"moov", b"meta"))
     return begins[1] if max(movies, images) > 1 else 0
 
@@ -248,8 +251,8 @@ def _spliced_au(file: BinaryIO, size: int) -> Sequence[tuple[int, int]]:
     """Return the spans of Sun AU of one kind behind each other."""
     first, at, spans = _read(file, 0, 24), 0, list[tuple[int, int]]()
     alike = re.compile(re.escape(_AU) + b".{8}" + re.escape(first[_AU_KIND]), re.DOTALL)
-    while alike.match(head := _read(file, at, len(first))):
-        begin, length = at + int.from_bytes(head[4:8]), int.from_bytes(head[8:12])
+    while len(spans) < _MOST_PARTS and alike.match(head := _read(file, at, len(first))):
+        begin, length = min(at + max(int.from_bytes(head[4:8]), len(head)), size), int.from_bytes(head[8:12])
         untold = length in _UNKNOWN_SIZES
         end = (_place_of(file, begin, size, alike, _MOST_SEARCHED) or size) if untold else min(begin + length, size)
         spans.append((begin if spans else 0, end))
@@ -259,7 +262,7 @@ def _spliced_au(file: BinaryIO, size: int) -> Sequence[tuple[int, int]]:
 
 def _spliced_amr(file: BinaryIO, size: int) -> Sequence[tuple[int, int]]:
     """Return the spans of AMR of one kind behind each other."""
-    heads = [*_everywhere(file, size, _AMR)]
+    heads = [*islice(_everywhere(file, size, _AMR), _MOST_PARTS)]
     ends = [at for at, _ in heads[1:]] + [size]
     same = [(at + len(text) * bool(at), end) for (at, text), end in zip(heads, ends, strict=False) if text == heads[0][1]]
     alike = next((number for number, (_, text) in enumerate(heads) if text != heads[0][1]), len(heads))
@@ -283,11 +286,11 @@ def _place_of(file: BinaryIO, begin: int, size: int, pattern: re.Pattern[bytes],
 
 
 def _search(file: BinaryIO, begin: int, size: int, pattern: re.Pattern[bytes], most: int) -> tuple[int, bytes]:
-    overlap, end = 64, min(size, begin + most)
+    overlap, end, piece = 64, min(size, begin + most), _FIRST_PIECE
     while begin < end:
-        if match := pattern.search(_read(file, begin, min(_PIECE + overlap, end - begin))):
+        if match := pattern.search(_read(file, begin, min(piece + overlap, end - begin))):
             return begin + match.start(), match[0]
-        begin += _PIECE
+        begin, piece = begin + piece, min(2 * piece, _PIECE)
     return 0, b""
 
 

@@ -100,6 +100,26 @@ def test_what_follows_without_a_length_is_read(form: str, tmp_path: Path) -> Non
     assert follower_bytes(io.BytesIO(whole + other), name) == len(other)
 
 
+@pytest.mark.parametrize(
+    ("name", "whole"),
+    [
+        ("au", pack(">4s5I", b".snd", 24, 8, 3, 8000, 1) + bytes(8) + pack(">4s5I", b".snd", 0, 0, 3, 8000, 1) + bytes(99)),
+        ("au", pack(">4s5I", b".snd", 24, 0, 3, 8000, 1) * 20_000),
+        ("amr", b"#!AMR\n" * 20_000),
+        ("jpeg_pipe", b"\xff\xd8\xff\xda\0\2" + b"\xff\xe0\0\2" * 20_000),
+        ("mov,mp4,m4a,3gp,3g2,mj2", pack(">I4s", 8, b"ftyp") * 4000 + pack(">I4s", 8, b"moof") * 4000),
+    ],
+    ids=["no header", "au", "amr", "jpeg", "mp4"],
+)
+def test_hostile_files_are_read_a_few_times_at_most(name: str, whole: bytes) -> None:
+    """Each of them has thousands of headers of files, or of markers: what follows one is not read to its end."""
+    file = Counting(whole)
+    follower_bytes(file, name)
+    read: Any = readable(file, name)
+    assert read is None or len(b"".join(iter(lambda: read.read(1 << 20), b""))) <= len(whole)
+    assert file.count < 100 << 20
+
+
 def test_a_wav_that_was_written_as_a_stream_may_be_followed() -> None:
     """It does not say how long it is: the next one's header would be heard."""
     whole = made("wav")
