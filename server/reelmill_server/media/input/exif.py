@@ -8,11 +8,14 @@ import re
 import struct
 import zlib
 from collections.abc import Callable, Iterator, Mapping
+from itertools import islice
 from typing import Any, BinaryIO
 
 _MOST_BYTES = 256 << 20  # a file is read in memory to replace a part of it
 _MOST_TEXT = 4 << 20  # of what says how an image is turned
 _MOST_PROFILE = 16 << 20  # of color profiles: those of printers have some megabytes
+# A hostile image may consist of nothing but empty chunks, or of such that are a thousand times as large when unpacked.
+_MOST_SEGMENTS, _MOST_CHUNKS, _MOST_UNPACKED = 10_000, 1 << 18, 32
 _ORIENTATION, _SHORT, _LONG, _XMP_TAG = 0x112, 3, 4, 700
 _ENTRY_BYTES = 12
 _KNOWN, _ORIENTATIONS = range(1, 9), range(2, 9)  # 1 is as without
@@ -21,6 +24,7 @@ _XMP = re.compile(rb"tiff:Orientation(?:\s*=\s*[\"']|>)\s*([1-8])")
 _JPEG_EXIF, _JPEG_XMP, _JPEG_APP1, _JPEG_SCAN = b"Exif\0\0", b"http://ns.adobe.com/xap/1.0/\0", 0xE1, 0xDA
 _WEBP_HEADER, _WEBP_EXTENDED, _WEBP_HAS_EXIF = 12, b"VP8X", 0x08
 _PNG_HEADER, _PNG_FIRST = 8, 33  # behind the first chunk
+_PNG_PACKED = (b"iCCP", b"iTXt", b"zTXt", b"tEXt")
 _PNG_XMP, _PNG_RAW = b"XML:com.adobe.xmp\0", b"Raw profile type exif\0"
 _UNREADABLE = (ValueError, IndexError, struct.error, zlib.error)
 
@@ -35,7 +39,7 @@ def with_plain_exif(file: BinaryIO, format_name: str) -> BinaryIO | None:
 
 def _jpeg(file: BinaryIO) -> BinaryIO | None:
     exif, orientation, xmp, plain = (0, 0), 0, 0, True
-    for marker, at, size in _segments(file):
+    for marker, at, size in islice(_segments(file), _MOST_SEGMENTS):
         text = _read(file, at + 4, size) if marker == _JPEG_APP1 else b""
         if text.startswith(_JPEG_EXIF) and not orientation:
             orientation, plain = _of_tiff(text[len(_JPEG_EXIF) :])
@@ -63,7 +67,9 @@ def _segments(file: BinaryIO) -> Iterator[tuple[int, int, int]]:
 
 def _webp(file: BinaryIO) -> BinaryIO | None:
     data = _read(file, 0, _MOST_BYTES)
-    chunks = [(at, data[at : at + 4], size) for at, size in _webp_chunks(data)]
+    chunks = [(at, data[at : at + 4], size) for at, size in islice(_webp_chunks(data), _MOST_CHUNKS)]
+    if len(chunks) == _MOST_CHUNKS or not chunks or chunks[0][1] != _WEBP_EXTENDED or not chunks[0][2]:
+        return None
     orientation = xmp = 0
     plain, kept = True, [data[:_WEBP_HEADER]]
     for at, name, size in chunks:
@@ -74,7 +80,7 @@ def _webp(file: BinaryIO) -> BinaryIO | None:
             continue
         xmp = xmp or (_of_xmp(text) if name == b"XMP " else 0)
         kept.append(data[at : at + 8 + size + size % 2])
-    if (orientation and plain) or not (orientation or xmp) or not kept[1:] or not kept[1].startswith(_WEBP_EXTENDED):
+    if (orientation and plain) or not (orientation or xmp):
         return None
     kept[1] = kept[1][:8] + bytes((kept[1][8] | _WEBP_HAS_EXIF,)) + kept[1][9:]
     exif = _plain(orientation or xmp)
@@ -95,15 +101,18 @@ def _png(file: BinaryIO) -> BinaryIO | None:
     """libav refuses the whole image for a broken eXIf, and takes gigabytes for a color profile of hundreds of megabytes: these
     are left out.
     """
-    orientation, other, at, left_out = 0, 0, _PNG_HEADER, list[tuple[int, int]]()
-    while len(head := _read(file, at, 8)) == 8:
+    orientation, other, unpacked, at, left_out = 0, 0, 0, _PNG_HEADER, list[tuple[int, int]]()
+    for _ in range(_MOST_CHUNKS):
+        if len(head := _read(file, at, 8)) < 8:
+            break
         size, name = struct.unpack(">I4s", head)
+        unpacked += name in _PNG_PACKED
         if name == b"eXIf":
             left_out.append((at, at + 12 + size))
             orientation, _ = _of_tiff(_read(file, at + 8, size).removeprefix(_JPEG_EXIF))
-        elif name == b"iCCP" and _is_large(_read(file, at + 8, min(size, _MOST_PROFILE))):
+        elif name == b"iCCP" and (unpacked > _MOST_UNPACKED or _is_large(_read(file, at + 8, min(size, _MOST_PROFILE)))):
             left_out.append((at, at + 12 + size))
-        elif name in (b"iTXt", b"zTXt", b"tEXt"):
+        elif name in _PNG_PACKED and unpacked <= _MOST_UNPACKED:
             other = other or _of_png_text(name, _read(file, at + 8, min(size, _MOST_TEXT)))
         elif name == b"IEND":
             break
@@ -160,7 +169,7 @@ def _tiff(file: BinaryIO) -> BinaryIO | None:
         count, place = (int.from_bytes(entry[begin : begin + 4], order) for begin in (4, 8))
         xmp = _of_xmp(_read(file, place, min(count, _MOST_TEXT)))
     turned = orientation or xmp
-    if turned not in _ORIENTATIONS:
+    if turned not in _ORIENTATIONS or len(entries) > _MOST_SEGMENTS:
         return None
     number = [value.to_bytes(size, order) for value, size in ((_ORIENTATION, 2), (_SHORT, 2), (1, 4), (turned, 2), (0, 2))]
     entries[_ORIENTATION] = b"".join(number)

@@ -90,6 +90,18 @@ def test_broken_images_are_left_to_libav(form: str) -> None:
         with_plain_exif(io.BytesIO(whole[:length]), FORMS[form])
 
 
+def test_hostile_images_are_left_to_libav() -> None:
+    """An empty header of WebP cannot say that EXIF follows; texts that unpack to gigabytes are not all unpacked."""
+    text = exif(4, 6)
+    webp = b"WEBPVP8X" + bytes(4) + b"EXIF" + pack("<I", len(text)) + text
+    assert with_plain_exif(io.BytesIO(b"RIFF" + pack("<I", len(webp)) + webp), "webp_pipe") is None
+    bomb = b"XML:com.adobe.xmp\0\1\0\0\0\0"
+    chunks = (pack(">I", len(bomb)) + b"iTXt" + bomb + bytes(4)) * 64
+    turned = png("XML:com.adobe.xmp", ELEMENT)
+    assert with_plain_exif(io.BytesIO(turned[:33] + chunks[: len(chunks) // 4] + turned[33:]), "png_pipe") is not None
+    assert with_plain_exif(io.BytesIO(turned[:33] + chunks + turned[33:]), "png_pipe") is None
+
+
 def test_a_color_profile_of_megabytes_is_left_out() -> None:
     """libav would take gigabytes for a few hundred kilobytes; what is after it stays, and others stay as they are."""
     profiles = (saved("PNG", exif=exif(4, 6), icc_profile=bytes(size)) for size in (17 << 20, 5000))
