@@ -240,6 +240,22 @@ def test_a_program_stream_that_begins_within_a_group_of_frames_is_copied(convert
     assert heard[0] == pytest.approx(heard[1], abs=0.003)
 
 
+@pytest.mark.parametrize("asked", [target("mkv"), target("mkv", encoded(), AudioSpec("flac"))], ids=["copied", "encoded"])
+@pytest.mark.parametrize("begin", [2500, 6500])
+def test_small_frames_of_a_program_stream_that_begins_among_them_are_in_time(
+    convert: Converter, shelf: Shelf, asked: TargetSpec, begin: int
+) -> None:
+    """Many share a packet with one time, from which libav counted on before it knew how long they are."""
+    video, audio = Video("mpeg2video", size=(48, 48), b_frames=2, gop=12), Audio("mp2", clicks=(0.5, 1.0, 1.5))
+    source = shelf.put("small.vob", shelf.get(Clip("vob", (video,), (audio,))).read_bytes()[begin:])
+    path = convert(source, asked).path
+    with av.open(path) as result:
+        times = [float(frame.pts * frame.time_base) for frame in result.decode(video=0)]
+    assert np.diff(times) == pytest.approx(1 / 25, abs=0.002)
+    # The last frame is that of 1.96 s, and the last click that of 1.5 s.
+    assert times[-1] - judge.clicks(path)[-1] == pytest.approx(1.96 - 1.5, abs=0.02)
+
+
 @pytest.mark.parametrize("container", ["mp4", "mkv", "ts"])
 def test_a_recording_that_lacks_packets_is_copied(convert: Converter, shelf: Shelf, tmp_path: Path, container: str) -> None:
     """What remains of a frame of AAC is left out, where libav makes a header of it; the rest stays in its place."""

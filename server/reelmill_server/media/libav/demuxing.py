@@ -12,6 +12,7 @@ from av.container import InputContainer
 
 from reelmill_server.media.libav.codec_names import codec_name
 from reelmill_server.media.libav.flac_frames import split_packets
+from reelmill_server.media.libav.guessed_times import timed_from_behind
 
 _FLAC, _AC3 = (b"\xff\xf8", b"\xff\xf9"), (b"\x0b\x77", b"\x77\x0b")
 _THEORA = tuple(bytes((first,)) for first in range(0x80))  # headers have the highest bit
@@ -154,25 +155,27 @@ def _from_keyframes(packets: Iterable[Any], videos: Collection[int]) -> Iterator
     them, so that they cannot be decoded, and their times are guessed.
     """
     held: list[Any] = []
-    missing, count = set(videos), 0
+    packets = iter(packets)
+    missing, guessed, count = set(videos), set[int](), 0
     for packet in packets:
-        if not missing:
-            yield packet
-            continue
         index = packet.stream.index
         if index in missing:
             count += 1
             if packet.is_keyframe and packet.size:
-                held = [other for other in held if other.stream.index != index]
+                kept = [other for other in held if other.stream.index != index]
+                guessed |= {index} if len(kept) < len(held) else set()
+                held = kept
             if count > _MOST_BEFORE_KEYFRAMES:
                 missing.clear()
             elif packet.is_keyframe or not packet.size:
                 missing.discard(index)
         held.append(packet)
         if not missing:
-            yield from held
-            held.clear()
-    yield from held
+            break
+    packets = chain(held, packets)
+    for index in guessed:
+        packets = timed_from_behind(packets, index)
+    yield from packets
 
 
 def _own_times(packets: Iterable[Any], videos: Collection[int]) -> Iterator[Any]:
