@@ -37,6 +37,6 @@ def test_recordings_under_other_pids_are_told(shelf: Shelf, convert: Converter) 
     """The first is converted, as streams are those of a PID."""
     behind = shelf.get(MOVED).stat().st_size
     converted = convert(shelf.join("moved.ts", shelf.get(FIRST), shelf.get(MOVED)), target("mkv"))
-    (said,) = [int(text.split()[2]) for text in converted.warnings if "under other PIDs" in text]
+    (said,) = [int(text.split()[4]) for text in converted.warnings if "under other PIDs" in text]
     assert behind * 0.9 < said <= behind
     assert not convert(MOVED, target("mkv")).warnings

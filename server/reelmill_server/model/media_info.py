@@ -205,7 +205,7 @@ class MediaInfo:
     of the file and its streams are too long. `measured`: the duration was found by reading all of the file.
     `missing_bytes`: so many the header says are there behind the end of the file. `further_pages`: those behind the one shown.
     `follower_bytes`: so many lie in the file behind the first of several in it, which alone is read.
-    `moved_bytes`: so many at its end have its video or audio under other PIDs (MPEG-TS), in streams of their own.
+    `moved_bytes`: at least so many at its end have its video or audio under other PIDs (MPEG-TS), in streams of their own.
     """
 
     format: str

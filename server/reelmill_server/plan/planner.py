@@ -96,7 +96,7 @@ def _unseen(inputs: Inputs) -> Iterator[str]:
             yield f"sources[{item.source_number}] {several}: {more} bytes follow"
         if more := item.info.moved_bytes:
             others = "have its video or audio under other PIDs, as recordings behind each other do"
-            yield f"the last {more} bytes of sources[{item.source_number}] {others}: these are streams of their own"
+            yield f"at least the last {more} bytes of sources[{item.source_number}] {others}: these are streams of their own"
         if more := item.info.further_pages:
             yield f"sources[{item.source_number}] has {more + 1} pages, of which the first is shown"
 
