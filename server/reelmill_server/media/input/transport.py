@@ -18,6 +18,7 @@ _NULL_PID, _STUFFING = 0x1FFF, 0xFF
 _PAT, _PMT = 0, 2
 _SHORTEST_PAT, _SHORTEST_PMT, _CRC_BYTES = 12, 16, 4
 _POLYNOMIAL = 0x04C11DB7
+_MOST_PROGRAMS = 256  # of which one stream is looked at
 # Codecs by stream type (ISO 13818-1, ATSC A/53), of those that are private by descriptor (EN 300 468). MPEG-1 and MPEG-2 have
 # types of their own, which are mixed up.
 _CODECS: Mapping[int, str] = {
@@ -94,7 +95,7 @@ class Tables:
         """Return by PID the codec to which a stream changes: of one program, or of programs that follow each other."""
         found: dict[int, str] = {}
         for pid, told in self.codecs.items():
-            begun = sorted(told.items(), key=lambda item: item[1][0])
+            begun = sorted(told.items(), key=lambda item: item[1][0])[:_MOST_PROGRAMS]
             for number, ((program, codec), span) in enumerate(begun):
                 earlier = (item for item in begun[:number] if item[0][1] != codec)
                 if any(begin < span[0] and (other == program or end < span[0]) for (other, _), (begin, end) in earlier):
