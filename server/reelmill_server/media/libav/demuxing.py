@@ -22,6 +22,7 @@ _BEGINNINGS = {("ogg", "flac"): _FLAC, ("ogg", "theora"): _THEORA, ("mpeg", "ac3
 _BEGINNINGS |= {("mpeg", f"mp{layer}"): tuple(bytes((0xFF, second)) for second in range(0xE0, 0x100)) for layer in (1, 2, 3)}
 _ANYWHERE = (_FLAC, _THEORA)
 _MOST_BEFORE_KEYFRAMES = 64  # with more, it may be refreshed gradually
+_MOST_HELD = 4096  # packets that wait for one of video, which may have ended
 _SHARING = ("mpeg",)  # of which one packet of the container may hold several frames, and a time for one
 _REPEATING = ("theora",)  # an empty packet shows the frame before it once more, and containers other than Ogg lose it
 
@@ -165,11 +166,11 @@ def _from_keyframes(packets: Iterable[Any], videos: Collection[int]) -> Iterator
                 kept = [other for other in held if other.stream.index != index]
                 guessed |= {index} if len(kept) < len(held) else set()
                 held = kept
-            if count > _MOST_BEFORE_KEYFRAMES:
-                missing.clear()
-            elif packet.is_keyframe or not packet.size:
+            if packet.is_keyframe or not packet.size:
                 missing.discard(index)
         held.append(packet)
+        if count > _MOST_BEFORE_KEYFRAMES or len(held) > _MOST_HELD:
+            missing.clear()
         if not missing:
             break
     packets = chain(held, packets)
@@ -186,10 +187,12 @@ def _own_times(packets: Iterable[Any], videos: Collection[int]) -> Iterator[Any]
     end: int | None = None
     for packet in packets:
         if packet.stream.index not in videos:
-            if held:
+            if held and len(held) < _MOST_HELD:
                 held.append(packet)
-            else:
-                yield packet
+                continue
+            end = None if held else end
+            yield from (*held, packet)
+            held = []
             continue
         if held:
             first, times = held[0], (packet.pts, packet.dts, packet.pos)

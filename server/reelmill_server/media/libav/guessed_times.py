@@ -8,6 +8,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from typing import Any
 
 _MOST = 64  # frames that are looked at for one with a time of its own
+_MOST_HELD = 4096  # packets that wait for one of video, which may have ended
 _PICTURE, _TYPE_AT, _B = b"\x00\x00\x01\x00", 5, 3  # ISO 13818-2, 6.2.3
 _PICTURES_OF = ("mpeg1video", "mpeg2video")
 
@@ -20,6 +21,8 @@ def timed_from_behind(packets: Iterable[Any], index: int) -> Iterator[Any]:
     timed: int | None = None  # the number of that frame
     for packet in packets:
         held.append(packet)
+        if len(held) > _MOST_HELD:
+            break
         if packet.stream.index != index:
             continue
         frames.append(packet)

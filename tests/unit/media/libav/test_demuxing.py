@@ -1,8 +1,10 @@
 """Times that packets of the container share, and packets that are put back."""
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from types import SimpleNamespace
 from typing import Any
+
+import pytest
 
 from reelmill_server.media.libav.demuxing import ReadFile, _from_keyframes, _own_times, forget, packets_of, put_back
 
@@ -29,6 +31,25 @@ def test_frames_before_the_first_keyframe_are_left_out() -> None:
     assert [*_from_keyframes([*frames[:1], audio, *frames[1:]], {0})] == [audio, *frames[2:]]
     long = [frames[0]] * 100
     assert [*_from_keyframes([*long, *frames], {0})] == [*long, *frames]
+
+
+@pytest.mark.parametrize("held", [_own_times, _from_keyframes])
+def test_sound_does_not_wait_for_video_that_has_ended(held: Callable[..., Iterator[Any]]) -> None:
+    """All of it would be in memory."""
+    read: list[int] = []
+
+    def source() -> Iterator[Any]:
+        video = packet(0, 0, 1)
+        video.size, video.is_keyframe = 9, False
+        yield video
+        for time in range(5000):
+            read.append(time)
+            yield packet(1, time)
+
+    packets = held(source(), {0})
+    assert next(packets).stream_index == 0
+    assert len(read) < 5000
+    assert sum(1 for _ in packets) == 5000
 
 
 class Source:
