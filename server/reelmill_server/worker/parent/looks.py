@@ -5,7 +5,7 @@ memory of the worker, as attempts do.
 """
 
 import asyncio
-from collections import Counter, deque
+from collections import Counter
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 
@@ -20,20 +20,22 @@ class Looks:
         """With more than one place, a project may have all but one of them."""
         self._admission, self._places, self._most = admission, places, max(1, places - 1)
         self._used: Counter[str] = Counter()
-        self._waiting: deque[str] = deque()
+        self._waiting: dict[object, str] = {}  # the project of each, the first first
 
     @asynccontextmanager
     async def place(self, project_name: str, wait_seconds: float) -> AsyncIterator[None]:
         """Hold a place and memory during the block. Raises WorkerBusy if there are none within `wait_seconds`."""
-        self._waiting.append(project_name)
+        turn = object()
+        self._waiting[turn] = project_name
         try:
             async with asyncio.timeout(wait_seconds):
-                while not self._takes(project_name):
+                while not self._takes(turn):
                     await self._admission.change()
         except TimeoutError:
             raise WorkerBusy(f"the worker had no room for a look at the sources in {wait_seconds:.0f} s") from None
         finally:
-            self._waiting.remove(project_name)
+            del self._waiting[turn]
+            self._admission.notify()  # whoever is next may have been told no while this one was before it
         try:
             yield
         finally:
@@ -41,12 +43,10 @@ class Looks:
             self._used += Counter()  # forget projects without any
             self._admission.release_look()
 
-    def _takes(self, project_name: str) -> bool:
-        """Take a place if it is the turn of this project, and there is one."""
-        turns = [name for name in self._waiting if self._used[name] < self._most]
-        if self._used.total() >= self._places or not turns or turns[0] != project_name:
+    def _takes(self, turn: object) -> bool:
+        """Take a place if there is one, and it is the turn of this look: the first of those whose projects may have another."""
+        first = next((waits for waits, name in self._waiting.items() if self._used[name] < self._most), None)
+        if self._used.total() >= self._places or first is not turn or not self._admission.hold_look():
             return False
-        if not self._admission.hold_look():
-            return False
-        self._used[project_name] += 1
+        self._used[self._waiting[turn]] += 1
         return True

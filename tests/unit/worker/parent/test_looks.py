@@ -43,6 +43,27 @@ async def test_a_project_leaves_a_place_to_others() -> None:
                     pass
 
 
+async def test_who_waits_comes_before_who_comes() -> None:
+    """Else one of many is handed back again and again, after longer and longer pauses; and the next one follows at once."""
+    looks, order = Looks(admission(), 3), list[str]()
+
+    async def one(name: str) -> None:
+        async with looks.place("many", 1):
+            order.append(name)
+            await over.wait()
+
+    over = asyncio.Event()
+    async with looking(looks, "many", "many"):
+        first = asyncio.create_task(one("first"))
+        await asyncio.sleep(0)
+    second = asyncio.create_task(one("second"))  # in the moment in which both places became free
+    for _ in range(20):
+        await asyncio.sleep(0)
+    assert order == ["first", "second"]
+    over.set()
+    await asyncio.gather(first, second)
+
+
 async def test_one_that_waits_for_its_project_stands_in_nobodys_way() -> None:
     """It came first, but the other's turn is before it; and it follows as soon as its project has a place."""
     looks, order = Looks(admission(), 3), list[str]()
