@@ -56,7 +56,7 @@ async def test_who_waits_comes_before_who_comes() -> None:
     async with looking(looks, "many", "many"):
         first = asyncio.create_task(one("first"))
         await asyncio.sleep(0)
-    second = asyncio.create_task(one("second"))  # in the moment in which both places became free
+        second = asyncio.create_task(one("second"))  # it comes in the moment in which both places are free
     for _ in range(20):
         await asyncio.sleep(0)
     assert order == ["first", "second"]
