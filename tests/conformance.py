@@ -138,7 +138,7 @@ def containers(outcomes: Outcomes) -> Iterator[str]:
     copied = sum(count for test, count in copies.items() if outcomes.passed(test))
     yield f"**Encoded: {video_passed + audio_passed} of {video_held + audio_held} cells pass, {refused} more are refused as"
     yield f"they should be. Copied: {copied} of {sum(copies.values())} pass.**\n"
-    yield "✓ made and read back by the judge, picture by picture or by the pitch of its sound; – refused: `tests/media`.\n"
+    yield "✓ written, and read back by the judge, frame by frame or by the pitch of its audio; – refused: `tests/media`.\n"
     yield from table(("container", *LIBAV_CODEC), video_rows)
     yield from table(("container", *AUDIO_ENCODERS), audio_rows)
 
@@ -162,9 +162,9 @@ def files(outcomes: Outcomes) -> Iterator[str]:
     yield "## Real files\n"
     yield f"**{passed} of {tried} cells pass; {refused} more are refused with the reason: the file has no such stream, or a"
     yield "copy does not fit the container.**\n"
-    yield f"{matrix.LENGTH:g} s of each file, from {matrix.START:g} s on. ✓: decodes clean, has every picture of the span"
-    yield "(in avi and mxf, one more or less) and all of its sound, about as loud; its first, middle and last picture are like"
-    yield "the source's. A copy decodes clean and is as long as the key frames let it be.\n"
+    yield f"{matrix.LENGTH:g} s of each file, from {matrix.START:g} s on. ✓: decodes without errors, has every frame of the"
+    yield "span (in avi and mxf, one more or less) and all of its audio, about as loud; its first, middle and last frame are"
+    yield "like the source's. A copy decodes without errors and is as long as its keyframes allow.\n"
     yield from table(("target", *columns), rows)
 
 
@@ -180,7 +180,7 @@ def report(outcomes: Outcomes) -> str:
     return "\n".join(
         (
             "# Conformance\n",
-            "Measured, not written: `make conformance MEDIA=folder` runs the tests and writes this page. What each field",
+            "`make conformance MEDIA=folder` runs the tests and writes this page. What each field",
             "does is in [compatibility](compatibility.md).\n",
             f"PyAV {av.__version__}, libavcodec {'.'.join(map(str, av.library_versions['libavcodec']))}, Python "
             f"{'.'.join(platform.python_version_tuple()[:2])}; judged by FFmpeg {imageio_ffmpeg.get_ffmpeg_version()}.\n",

@@ -12,18 +12,19 @@ if TYPE_CHECKING:
     from tests.sweep.__main__ import Outcome
 
 _LEGEND = """\
-Written by `make sweep`: containers that the service reads with each codec that the judge, an FFmpeg of another version,
-can write into them: half a second of numbered pictures or of one tone per channel, encoded and copied to mkv. Codecs that
-nobody here encodes (WMV 3, RealVideo 3 and 4, Monkey's Audio, DTS-HD and others) are not covered.
+`make sweep` writes this page. It pairs each container that the service reads with each codec that the judge, an FFmpeg of
+another version, can write into it. Each clip has half a second of numbered frames, or of one tone per channel, and is encoded
+and copied to mkv. Codecs without an encoder here (WMV 3, RealVideo 3 and 4, Monkey's Audio, DTS-HD and others) are not covered.
 
-- `ok`: the number and order of pictures, their times (within 2 ms), shape and matrix, the samples, the layout and the
-  signal of each channel are those that the judge reads in the source, or those that were put into it: the times of the
-  pictures, and the samples that an edit list shows, where the judge reads others. Copied audio may be up to 2048 samples
-  longer or shorter, since packets are whole; audio beside pictures may differ by 60 ms more.
-- `told`: they differ, and a warning says that something does.
-- `refused`: by an error, whose words are below.
-- `unjudged`: the judge cannot read audio of its own clip without errors, and the service converts it: nothing was compared.
-- `wrong`: all else, with the reason where it is known.
+- `ok`: the number and order of frames, their times (within 2 ms), aspect ratio and matrix, the samples, the layout and the
+  signal of each channel match what the judge reads in the source. Frame times, and the samples that an edit list shows, may
+  instead match what was written into the source, if the judge reads something else. Copied audio may be up to 2048 samples
+  longer or shorter, as packets are copied whole; audio next to video may differ by another 60 ms.
+- `told`: the output differs, and a warning says that something does.
+- `refused`: the service refuses it, with the error message listed below.
+- `unjudged`: the judge cannot read the audio of its own clip without errors, but the service converts it, so nothing was
+  compared.
+- `wrong`: anything else, with the reason if it is known.
 """
 STATES = ("ok", "told", "refused", "unjudged", "wrong")
 # What is known of faults and of what is unjudged: what "mode container: codecs: words" looks like, and why it is so.
