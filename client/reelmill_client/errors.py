@@ -167,7 +167,11 @@ _SERVICE_ERRORS: tuple[type[ReelmillError], ...] = (
     DeadlineExceeded,
     ServerError,
 )
-_BY_STATUS = {kind.status: kind for kind in _SERVICE_ERRORS} | {"OUT_OF_RANGE": InvalidArgument, "DATA_LOSS": ServerError}
+_BY_STATUS = {kind.status: kind for kind in _SERVICE_ERRORS} | {
+    "OUT_OF_RANGE": InvalidArgument,
+    "DATA_LOSS": ServerError,
+    "CANCELLED": Unavailable,  # a server that shuts down cancels calls that it has not begun; callers' own raise no RpcError
+}
 
 
 def from_rpc_error(error: grpc.RpcError) -> ReelmillError:

@@ -116,9 +116,10 @@ def test_two_submits_are_two_tasks(fake: Any) -> None:
     assert mine.project_name == ""
 
 
-def test_a_cancel_is_not_retried(fake: Any, failure: Any) -> None:
-    """It may have happened."""
-    fake.failures["Cancel"].append(failure(Status.UNAVAILABLE, "gone"))
+@pytest.mark.parametrize("status", [Status.UNAVAILABLE, Status.CANCELLED])
+def test_a_cancel_is_not_retried(fake: Any, failure: Any, status: Any) -> None:
+    """It may have happened. A server that shuts down cancels what it has not begun: that is an outage like others."""
+    fake.failures["Cancel"].append(failure(status, "gone"))
     with Client(fake.target) as client, pytest.raises(Unavailable):
         client.cancel("t")
     assert len(fake.requests("Cancel")) == 1
