@@ -35,11 +35,13 @@ def rate(path: Path) -> float:
 @pytest.mark.slow
 @pytest.mark.parametrize("codec", ["h264", "h265"])
 def test_two_passes_meet_the_bit_rate(convert: Converter, codec: str) -> None:
-    """Within 3 % over 8 s, with all frames; one pass is further off. (2 % over 60 s: `bench/passes.py`.)"""
+    """Within 3 % over 8 s, with all frames; one pass is further off, unless it is within 1 % by chance. (2 % over 60 s:
+    `bench/passes.py`.)
+    """
     once = replace(in_two_passes(codec).video or encoded(), passes=1)
     converted = convert(CLIP, in_two_passes(codec), target("mkv", once, None))
     two, one = (abs(rate(path) / RATE - 1) for path in converted.paths)
-    assert two < 0.03 and two < one
+    assert two < 0.03 and two < max(one, 0.01)
     assert len(judge.times(converted.paths[0])) == 200
     assert "two passes" in converted.artifacts[0].streams[0].reason
     assert "two passes" not in converted.artifacts[1].streams[0].reason

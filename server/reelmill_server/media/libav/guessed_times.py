@@ -7,6 +7,8 @@ counts on from the first time that it finds, without knowing how long frames are
 from collections.abc import Iterable, Iterator, Sequence
 from typing import Any
 
+from reelmill_server.media.libav.codec_names import codec_name
+
 _MOST = 64  # frames that are looked at for one with a time of its own
 _MOST_HELD = 4096  # packets that wait for one of video, which may have ended
 _PICTURE, _TYPE_AT, _B = b"\x00\x00\x01\x00", 5, 3  # ISO 13818-2, 6.2.3
@@ -33,7 +35,7 @@ def timed_from_behind(packets: Iterable[Any], index: int) -> Iterator[Any]:
         # The one behind it that others refer to tells when the last of those before is shown.
         if timed is not None and not _is_b(packet):
             break
-    if timed and frames[0].stream.codec_context.name in _PICTURES_OF:
+    if timed and codec_name(frames[0].stream.codec_context) in _PICTURES_OF:
         _set_times(frames, timed)
     yield from held
     yield from packets
