@@ -75,15 +75,7 @@ def probe_file(
             location.keep(opened, container, begun)
     if info.format in TEXT_FORMATS:
         return replace(info, text=text_of(location, limits))
-    if info.format in COUNTING_FORMATS:
-        with open_bytes(location) as file:
-            info = replace(info, missing_bytes=missing_bytes(file, info.format))
-    if info.format in FOLLOWED_FORMATS:
-        with open_bytes(location) as file:
-            info = replace(info, follower_bytes=follower_bytes(file, info.format))
-    if info.format in _TIFF_FORMATS:
-        with open_bytes(location) as file:
-            info = replace(info, further_pages=further_pages(file))
+    info = _with_unread_bytes(info, location)
     still = any(first[index].count == 1 for index in images)
     if restarts or (measure_length and untold_length(info) and not still):
         with open_source(location, limits) as container:
@@ -105,6 +97,20 @@ def probe_file(
         audio=tuple(replace(stream, codec="eac3") if stream.index in misnamed else stream for stream in info.audio),
     )
     return _with_measured_bitrates(info, location, limits) if measure_bitrates else info
+
+
+def _with_unread_bytes(info: MediaInfo, location: Location) -> MediaInfo:
+    """Return `info` with what the file lacks, and with what is in it that libav does not read."""
+    if info.format in COUNTING_FORMATS:
+        with open_bytes(location) as file:
+            info = replace(info, missing_bytes=missing_bytes(file, info.format))
+    if info.format in FOLLOWED_FORMATS:
+        with open_bytes(location) as file:
+            info = replace(info, follower_bytes=follower_bytes(file, info.format))
+    if info.format in _TIFF_FORMATS:
+        with open_bytes(location) as file:
+            info = replace(info, further_pages=further_pages(file))
+    return info
 
 
 def _with_changes(info: MediaInfo, container: InputContainer, tables: Tables) -> MediaInfo:

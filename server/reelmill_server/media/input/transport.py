@@ -44,8 +44,9 @@ _Span = list[int]  # where something is first, and last, in the file
 
 @dataclass
 class Tables:
-    """What is found in samples of MPEG-TS: where packets of each PID lie, which of them are of video or audio, and where which
-    codec is told of them, by the number of the program that tells it.
+    """What samples of an MPEG-TS tell: `spans`, the first and last place in the file of each PID's packets; `kinds`, "video" or
+    "audio" for PIDs that carry it; `codecs`, for each PID, the places at which a program (by number) claims which codec for it;
+    `pmts`, the PIDs of programs' tables.
     """
 
     spans: dict[int, _Span] = field(default_factory=dict)

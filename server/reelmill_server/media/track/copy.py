@@ -15,9 +15,9 @@ from reelmill_server.media.libav.timestamps import exact
 from reelmill_server.media.libav.types import AnyPacket
 from reelmill_server.media.track.base import Track
 from reelmill_server.media.track.copied_stream import CopiedStream
-from reelmill_server.media.track.frames_ahead import FramesAhead
 from reelmill_server.media.track.hidden_frames import HiddenFrames
 from reelmill_server.media.track.last_shown import LastShown
+from reelmill_server.media.track.later_frames import LaterFrames
 from reelmill_server.media.track.measures import PRIMING, Measures
 from reelmill_server.media.track.output_times import OutputTimes
 from reelmill_server.model.plan import ImagePlan, StreamPlan, TargetPlan
@@ -48,7 +48,7 @@ class CopyTrack(Track):
     def begin(self, part: Part, span: Span) -> None:
         self._span, self._measures, self._reached, self._early = span, None, None, None
         self._times.begin()
-        self._ahead = FramesAhead(self.plan.type == "video")
+        self._later = LaterFrames(self.plan.type == "video")
         self._midway = self.plan.type == "video" and not span.from_front  # until the first packet comes
         self._hidden = HiddenFrames()
 
@@ -79,7 +79,7 @@ class CopyTrack(Track):
             self.written.dropped[DAMAGED] += 1
             return
         if measures.over(pts):
-            self._ahead.add(item)
+            self._later.add(item)
             return
         self.frames += 1
         # What an edit list hides behind its end was read for the frames that refer to it; before 0, it is in the span.
@@ -104,7 +104,7 @@ class CopyTrack(Track):
 
     def _taken(self, item: AnyPacket, pts: int, begin: int) -> Iterator[AnyPacket]:
         """Yield what is to be written now that `item` comes, a packet of the span, and with it all that it may need."""
-        ahead = self._ahead.take(self._measured)
+        ahead = self._later.take(self._measured)
         self.written.ahead += len(ahead)
         for packet in (*ahead, *self._needed(item, pts, begin)):
             yield from self._in_time(packet)
@@ -142,7 +142,7 @@ class CopyTrack(Track):
         """Return whether all of a run is taken, and nothing but moved: it lies in the span, and goes on where all before it
         ended.
         """
-        if not (self._straight and run.timed and run.ordered) or self._ahead or self._midway:
+        if not (self._straight and run.timed and run.ordered) or self._later or self._midway:
             return False
         if self._reached is not None and run.dts[0] < self._reached:
             return False

@@ -138,8 +138,6 @@ def plan_video(
     whole = (*header_colours(stream), *((_DEINTERLACE,) if stream.interlaced else ()), *header_crop(stream))
     options = encoder_options.options(choice, replace(spec, pixel_format=wanted))
     stays = hdr.is_hdr(stream) and not mapped
-    # Where ticks are as long as frames (AVI), slow ones are decoded between them.
-    parted = clock.cuts or stream.time_base * _SLOW > 1
     display, light = hdr.packet_metadata(choice.encoder, stream) if stays else (None, None)
     planned = StreamPlan(
         type=StreamType.VIDEO,
@@ -152,7 +150,7 @@ def plan_video(
             width=geometry.width,
             height=geometry.height,
             pixel_format=choice.pixel_format,
-            time_base=_tick(rate, spec) if rate else finer(stream.time_base) if parted else stream.time_base,
+            time_base=_tick(rate, spec) if rate else _source_tick(stream, clock),
             frame_rate=rate or source_rate or FALLBACK_RATE,
             sample_aspect_ratio=geometry.sample_aspect_ratio,
             **_colours(stream, mapped),
@@ -171,6 +169,13 @@ def plan_video(
         hdr.unusual(spec.codec) if stays and not spec.pixel_format else "",
     )
     return planned, (*geometry.warnings, *filter(None, warnings))
+
+
+def _source_tick(stream: VideoStreamInfo, clock: Clock) -> Fraction:
+    """Return the ticks of frames that keep their times: finer than the source's for a cut, and for frames of half a second and
+    more whose ticks are as long as they are (AVI), as some are decoded between them.
+    """
+    return finer(stream.time_base) if clock.cuts or stream.time_base * _SLOW > 1 else stream.time_base
 
 
 def _refuse_thin(encoder: str, geometry: Geometry, field: str) -> None:

@@ -12,7 +12,7 @@ _PAUSE = Fraction(1, 2)
 _FRAMES_AHEAD = 4  # so many frames are decoded before one that is shown before them, at least
 
 
-class FramesAhead:
+class LaterFrames:
     """The packets of one part that are decoded within the span, and shown after it."""
 
     def __init__(self, video: bool) -> None:
