@@ -1,9 +1,11 @@
 """Options of the tests, and what all of them share."""
 
+import asyncio
 import gc
+import io
 import sys
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Generator, Iterator
 from typing import TYPE_CHECKING
 
 import hypothesis
@@ -51,6 +53,24 @@ def pytest_collection_finish() -> None:
     gc.collect()
     gc.freeze()
     gc.enable()
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_makereport(call: pytest.CallInfo[None]) -> Generator[None, pytest.TestReport, pytest.TestReport]:
+    """Say of a case that ran into its time limit where its coroutines wait: the traceback ends in the event loop."""
+    report = yield
+    if call.excinfo is not None and "from pytest-timeout" in str(call.excinfo.value) and (tasks := _waiting_tasks()):
+        report.longrepr.addsection("tasks of event loops", tasks)  # type: ignore[union-attr]
+    return report
+
+
+def _waiting_tasks() -> str:
+    """Return the stacks of all tasks of asyncio that have not ended."""
+    stacks = io.StringIO()
+    for task in gc.get_objects():
+        if isinstance(task, asyncio.Task) and not task.done():
+            task.print_stack(file=stacks)
+    return stacks.getvalue()
 
 
 @pytest.fixture(scope="session")
