@@ -1,4 +1,4 @@
-"""Makes the pictures of docs/gallery.md by a running service, and the page itself.
+"""Make the images of docs/gallery.md by a running service, and the page itself.
 
     python -m docs.make_gallery
 
@@ -49,14 +49,16 @@ def _large(name: str, second: float) -> dict[str, Any]:
 
 ENTRIES = (
     Entry("Snapshots at an interval", "One every 2 s.", _shots("interval", Interval=2)),
-    Entry("Key frames", "The first three from 3 s on.", _shots("keyframe", Mode="keyframe", StartTime=3, Number=3)),
-    Entry("Evenly spread", "The middle of four equal spans.", _shots("average", Mode="average", Number=4)),
+    Entry("Keyframes", "The first three from 3 s on.", _shots("keyframe", Mode="keyframe", StartTime=3, Number=3)),
+    Entry("Evenly spread", "The frame in the middle of each of four equal spans.", _shots("average", Mode="average", Number=4)),
     Entry(
-        "By change of content", "The frames at which a scene begins.", _shots("dhash", Mode="dhash", Interval=0.2, Threshold=35)
+        "By change of content",
+        "The frames that differ enough from the last one taken.",
+        _shots("dhash", Mode="dhash", Interval=0.2, Threshold=35),
     ),
     Entry(
         "Shapes",
-        "160x160: stretched, cropped, filled up and fitted.",
+        "160x160, with the scale types `stretch`, `crop`, `fill` and `fit`.",
         {
             "Snapshots": [
                 {
@@ -73,8 +75,8 @@ ENTRIES = (
         },
     ),
     Entry(
-        "A sheet",
-        "18 pictures, 6 in a row; its [WebVTT](gallery/sheet.vtt) tells players where each is.",
+        "Sprite sheet",
+        "18 thumbnails in rows of 6; the [WebVTT file](gallery/sheet.vtt) tells players where each of them is.",
         {
             "Sprites": [
                 {
@@ -92,7 +94,7 @@ ENTRIES = (
     ),
     Entry(
         "Animations",
-        "GIF and WebP, 10 pictures a second.",
+        "GIF and WebP, 10 frames per second.",
         {
             "Animations": [
                 {
@@ -110,7 +112,7 @@ ENTRIES = (
     ),
     Entry(
         "Watermarks",
-        "Scripts, borders, fonts and opacities, and the animation above as a film in a corner: at 1 s and at 7 s.",
+        "Several scripts, borders, fonts and opacities, and the animation above as a video in a corner: at 1 s and at 7 s.",
         {"Snapshots": [_large(f"marked-{number}", second) for number, second in enumerate((1, 7))]},
         {
             "TranscodeVideo": {"Codec": "h264", "CRF": 14},
@@ -141,8 +143,8 @@ ENTRIES = (
         },
     ),
     Entry(
-        "A delogo, before and after",
-        "The clock in the corner is filled from what surrounds it; two of its sides are the picture's own edges.",
+        "Delogo, before and after",
+        "The clock in the corner is filled in from its surroundings; two of its sides are edges of the frame.",
         {"Snapshots": [_large("logo", 4)]},
     ),
     Entry(
@@ -155,8 +157,8 @@ ENTRIES = (
         },
     ),
     Entry(
-        "A face, before and after",
-        "Found, and blurred a little larger than it is (the astronaut Eileen Collins; NASA).",
+        "Face, before and after",
+        "The face is detected and blurred, with a margin around it (the astronaut Eileen Collins; NASA).",
         {"Snapshots": [{"URI": "face.jpg", "Format": "jpg", "Number": 1}]},
         sources=({"URI": "{folder}/sources/face.jpg"},),
     ),
@@ -235,7 +237,7 @@ def _run(client: Any, sources: Sequence[Mapping[str, Any]], targets: Sequence[Ma
 def main() -> None:
     """Writes docs/gallery.md and docs/gallery/."""
     gallery = _HERE / "gallery"
-    page = ["# Gallery", "", "Made by `python -m docs.make_gallery`: every entry is a task of a running service.", ""]
+    page = ["# Gallery", "", "`python -m docs.make_gallery` made this page: every entry is a task of a running service.", ""]
     with tempfile.TemporaryDirectory() as folder:
         root = Path(folder).resolve()
         with servers.serve(root) as server, servers.client(server) as client:
