@@ -1,5 +1,6 @@
 """Attempts that need more memory than a child may have: they are told so, whatever it is that fails."""
 
+import _thread
 import ctypes
 import mmap
 import os
@@ -92,10 +93,23 @@ async def test_too_little_memory_is_called_nothing_else(clip: Path, tmp_path: Pa
 
 
 BOUND = 1024 * MIB
+
+
+def _lose_a_thread() -> None:
+    """Start a thread that has no memory to begin with, and wait for it as `Thread.start()` does."""
+
+    def without_memory() -> None:
+        raise MemoryError
+
+    _thread.start_new_thread(without_memory, ())
+    threading.Event().wait()
+
+
 ENDINGS: dict[str, tuple[Callable[[], object], str]] = {
     "abort": (os.abort, "killed by SIGABRT"),
     "fault": (lambda: ctypes.string_at(0), "killed by SIGSEGV"),
     "exit": (lambda: ctypes.CDLL(None).exit(1), "a library ended the process"),
+    "thread": (_lose_a_thread, "killed by SIGABRT|can't start new thread"),
     "wait": (lambda: threading.Event().wait(), ""),
 }
 
@@ -118,11 +132,12 @@ def _end(kind: str, starved: bool, *arguments: Any) -> None:
 
 @pytest.mark.sample(every=7)
 @pytest.mark.parametrize("starved", [False, True], ids=["with memory", "without memory"])
-@pytest.mark.parametrize("kind", ["abort", "fault", "exit"])
+@pytest.mark.parametrize("kind", ["abort", "fault", "exit", "thread"])
 async def test_a_child_that_dies_near_its_bound_had_too_little_memory(
     monkeypatch: pytest.MonkeyPatch, kind: str, starved: bool
 ) -> None:
-    """By a signal, as when C++ has no memory, or by a library that gives up; else it crashed, and may be tried again."""
+    """By a signal, as when C++ has no memory, by a library that gives up, or for a thread that cannot begin; else it
+    crashed, and may be tried again."""
     child_process.preload()
     monkeypatch.setattr(child_process, "enter", partial(_end, kind, starved))
     with pytest.raises(OutOfMemory if starved else EncoderCrashed, match=ENDINGS[kind][1]):

@@ -1,8 +1,10 @@
-"""Report to the parent what Python cannot catch: a fatal signal, and a library that calls exit()."""
+"""Report to the parent what Python cannot catch: a fatal signal, a library that calls exit(), a thread that cannot begin."""
 
 import ctypes
 import faulthandler
+import os
 import socket
+import sys
 from collections.abc import Callable
 from typing import Any
 
@@ -28,3 +30,17 @@ def on_exit(call: Callable[[], None]) -> None:
     handler = ctypes.CFUNCTYPE(None, ctypes.c_void_p)(ending)
     _kept.append(handler)
     ctypes.CDLL(None).__cxa_atexit(handler, None, None)
+
+
+def abort_on_lost_threads() -> None:
+    """Abort when a new thread has no memory to begin with: `Thread.start()` waits without end for it to say that it runs."""
+    default = sys.unraisablehook
+
+    def ignored(exception: "sys.UnraisableHookArgs") -> None:
+        text = exception.err_msg
+        # From Python 3.13 the text is formatted before the hook is called, and absent if there was no memory for that, either.
+        if issubclass(exception.exc_type, MemoryError) and (text is None or "in thread started by" in text):
+            os.abort()
+        default(exception)
+
+    sys.unraisablehook = ignored

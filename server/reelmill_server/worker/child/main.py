@@ -27,7 +27,7 @@ from reelmill_server.worker import messages
 from reelmill_server.worker.child.confinement import confine
 from reelmill_server.worker.child.context import Attempt
 from reelmill_server.worker.child.convert import convert, encode_unit
-from reelmill_server.worker.child.crash import on_exit, report_signals
+from reelmill_server.worker.child.crash import abort_on_lost_threads, on_exit, report_signals
 from reelmill_server.worker.child.inspect import plan, probe, run_trials
 
 _STANDARD_OUTPUT, _STANDARD_ERROR = 1, 2
@@ -80,6 +80,7 @@ def main(
     except ServiceUnavailable as error:
         _leave(attempt, _failed(error, ""))
     report_signals(crashes)
+    abort_on_lost_threads()
     attempt.report(messages.Ready())
     spare = mmap.mmap(-1, _SPARE_BYTES, mmap.MAP_PRIVATE | mmap.MAP_ANONYMOUS)
 
