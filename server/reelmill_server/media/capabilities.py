@@ -1,11 +1,9 @@
 """Find out what this machine can encode and decode, by trying it."""
 
-import tempfile
 import time
 from collections.abc import Iterable, Sequence
 from dataclasses import replace
 from fractions import Fraction
-from pathlib import Path
 from typing import Any
 
 import av
@@ -16,8 +14,9 @@ from reelmill_server.extras import install_command
 from reelmill_server.media.feature_trials import Budget, FeatureTrials
 from reelmill_server.media.libav.encoder import configure_video, hardware_frames, is_full
 from reelmill_server.media.libav.errors import LIBAV_ERRORS
+from reelmill_server.media.libav.libvmaf import LibvmafError
 from reelmill_server.media.libav.log import captured_log, driver_words, error_text
-from reelmill_server.media.libav.meters import VmafMeter, XpsnrMeter
+from reelmill_server.media.libav.meters import Meter, VmafMeter, XpsnrMeter
 from reelmill_server.model.capability import PRIVACY, SOFTWARE, Capability, Feature
 from reelmill_server.model.plan import VideoOutput
 from reelmill_server.model.request import VideoSpec
@@ -199,45 +198,34 @@ def list_decoders() -> tuple[Capability, ...]:
 
 
 def try_filters() -> tuple[Capability, ...]:
-    """Try the filters that only some builds of libav have."""
+    """Try what measures quality: only some builds of libav have the filters, and only some systems libvmaf."""
     return (_try_vmaf(), _try_xpsnr())
 
 
 def _try_vmaf() -> Capability:
-    """Compare a few frames with themselves."""
-    if VMAF_FILTER not in av.filter.filters_available:
-        lacks = (
-            f"is not in this build of libav (PyAV {av.__version__}); the wheels of PyAV 19, for Python 3.12 and later, have it"
-        )
-        return _capability(VMAF_FILTER, "vmaf", SOFTWARE, lacks)
     try:
-        with tempfile.TemporaryDirectory() as folder, captured_log():
-            meter = VmafMeter("yuv420p", Path(folder, "trial"))
-            for frame in _pictures("yuv420p"):
-                meter.compare(frame, frame)
-            score = meter.mean()
-    except (*LIBAV_ERRORS, OSError) as error:
-        return _capability(VMAF_FILTER, "vmaf", SOFTWARE, error_text(error))
-    return _capability(
-        VMAF_FILTER, "vmaf", SOFTWARE, "" if score and score > _ALIKE_VMAF else f"finds {score} for equal pictures"
-    )
+        return _try_meter(VMAF_FILTER, VmafMeter("yuv420p"), _ALIKE_VMAF)
+    except LibvmafError as error:
+        return _capability(VMAF_FILTER, "vmaf", SOFTWARE, str(error.strerror))
 
 
 def _try_xpsnr() -> Capability:
-    """Compare a few frames with themselves."""
     if XPSNR_FILTER not in av.filter.filters_available:
         return _capability(XPSNR_FILTER, "xpsnr", SOFTWARE, "is not in this build of libav")
+    return _try_meter(XPSNR_FILTER, XpsnrMeter("yuv420p"), _ALIKE_XPSNR)
+
+
+def _try_meter(name: str, meter: Meter, least: float) -> Capability:
+    """Compare a few frames with themselves; their score is at least `least`."""
     try:
         with captured_log():
-            meter = XpsnrMeter("yuv420p")
             for frame in _pictures("yuv420p"):
                 meter.compare(frame, frame)
             score = meter.mean()
+        reason = "" if score and score > least else f"finds {score} for equal pictures"
     except (*LIBAV_ERRORS, OSError) as error:
-        return _capability(XPSNR_FILTER, "xpsnr", SOFTWARE, error_text(error))
-    return _capability(
-        XPSNR_FILTER, "xpsnr", SOFTWARE, "" if score and score > _ALIKE_XPSNR else f"finds {score} for equal pictures"
-    )
+        reason = error_text(error)
+    return _capability(name, meter.metric.value, SOFTWARE, reason)
 
 
 def try_privacy() -> Capability:

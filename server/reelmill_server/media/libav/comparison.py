@@ -6,7 +6,6 @@ alignment; it is held until its packet has come out and is decoded.
 
 from collections.abc import Mapping, Sequence
 from fractions import Fraction
-from pathlib import Path
 from typing import Any
 
 import av
@@ -23,14 +22,14 @@ from reelmill_server.model.time import FALLBACK_RATE
 _DECODERS = {"av1": "libdav1d"}  # libav's own av1 decoder needs hardware
 
 
-def make_meters(plan: StreamPlan, log: Path) -> tuple[Meter, ...]:
-    """Return the meters of what `plan` measures; `log` is for libvmaf's."""
+def make_meters(plan: StreamPlan) -> tuple[Meter, ...]:
+    """Return the meters of what `plan` measures."""
     if plan.video is None:
         return ()
     form, rate = plan.video.pixel_format, plan.video.frame_rate or FALLBACK_RATE
     meters: list[Meter] = []
     if plan.measured:
-        meters.append(VmafMeter(form, log, rate, plan.quality.every if plan.quality else 1))
+        meters.append(VmafMeter(form, rate, plan.quality.every if plan.quality else 1))
     if plan.quality is not None and plan.quality.metric is Metric.XPSNR:
         meters.append(XpsnrMeter(form, rate))
     return tuple(meters)

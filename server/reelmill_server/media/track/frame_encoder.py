@@ -2,7 +2,6 @@
 
 from collections.abc import Iterator
 from fractions import Fraction
-from pathlib import Path
 from typing import Any
 
 from av import VideoFrame
@@ -58,7 +57,7 @@ class FrameEncoder:
             if checks_pictures(plan):
                 self._checks.append(pictures := PictureCheck(plan, self.stream.codec_context))
                 written.given = pictures.given
-        meters = make_meters(plan, Path(f"{output.name}.{self.stream.index}.vmaf"))
+        meters = make_meters(plan)
         self._comparison = Comparison(plan, self.stream.codec_context, meters) if meters else None
         self._output, self._global_header = output, global_header
         self._variants: list[FrameEncoder] = []
