@@ -25,6 +25,7 @@ FROM compilers AS av
 ARG SNAPSHOT
 ARG AV_VERSION
 RUN --mount=type=bind,source=images,target=/images /images/build-av.sh "$AV_VERSION" "$SNAPSHOT"
+RUN --mount=type=bind,source=images,target=/images /images/take-libvmaf.sh "$SNAPSHOT" /wheels/av.libs
 
 FROM av AS source
 ARG SNAPSHOT

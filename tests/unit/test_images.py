@@ -4,6 +4,7 @@ import io
 import os
 import re
 import shlex
+import sysconfig
 import tomllib
 from importlib.metadata import distributions, version
 from pathlib import Path
@@ -149,16 +150,18 @@ def test_locks_have_all_that_the_images_need() -> None:
 
 def test_pip_installs_by_hash_only() -> None:
     """Or what the steps before it made."""
-    for script in ("build-venv.sh", "build-av.sh"):
+    for script in ("build-venv.sh", "build-av.sh", "take-libvmaf.sh"):
         for line in (ROOT / "images" / script).read_text().splitlines():
-            if re.search(r"-m pip .*(install|wheel) ", line):
+            if re.search(r"-m pip .*(install|wheel|download) ", line):
                 assert "--require-hashes" in line or "--no-index" in line, line
 
 
 def test_the_bill_of_materials() -> None:
-    """Of Python's packages and Debian's, each by its package URL."""
-    result = sbom.document(distributions(), ["libavcodec63=7:9.0.2-1\tamd64\tffmpeg=7:9.0.2-1\n"])
+    """Of Python's packages and Debian's, each by its package URL; and libvmaf, where PyAV's wheel has it."""
+    folder = Path(sysconfig.get_path("platlib"))
+    result = sbom.document(distributions(), ["libavcodec63=7:9.0.2-1\tamd64\tffmpeg=7:9.0.2-1\n"], folder)
     purls = [component["purl"] for component in result["components"]]
     assert "pkg:deb/debian/libavcodec63@7%3A9.0.2-1?arch=amd64" in purls
     assert f"pkg:pypi/grpcio@{version('grpcio')}" in purls
+    assert any(purl.startswith("pkg:github/netflix/vmaf@v3.") for purl in purls) == any(folder.glob("av.libs/libvmaf*"))
     assert result["bomFormat"] == "CycloneDX" and len(set(purls)) == len({part["bom-ref"] for part in result["components"]})
