@@ -3,15 +3,12 @@
 import asyncio
 import gc
 import io
-import sys
 from collections import Counter
 from collections.abc import Generator, Iterator
 from typing import TYPE_CHECKING
 
 import hypothesis
 import pytest
-
-from reelmill_server.worker.child.confinement import NOT_REAL_TIME, drop_capabilities
 
 if TYPE_CHECKING:
     from tests.stores import GcsEmulator, Moto
@@ -22,10 +19,6 @@ hypothesis.settings.register_profile("any machine", deadline=None)
 hypothesis.settings.load_profile("any machine")
 
 gc.disable()  # until all is collected: going through two million objects again and again was a third of what that takes
-
-if sys.platform == "linux":
-    # The media tests encode in this process. As root, SVT-AV1 would make it, and every server that it starts later, real-time.
-    drop_capabilities(NOT_REAL_TIME)
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:

@@ -3,8 +3,11 @@
 import os
 import subprocess
 import sys
+from pathlib import Path
 
 import pytest
+
+from reelmill_server.worker.child.confinement import NOT_REAL_TIME
 
 pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="capabilities and schedulers are Linux's")
 
@@ -25,6 +28,13 @@ def test_an_encoder_does_not_become_real_time() -> None:
     """SVT-AV1 asks for it when it runs as root: it is not given."""
     done = subprocess.run([sys.executable, "-c", _ENCODE], capture_output=True, text=True, check=True, env=os.environ)
     assert done.stdout.strip() == "True"
+
+
+def test_nor_does_one_of_the_tests_or_their_tools() -> None:
+    """They encode in their own process, which has imported `tests`: the sweep starved all tests beside it."""
+    status = Path("/proc/self/status").read_text().splitlines()
+    (effective,) = (int(line.split()[1], 16) for line in status if line.startswith("CapEff"))
+    assert not effective & ~NOT_REAL_TIME
 
 
 def test_root_keeps_its_files_only() -> None:
