@@ -15,6 +15,7 @@ from reelmill_server.media.input.part import Part, Span, own_parts
 from reelmill_server.media.input.source import Location
 from reelmill_server.media.libav.errors import LIBAV_ERRORS
 from reelmill_server.media.libav.types import AnyPacket
+from reelmill_server.media.output.avi import LateStreams, set_beginnings
 from reelmill_server.media.output.base import MediaFile, Output, Stopped, StopSignal
 from reelmill_server.media.output.beginning import begun_together
 from reelmill_server.media.output.last_decoded import LastDecoded
@@ -170,7 +171,8 @@ class FileOutput(Output):
     def _write(self) -> None:
         begun = begun_late(self.plan, self._container, begun_together(self.plan, self._bundles()))
         bundles, mux = LastDecoded(self.plan).all_of(begun), self._container.mux
-        for packets in Reframing(self.plan, list(self._container.streams)).all_of(bundles):
+        late = LateStreams(self.plan, self._container)
+        for packets in late.all_of(Reframing(self.plan, list(self._container.streams)).all_of(bundles)):
             mux(packets)
             if self._stop.is_set():
                 raise Stopped
@@ -183,6 +185,8 @@ class FileOutput(Output):
         self._container.close()
         if self.plan.muxer == "mov":
             name_languages(self.path, languages)
+        if late.begins:
+            set_beginnings(self.path, late.begins)
         ends = {number: track.shown_until for number, track in enumerate(self.tracks) if track.shown_until is not None}
         if ends:
             end_tracks(self.path, ends)

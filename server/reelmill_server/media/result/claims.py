@@ -33,6 +33,11 @@ _CLAIMING: Mapping[str, int] = {
 }
 
 
+# Of ASF, libav takes the length of the file for that of each stream, from where the stream begins; of AVI that of a stream for
+# when it ends.
+_LATE_TIMES: Mapping[str, int] = {"asf": -1, "avi": 1}
+
+
 def check_source_claims(produced: MediaFile, where: str) -> None:
     """Compare what was written with the duration that the source claims: a truncated source is not converted."""
     for planned, written in zip(produced.plan.streams, produced.written, strict=True):
@@ -75,9 +80,8 @@ def overstated(
         last = max(ends, key=lambda end: end.seen)
         # Some count from 0, some from the first frame, and libav's Matroska with the audio that decoders skip.
         audio = [stream for stream in media if stream.type == "audio"] if container.format.name == _SKIPPING else []
-        # Of ASF it takes the length of the file for that of each stream, from where the stream begins.
-        late = max(end.first for end in ends) if container.format.name == "asf" else Fraction(0)
-        times = (claimed, claimed + begin, claimed - late, *(claimed - codec_delay(stream) for stream in audio))
+        late = max(end.first for end in ends) * _LATE_TIMES.get(container.format.name, 0)
+        times = (claimed, claimed + begin, claimed + late, *(claimed - codec_delay(stream) for stream in audio))
         if not any(end.near(time, frames) and last.within(time, frames) for end in ends for time in times):
             yield f"the file claims {float(claimed):.3f} s, in it are {float(last.seen - begin):.3f} s"
 

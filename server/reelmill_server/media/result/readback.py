@@ -61,7 +61,7 @@ def _before_zero(plan: TargetPlan, written: Sequence[StreamStats]) -> Fraction:
     """Return how far audio lies before 0: the delay of its encoder."""
     pairs = zip(plan.streams, written, strict=True)
     begins = (went_in.extent.first for planned, went_in in pairs if planned.type == StreamType.AUDIO)
-    return max((-begin for begin in begins if begin is not None), default=Fraction(0))
+    return max(Fraction(0), *(-begin for begin in begins if begin is not None))
 
 
 def described(stream: Any, planned: StreamPlan) -> Iterator[str]:

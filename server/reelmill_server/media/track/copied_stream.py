@@ -4,6 +4,7 @@ from collections.abc import Sequence
 from contextlib import nullcontext
 from dataclasses import dataclass
 from fractions import Fraction
+from math import ceil
 from typing import Any
 
 import av
@@ -21,10 +22,12 @@ from reelmill_server.media.track.repeated_sets import RepeatedSets
 from reelmill_server.model.plan import StreamPlan
 from reelmill_server.plan.clock import finer
 from reelmill_server.plan.stream.container_fit import plain_rate
+from reelmill_server.plan.stream.video import HIGHEST_RATE
 
 # AVI needs start codes, and one tick per frame: its muxer writes an empty packet for every tick without a frame.
 _BITSTREAM_FILTERS = {("avi", "h264"): "h264_mp4toannexb"}
 _TICKS_PER_PICTURE = ("avi", "mxf")
+_IN_PARTS, _MOST_TICK = ("avi",), Fraction(1, 25)  # of MXF, rates are few
 # These count audio in samples; where the source's ticks are coarser, several packets may fall on one.
 _COUNTING_SAMPLES = ("mp4", "mov", "ipod")
 _TAKING_EQUAL_TIMES = ("matroska", "webm", "flv")  # of their muxers in libav, those with AVFMT_TS_NONSTRICT
@@ -108,12 +111,23 @@ def _describe_video(stream: Any, origin: Any, plan: StreamPlan, muxer: str) -> N
     """Say of a video stream what the bitstream of its codec may not carry: the shape of pixels, and the rate of frames."""
     if origin.sample_aspect_ratio:
         stream.codec_context.sample_aspect_ratio = origin.sample_aspect_ratio
-    if rate := average_rate(origin):
+    rate = average_rate(origin)
+    if not rate and muxer in _TICKS_PER_PICTURE and 0 < (origin.guessed_rate or 0) <= HIGHEST_RATE:
+        rate = origin.guessed_rate  # the ticks of such a source (ASF, MPEG-TS) are hundreds a frame
+    if rate:
         rate *= plan.speed
         if muxer in _TICKS_PER_PICTURE:
             rate = plain_rate(rate)
-            stream.time_base = 1 / rate
+            stream.time_base = 1 / (rate * (_parts(origin, 1 / rate) if muxer in _IN_PARTS else 1))
         stream.codec_context.framerate = rate
+
+
+def _parts(origin: Any, tick: Fraction) -> int:
+    """Return into how many parts a tick of a frame's length is divided where slow video begins between two ticks: audio would
+    be heard too far from it.
+    """
+    late = (origin.start_time or 0) * exact(origin.time_base) - Fraction(origin.container.start_time or 0, av.time_base)
+    return ceil(tick / _MOST_TICK) if abs(late - round(late / tick) * tick) > _MOST_TICK / 2 else 1
 
 
 def _ticks(origin: Any, in_samples: bool) -> Fraction:
