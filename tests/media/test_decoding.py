@@ -256,6 +256,17 @@ def test_small_frames_of_a_program_stream_that_begins_among_them_are_in_time(
     assert times[-1] - judge.clicks(path)[-1] == pytest.approx(1.96 - 1.5, abs=0.02)
 
 
+@pytest.mark.parametrize("asked", [target("mkv"), target("mkv", encoded(), AudioSpec("flac"))], ids=["copied", "encoded"])
+def test_a_program_stream_without_a_frame_that_says_its_time_is_refused(
+    convert: Converter, shelf: Shelf, asked: TargetSpec
+) -> None:
+    """libav would show the only keyframe 0.1 s early beside the audio."""
+    video, audio = Video("mpeg2video", size=(48, 48), seconds=1), Audio("mp2", seconds=1)
+    source = shelf.put("tail.vob", shelf.get(Clip("vob", (video,), (audio,))).read_bytes()[1500:])
+    with pytest.raises(InvalidMedia, match="have no time"):
+        convert(source, asked)
+
+
 @pytest.mark.parametrize("container", ["mp4", "mkv", "ts"])
 def test_a_recording_that_lacks_packets_is_copied(convert: Converter, shelf: Shelf, tmp_path: Path, container: str) -> None:
     """What remains of a frame of AAC is left out, where libav makes a header of it; the rest stays in its place."""

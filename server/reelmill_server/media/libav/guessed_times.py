@@ -9,14 +9,16 @@ from typing import Any
 
 from reelmill_server.media.libav.codec_names import codec_name
 
-_MOST = 64  # frames that are looked at for one with a time of its own
+_MOST = 1024  # frames that are looked at for one with a time of its own
 _MOST_HELD = 4096  # packets that wait for one of video, which may have ended
 _PICTURE, _TYPE_AT, _B = b"\x00\x00\x01\x00", 5, 3  # ISO 13818-2, 6.2.3
 _PICTURES_OF = ("mpeg1video", "mpeg2video")
 
 
 def timed_from_behind(packets: Iterable[Any], index: int) -> Iterator[Any]:
-    """Yield the packets; frames of stream `index` follow each other up to the first that has a time of its own."""
+    """Yield the packets; frames of stream `index` follow each other up to the first that has a time of its own. If there is
+    none, none has a time.
+    """
     packets = iter(packets)
     held: list[Any] = []
     frames: list[Any] = []
@@ -35,14 +37,18 @@ def timed_from_behind(packets: Iterable[Any], index: int) -> Iterator[Any]:
         # The one behind it that others refer to tells when the last of those before is shown.
         if timed is not None and not _is_b(packet):
             break
-    if timed and codec_name(frames[0].stream.codec_context) in _PICTURES_OF:
+    if frames and codec_name(frames[0].stream.codec_context) in _PICTURES_OF:
         _set_times(frames, timed)
     yield from held
     yield from packets
 
 
-def _set_times(frames: Sequence[Any], timed: int) -> None:
-    """Set the times of the frames before number `timed`."""
+def _set_times(frames: Sequence[Any], timed: int | None) -> None:
+    """Set the times of the frames before number `timed`; None: those of no frame are known."""
+    if timed is None:
+        for frame in frames:
+            frame.pts = frame.dts = None
+        return
     if any(frame.dts is None or not frame.duration for frame in frames[:timed]):
         return
     end, delay = frames[timed].dts, (frames[timed].pts or frames[timed].dts) - frames[timed].dts

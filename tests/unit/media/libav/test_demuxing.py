@@ -11,7 +11,8 @@ from reelmill_server.media.libav.demuxing import ReadFile, _from_keyframes, _own
 
 def packet(index: int, time: int | None, pos: int | None = None) -> Any:
     """One that lasts ten ticks."""
-    return SimpleNamespace(stream=SimpleNamespace(index=index), stream_index=index, pts=time, dts=time, pos=pos, duration=10)
+    stream = SimpleNamespace(index=index, codec_context=None)
+    return SimpleNamespace(stream=stream, stream_index=index, pts=time, dts=time, pos=pos, duration=10)
 
 
 def test_of_two_frames_with_one_time_it_is_the_seconds() -> None:
