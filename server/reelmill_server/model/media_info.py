@@ -13,7 +13,8 @@ class StreamInfo:
     """Properties of all kinds of streams. `index` counts from 0 over the whole file; times in seconds, None: unknown.
 
     `decodable`: there is a decoder for it, and it is allowed; `barred`: there is one that is not. `configuration` is a digest
-    of the data that a decoder needs before the first packet. `becomes`: the codec to which it changes midway (MPEG-TS).
+    of the data that a decoder needs before the first packet. `becomes`: the codec to which it changes midway (MPEG-TS),
+    and `becomes_between` which places in the file, bytes.
     """
 
     index: int
@@ -31,6 +32,7 @@ class StreamInfo:
     configuration: str = ""
     barred: bool = False
     becomes: str = ""
+    becomes_between: tuple[int, int] = (0, 0)
 
 
 @dataclass(frozen=True)

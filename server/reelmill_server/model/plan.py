@@ -74,13 +74,23 @@ class AudioOutput:
 
 
 @dataclass(frozen=True)
+class CodecChange:
+    """Where the codec of `stream`, the index in the input's file, changes to `codec`: between two places in the file, bytes."""
+
+    stream: int
+    codec: str
+    last: int
+    first: int
+
+
+@dataclass(frozen=True)
 class InputPlan:
     """The range to read of one source. `source` is its index in the request.
 
     `start_us`/`end_us` are positions relative to the source's beginning at timestamp `origin_us` (`end_us` 0: to the end),
     `duration_us` the duration of the range according to the container (0: unknown). Inputs that are not `attached` are
     concatenated; an attached one runs in parallel, and `align` says what to do if it is shorter. `still`: its only frame is
-    shown until the end of the range.
+    shown until the end of the range. `changes`: streams that change their codec midway.
     """
 
     source: int
@@ -91,6 +101,7 @@ class InputPlan:
     attached: bool = False
     align: AlignMode = AlignMode.NONE
     still: bool = False
+    changes: tuple[CodecChange, ...] = ()
 
 
 @dataclass(frozen=True)

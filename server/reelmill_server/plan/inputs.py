@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 from reelmill_server.model.media_info import AudioStreamInfo, MediaInfo, StreamInfo, SubtitleStreamInfo, VideoStreamInfo
-from reelmill_server.model.plan import InputPlan
+from reelmill_server.model.plan import CodecChange, InputPlan
 from reelmill_server.model.request import AlignMode, ConvertRequest, SourceSpec
 from reelmill_server.model.time import MICROSECONDS
 from reelmill_server.plan.clock import Clock
@@ -52,6 +52,11 @@ class Input:
             attached=self.source.attached,
             align=self.source.align_mode,
             still=self.held,
+            changes=tuple(
+                CodecChange(stream.index, stream.becomes, *stream.becomes_between)
+                for stream in (*self.info.video, *self.info.audio)
+                if stream.becomes
+            ),
         )
 
     @property

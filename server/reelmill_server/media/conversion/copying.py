@@ -66,6 +66,9 @@ class CopyFeed(Feed):
             active = [entry for entry in listening if part.wanted(entry[1], run.index)]
             if not active:
                 continue
+            if part.changes is not None:
+                for packet in run.packets:
+                    part.changes.check(packet)
             self._accountant.run(part, run)
             *others, (last, its_track) = active
             for output, track in others:

@@ -229,6 +229,8 @@ class Feed:
         if len(decoding) == len(active) or (packet.size == 0 and packet.dts is None):
             return  # an empty packet marks the end of the stream: only decoders need it
         copying = [entry for entry in active if not entry[1].wants_frames]
+        if part.changes is not None:
+            part.changes.check(packet)
         self._accountant.packet(part, packet)
         *others, (last, its_track) = copying
         for output, track in others:
@@ -284,7 +286,8 @@ class Feed:
         self.decoded += 1
         if self._scope.hurried and packet.stream.type == "video" and self._main.reader:
             packet.stream.codec_context.skip_frame = "NONREF" if self._main.reader.is_needless(packet) else "DEFAULT"
-        frames = counts.decode(packet)
+        other = "" if part.changes is None else part.changes.of(packet)
+        frames = counts.refuse(other) if other else counts.decode(packet)
         if packet.stream.type == "audio":
             frames = [frame for frame in frames if isinstance(frame, AudioFrame)]  # a stream may change its kind midway
             frames = part.times[packet.stream.index].complete(packet, frames, base)

@@ -120,6 +120,7 @@ class StreamDecoding:
 
     def __post_init__(self) -> None:
         self._decoders = Decoders()
+        self._refused = ""
 
     def check(self) -> list[str]:
         """Return warnings for the user. Raises InvalidMedia when too much was broken."""
@@ -155,8 +156,15 @@ class StreamDecoding:
             if not isinstance(refused, InvalidMedia):
                 raise refused from error
             self.broken += 1
-            self.last_error = error_text(error)
+            self.last_error = self._refused or error_text(error)
             return ()
+
+    def refuse(self, reason: str) -> Sequence[Any]:
+        """Count a packet that is not decoded for `reason`; it gives no frames."""
+        self.packets += 1
+        self.broken += 1
+        self.last_error = self._refused = reason
+        return ()
 
 
 class Decoding:

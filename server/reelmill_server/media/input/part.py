@@ -9,6 +9,7 @@ from functools import cached_property
 from av.container import InputContainer
 
 from reelmill_server.media.input.audio_blocks import AudioBlocks
+from reelmill_server.media.input.codec_change import CodecChanges
 from reelmill_server.media.input.frame_times import FrameTimes, VideoTimes
 from reelmill_server.media.libav.timestamps import Extent, TimeBases
 from reelmill_server.model.plan import PartPlan, StreamPlan, StreamType
@@ -54,6 +55,7 @@ class Part:
     `over` holds the tracks and streams that have all of their span: writing threads add, the reading thread looks. `shown`
     counts the frames of a source without timestamps; `times` and `video_times` complete those of audio and of video frames, by
     stream, and `blocks` join those of audio. `sought`: where the span begins, seconds of the source; None: with it.
+    `changes`: of codecs midway; None: there are none.
     """
 
     number: int
@@ -67,6 +69,7 @@ class Part:
     sought: Fraction | None = None
     times: defaultdict[int, FrameTimes] = field(default_factory=lambda: defaultdict(FrameTimes))
     video_times: dict[int, VideoTimes] = field(default_factory=dict)
+    changes: CodecChanges | None = None
     blocks: defaultdict[int, AudioBlocks] = field(default_factory=lambda: defaultdict(AudioBlocks))
 
     @cached_property

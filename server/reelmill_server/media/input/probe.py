@@ -116,11 +116,15 @@ def _with_unread_bytes(info: MediaInfo, location: Location) -> MediaInfo:
 def _with_changes(info: MediaInfo, container: InputContainer, tables: Tables) -> MediaInfo:
     """Return `info` with what tables of MPEG-TS say of streams that become others midway."""
     changes, moves = tables.changes(), tables.moves()
-    becomes = {stream.index: changes[stream.id] for stream in container.streams if stream.id in changes}
+    found: dict[int, dict[str, Any]] = {
+        stream.index: {"becomes": change.codec, "becomes_between": (change.last, change.first)}
+        for stream in container.streams
+        if (change := changes.get(stream.id))
+    }
     return replace(
         info,
-        video=tuple(replace(stream, becomes=becomes.get(stream.index, "")) for stream in info.video),
-        audio=tuple(replace(stream, becomes=becomes.get(stream.index, "")) for stream in info.audio),
+        video=tuple(replace(stream, **found.get(stream.index, {})) for stream in info.video),
+        audio=tuple(replace(stream, **found.get(stream.index, {})) for stream in info.audio),
         moved_bytes=info.size_bytes - min(moves.values()) if moves else 0,
     )
 

@@ -9,6 +9,7 @@ from av.container import InputContainer
 
 from reelmill_server.errors import InvalidMedia
 from reelmill_server.media.input.bundle import Bundle, Run, read_bundle
+from reelmill_server.media.input.codec_change import CodecChanges
 from reelmill_server.media.input.decoding import StreamDecoding
 from reelmill_server.media.input.edited_end import hidden_from, without_hidden_end
 from reelmill_server.media.input.padding import declared_ends, end_run, ends_at_most, without_padding
@@ -94,6 +95,7 @@ class Reader:
         self._declared, self._bundled = (ends, packets) if ends_at_most(source) else ({}, self.packets)
         sought = self._begin if plan.start_us else None
         self.part = Part(number, source, result.key, plan.align is AlignMode.PAD, sought=sought, extents=self._extents)
+        self.part.changes = CodecChanges(plan, source, result.key) if plan.changes else None
         for index, end in ends.items():
             base: Any = source.streams[index].time_base
             self.part.times[index].limit = end * exact(base)

@@ -8,7 +8,7 @@ times a second.
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from functools import lru_cache
-from typing import Any
+from typing import Any, NamedTuple
 
 # With the time of arrival before them, or a checksum behind them, packets are longer.
 _PACKETS, _SYNC = (188, 192, 204), 0x47
@@ -33,13 +33,30 @@ _CODECS: Mapping[int, str] = {
     0x24: "hevc",
     0x33: "vvc",
     0x81: "ac3",
+    0x82: "dts",
+    0x83: "truehd",
+    0x84: "eac3",
+    0x85: "dts",
     0x87: "eac3",
+    0x8A: "dts",
     0xEA: "vc1",
 }
 _PRIVATE, _PRIVATE_CODECS = 0x06, {0x6A: "ac3", 0x7A: "eac3", 0x7B: "dts"}
+_REGISTRATION, _REGISTERED = 0x05, {b"AC-3": "ac3", b"EAC3": "eac3", b"Opus": "opus", b"BSSD": "s302m"}
+_AUDIO_CODECS = ("mp2", "aac", "aac_latm", "ac3", "eac3", "dts", "truehd", "opus", "s302m")  # packets of some do not tell
 _PES, _AUDIO_IDS, _VIDEO_IDS = b"\x00\x00\x01", range(0xC0, 0xE0), range(0xE0, 0xF0)
 
 _Span = list[int]  # where something is first, and last, in the file
+
+
+class Change(NamedTuple):
+    """The codec to which a stream changes; at least up to `last`, a place in the file, it has another one, and from `first` on
+    this one.
+    """
+
+    codec: str
+    last: int
+    first: int
 
 
 @dataclass
@@ -53,10 +70,14 @@ class Tables:
     kinds: dict[int, str] = field(default_factory=dict)
     codecs: dict[int, dict[tuple[int, str], _Span]] = field(default_factory=dict)
     pmts: set[int] = field(default_factory=set)
+    _gaps: list[int] = field(default_factory=list)  # where reading went on behind what was not read
+    _read: int = 0
 
     def read(self, sample: bytes, place: int) -> None:
         """Read a sample that lies at `place` in the file."""
         unfinished: dict[int, bytes] = {}
+        self._gaps += [] if place == self._read else [place]
+        self._read = place + len(sample)
         for begin in packets(sample):
             pid = (sample[begin + 1] & 0x1F) << 8 | sample[begin + 2]
             if pid == _NULL_PID or not sample[begin + 3] & _HAS_PAYLOAD:
@@ -92,30 +113,58 @@ class Tables:
             for pid, codec in _streams(section):
                 _extend(self.codecs.setdefault(pid, {}), (program, codec), place)
 
-    def changes(self) -> dict[int, str]:
-        """Return by PID the codec to which a stream changes: of one program, or of programs that follow each other."""
-        found: dict[int, str] = {}
+    def changes(self) -> dict[int, Change]:
+        """Return by PID how a stream changes: of one program, or of programs that follow each other."""
+        found: dict[int, Change] = {}
         for pid, told in self.codecs.items():
             begun = sorted(told.items(), key=lambda item: item[1][0])[:_MOST_PROGRAMS]
             for number, ((program, codec), span) in enumerate(begun):
                 earlier = (item for item in begun[:number] if item[0][1] != codec)
-                if any(begin < span[0] and (other == program or end < span[0]) for (other, _), (begin, end) in earlier):
-                    found.setdefault(pid, codec)
+                ends = [
+                    min(end, span[0])
+                    for (other, _), (begin, end) in earlier
+                    if begin < span[0] and (other == program or end < span[0])
+                ]
+                if ends:
+                    gap = any(max(ends) < place <= span[0] for place in self._gaps)
+                    found.setdefault(pid, Change(codec, max(ends) if gap else span[0], span[0]))
         return found
 
     def moves(self) -> dict[str, int]:
-        """Return by kind where in the file it goes on under other PIDs only, after the last packet of the ones before.
+        """Return by kind where in the file it goes on under other PIDs only: after the last packet of the ones before, or, of
+        one program, after the last table that lists those.
 
         Programs beside each other overlap, whichever begins later or ends earlier.
         """
         found: dict[str, int] = {}
         for kind in ("video", "audio"):
-            reached = None
-            for begin, end in sorted(self.spans[pid] for pid, own in self.kinds.items() if own == kind):
-                if reached is not None and begin > reached:
-                    found.setdefault(kind, begin)
-                reached = max(reached or 0, end)
+            listed: dict[int, dict[int, _Span]] = {}
+            for pid, told in self.codecs.items():
+                for (program, _), span in told.items() if self._kind(pid) == kind else ():
+                    spans = listed.setdefault(program, {})
+                    for place in span:
+                        _extend(spans, pid, place)
+            carried = [span for pid, span in self.spans.items() if self._kind(pid) == kind]
+            places = [place for spans in (carried, *map(dict.values, listed.values())) if (place := _followed(spans))]
+            if places:
+                found[kind] = min(places)
         return found
+
+    def _kind(self, pid: int) -> str:
+        codecs = {codec for _, codec in self.codecs.get(pid, ())}
+        if codecs:
+            return "audio" if codecs & {*_AUDIO_CODECS} else "video"
+        return self.kinds.get(pid, "")
+
+
+def _followed(spans: Iterable[_Span]) -> int:
+    """Return where the first of `spans` begins before which all others end; 0: nowhere."""
+    reached = None
+    for begin, end in sorted(spans):
+        if reached is not None and begin > reached:
+            return begin
+        reached = max(reached or 0, end)
+    return 0
 
 
 def tables_of(samples: Iterable[tuple[int, bytes]]) -> Tables:
@@ -183,7 +232,8 @@ def _streams(pmt: bytes) -> Iterator[tuple[int, str]]:
 def _private_codec(descriptors: bytes) -> str:
     at = 0
     while at + 2 <= len(descriptors):
-        if codec := _PRIVATE_CODECS.get(descriptors[at]):
+        tag, content = descriptors[at], descriptors[at + 2 : at + 6]
+        if codec := _REGISTERED.get(content, "") if tag == _REGISTRATION else _PRIVATE_CODECS.get(tag, ""):
             return codec
         at += 2 + descriptors[at + 1]
     return ""

@@ -34,7 +34,7 @@ def test_a_codec_that_changes_is_found() -> None:
     """Of one program, and of programs that follow each other."""
     for program in (1, 2):
         found = tables_of([(0, tables(1, p256=H264, p257=AAC) * 3), (10_000, tables(program, p256=HEVC, p257=AAC) * 3)])
-        assert found.changes() == {256: "hevc"}
+        assert found.changes() == {256: ("hevc", 188 * 5, 10_188)}
 
 
 def test_tables_that_only_disagree_are_no_change() -> None:
@@ -52,3 +52,20 @@ def test_streams_behind_each_other_are_told_from_those_beside_each_other() -> No
     third = frames(768) + frames(769, video=False)
     assert not tables_of([(0, (third + first) * 2 + (third + second) * 2)]).moves()
     assert tables_of([(0, (frames(256) + third[376:]) * 3 + (frames(512) + third[376:]) * 3)]).moves().keys() == {"video"}
+
+
+def test_a_stream_that_goes_on_under_another_pid_is_found_beside_one_that_does_not() -> None:
+    """By its program's tables: packets of another program's video do not end."""
+    other = tables(2, p768=H264) + frames(768)
+    before, after = (tables(1, **{f"p{pid}": H264}) + frames(pid) for pid in (256, 512))
+    assert tables_of([(0, (before + other) * 3 + (after + other) * 3)]).moves().keys() == {"video"}
+    assert not tables_of([(0, (before + other) * 6)]).moves()
+
+
+def test_private_audio_that_goes_on_under_another_pid_is_found() -> None:
+    """Packets of AC-3 and DTS do not say that they carry audio; tables do, by type, descriptor or registration."""
+    private = b"\0\0\1\xbd"
+    for kind in (0x81, 0x82, 0x8A):
+        parts = [tables(1, **{f"p{pid}": kind}) + packet(pid, private) * 2 for pid in (256, 512)]
+        assert tables_of([(0, parts[0] * 2 + parts[1] * 2)]).moves().keys() == {"audio"}
+    assert not tables_of([(0, packet(256, private) * 4 + packet(512, private) * 4)]).moves()  # unlisted: it may be anything
