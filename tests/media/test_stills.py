@@ -23,7 +23,7 @@ from tests.media.converter import Converter, encoded, target
 from tests.media.test_animations import animation, played
 from tests.media.test_joined import PLAIN, SOUND, Joiner, beside, join, seconds_of_sound
 from tests.media.test_snapshots import alone, made, snapshots
-from tests.sources import BRIGHT, DARK
+from tests.sources import BRIGHT, DARK, Shelf
 
 __all__ = ["join"]
 
@@ -113,6 +113,25 @@ def test_without_a_duration_a_still_is_one_frame_and_told(convert: Converter, st
     assert judge.numbers(converted.path) == [700]
     assert any("sources[0] is a still image" in text for text in converted.warnings)
     assert not convert(still, alone(snapshots("jpg", number=1))).warnings
+
+
+@pytest.mark.parametrize("second", ["JPEG", "PNG", "WEBP"])
+@pytest.mark.parametrize("first", ["JPEG", "PNG", "WEBP", "BMP", "GIF"])
+def test_images_behind_each_other_are_told(shelf: Shelf, first: str, second: str) -> None:
+    """Of any kinds, still or animated; the first is read. libav makes a video of some, and is silent about others."""
+    for pages in (1, 2) if first in ("PNG", "WEBP") else (1,):
+        files = [io.BytesIO(), io.BytesIO()]
+        pictures = [picture(number) for number in range(pages)]
+        moving: dict[str, Any] = {"save_all": True, "append_images": pictures[1:], "duration": 100} if pages > 1 else {}
+        pictures[0].save(files[0], first, **moving)
+        picture(3).save(files[1], second if first != "GIF" else "GIF")
+        whole, more = (file.getvalue() for file in files)
+        alone, joined = (probe_file(str(shelf.put("image", data)), Limits()) for data in (whole, whole + more))
+        assert (joined.follower_bytes, alone.follower_bytes) == (len(more), 0)
+        (video,) = joined.video
+        assert video.still == (pages == 1) and replace(joined, follower_bytes=0, size_bytes=0, bitrate=0) == replace(
+            alone, size_bytes=0, bitrate=0
+        )
 
 
 @pytest.mark.parametrize("listed", [True, False])

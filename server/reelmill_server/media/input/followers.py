@@ -15,7 +15,10 @@ _HEAD_BYTES = 8
 # Behind the end that a header says, tags may lie. What has no such end is searched through, as far as this.
 _TAG_BYTES, _MOST_SEARCHED, _PIECE = 1 << 20, 256 << 20, 1 << 20
 _FIRST_PIECE = 1 << 12  # what is searched for may be near, time and again
-_MOST_PARTS = 10_000  # files behind each other, or markers of a JPEG: a hostile file may consist of nothing else
+_MOST_PARTS, _MOST_CHUNKS = (
+    10_000,
+    100_000,
+)  # files behind each other, or markers of a JPEG: a hostile file may consist of nothing else
 _WAVE = re.compile(rb"(?:RIFF|RF64)....WAVE(?:fmt |ds64|JUNK|bext|LIST)", re.DOTALL)
 _AIFF = re.compile(rb"FORM....AIF[FC]", re.DOTALL)
 _UNKNOWN_SIZES = (0, 0xFFFF_FFFF)
@@ -34,14 +37,17 @@ _FLV_SAMPLES, _FLV_APART = 16, 1000  # milliseconds
 # A scan ends where a marker follows that is none of those within it. Several pictures of one photo are listed in its head.
 _JPEG_FORMAT, _JPEG_MARKER, _JPEG_SCAN, _JPEG_END = "jpeg_pipe", re.compile(rb"\xff[^\x00\xd0-\xd7\xff]", re.DOTALL), 0xDA, 0xD9
 _JPEG_BEGIN = b"\xff\xd8\xff"
-_JPEG_NEXT, _MULTI_PICTURE, _JPEG_HEAD = re.compile(rb"\xff\xd8\xff|.{4}ftyp", re.DOTALL), b"MPF\0", 1 << 18
+_MULTI_PICTURE, _JPEG_HEAD = b"MPF\0", 1 << 18
+_IMAGE_NEXT = re.compile(rb"\xff\xd8\xff|.{4}ftyp|\x89PNG\r\n\x1a\n|RIFF.{4}WEBP|GIF8[79]a", re.DOTALL)
+_BMP_NEXT = re.compile(rb"BM.{4}\0\0\0\0", re.DOTALL)
+_GIF_FORMAT, _GIF_END = "gif", re.compile(rb"\0;(?=GIF8[79]a)")
 _AU, _AU_KIND = b".snd", slice(12, 24)  # the encoding, the sample rate and the channels
 _AMR = re.compile(rb"#!AMR(?:-WB)?\n")
 
 
 def follower_bytes(file: BinaryIO, format_name: str) -> int:
-    """Return how many bytes lie in an open file behind the first of the files in it; 0: it is the only one, or all are read, or
-    the others belong to it.
+    """Return how many bytes lie in an open file behind the first of the files in it; 0: it is the only one, or all are read
+    (GIF: if the first has several frames), or the others belong to it.
     """
     size = file.seek(0, 2)
     if format_name == _JPEG_FORMAT and _MULTI_PICTURE in _read(file, 0, _JPEG_HEAD):
@@ -64,10 +70,10 @@ def readable(file: BinaryIO, format_name: str) -> Excerpt | None:
 
 
 def first_picture(file: BinaryIO) -> Excerpt | None:
-    """Return the JPEG in an open file without what follows it, which libav would take for a frame, or all for a video; None:
+    """Return the image in an open file without what follows it, which libav would take for a frame, or all for a video; None:
     nothing does, or it is none.
     """
-    place = _next_jpeg(file, file.seek(0, 2)) if _read(file, 0, 3) == _JPEG_BEGIN else 0
+    place = _next_image(file, file.seek(0, 2))
     file.seek(0)
     return Excerpt(file, [(0, place)]) if place else None
 
@@ -113,11 +119,36 @@ def _next_asf(file: BinaryIO, size: int) -> int:
     return next((at for at in objects if at and _read(file, at, 16) == _ASF_HEADER), 0)
 
 
+def _next_image(file: BinaryIO, size: int) -> int:
+    """Return where another image, or a video, begins behind a JPEG, PNG, WebP or BMP."""
+    head = _read(file, 0, 16)
+    return next((find(file, size) for find, begin in _IMAGES if begin.match(head)), 0)
+
+
+def _next_image_or_movie(file: BinaryIO, size: int) -> int:
+    return _next_movie(file, size) if _read(file, 4, 4) == b"ftyp" else _next_image(file, size)
+
+
 def _next_png(file: BinaryIO, size: int) -> int:
-    for at in _chunks(file, size, len(_PNG), 8, "big", slice(0, 4), extra=4):
+    for at in islice(_chunks(file, size, len(_PNG), 8, "big", slice(0, 4), extra=4), _MOST_CHUNKS):
         if _read(file, at, 8)[4:] == b"IEND":
-            return at + 12 if _read(file, at + 12, len(_PNG)) == _PNG else 0
+            return _place_of(file, at + 12, size, _IMAGE_NEXT)
     return 0
+
+
+def _next_webp(file: BinaryIO, size: int) -> int:
+    length = int.from_bytes(_read(file, 4, 4), "little")
+    return _place_of(file, _HEAD_BYTES + length + length % 2, size, _IMAGE_NEXT)
+
+
+def _next_bmp(file: BinaryIO, size: int) -> int:
+    end = int.from_bytes(_read(file, 2, 4), "little")
+    return _place_of(file, end, size, _BMP_NEXT, 10) or _place_of(file, end, size, _IMAGE_NEXT)
+
+
+def _next_gif(file: BinaryIO, size: int) -> int:
+    place = _place_of(file, _HEAD_BYTES, size, _GIF_END, _MOST_SEARCHED)
+    return place + 2 if place else 0
 
 
 def _next_jpeg(file: BinaryIO, size: int) -> int:
@@ -128,7 +159,7 @@ def _next_jpeg(file: BinaryIO, size: int) -> int:
         if marker[:1] != b"\xff" or len(marker) < 2:
             return 0
         if marker[1] == _JPEG_END:
-            return _place_of(file, place + 2, size, _JPEG_NEXT)
+            return _place_of(file, place + 2, size, _IMAGE_NEXT)
         scan = scan or marker[1] == _JPEG_SCAN
         at = place + 2 + int.from_bytes(_read(file, place + 2, 2))
     return 0
@@ -302,6 +333,12 @@ def _read(file: BinaryIO, place: int, count: int) -> bytes:
     return bytes(data)
 
 
+_IMAGES = (
+    (_next_jpeg, re.compile(re.escape(_JPEG_BEGIN))),
+    (_next_png, re.compile(re.escape(_PNG))),
+    (_next_webp, re.compile(rb"RIFF.{4}WEBP", re.DOTALL)),
+    (_next_bmp, _BMP_NEXT),
+)
 _PLACES: Mapping[str, Callable[[BinaryIO, int], int]] = {
     "wav": _next_wave,
     "w64": _next_w64,
@@ -312,11 +349,12 @@ _PLACES: Mapping[str, Callable[[BinaryIO, int], int]] = {
     "flv": _next_flv,
     "tta": _next_tta,
     "ape": _next_ape,
-    "apng": _next_png,
-    _JPEG_FORMAT: _next_jpeg,
+    _GIF_FORMAT: _next_gif,
     "ivf": _next_ivf,
     "nut": lambda file, size: _place_of(file, 1, size, _NUT, _MOST_SEARCHED),
     "mxf": _next_mxf,
+    # Images that libav misreads are given to it as PNG, whatever the file is.
+    **dict.fromkeys(("apng", "png_pipe", _JPEG_FORMAT, "webp_pipe", "webp_anim", "bmp_pipe"), _next_image_or_movie),
 }
 """By format (libav's names): where the next file begins; 0: nowhere."""
 _MISLEADING = ("wav", "w64", "caf", "ape", "ivf", "nut", "mxf", "mov,mp4,m4a,3gp,3g2,mj2")

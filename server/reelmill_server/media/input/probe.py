@@ -36,6 +36,7 @@ from reelmill_server.model.media_info import (
 from reelmill_server.plan.clock import DECODING_FORMATS, TELLING_B_FRAMES, UNSURE_FORMATS, untold_length
 
 _TIFF_FORMATS = ("tiff_pipe", "png_pipe")  # where libav misreads a TIFF, it is given a PNG
+_FOLLOWING_FORMATS = ("gif",)  # of which libav reads on behind the first file, unless that is a still image
 _IMAGE_FORMATS = ("gif", "apng", "webp_anim")  # besides those that libav calls pipes
 # The version of the bit stream is in the first five bits of the sixth byte (ETSI TS 102 366, annex E).
 _AC3_HEADER, _LAST_AC3 = 6, 10
@@ -75,8 +76,8 @@ def probe_file(
             location.keep(opened, container, begun)
     if info.format in TEXT_FORMATS:
         return replace(info, text=text_of(location, limits))
-    info = _with_unread_bytes(info, location)
     still = any(first[index].count == 1 for index in images)
+    info = _with_unread_bytes(info, location, still)
     if restarts or (measure_length and untold_length(info) and not still):
         with open_source(location, limits) as container:
             info = _with_measured_length(info, container)
@@ -99,12 +100,12 @@ def probe_file(
     return _with_measured_bitrates(info, location, limits) if measure_bitrates else info
 
 
-def _with_unread_bytes(info: MediaInfo, location: Location) -> MediaInfo:
+def _with_unread_bytes(info: MediaInfo, location: Location, still: bool) -> MediaInfo:
     """Return `info` with what the file lacks, and with what is in it that libav does not read."""
     if info.format in COUNTING_FORMATS:
         with open_bytes(location) as file:
             info = replace(info, missing_bytes=missing_bytes(file, info.format))
-    if info.format in FOLLOWED_FORMATS:
+    if info.format in FOLLOWED_FORMATS and (still or info.format not in _FOLLOWING_FORMATS):
         with open_bytes(location) as file:
             info = replace(info, follower_bytes=follower_bytes(file, info.format))
     if info.format in _TIFF_FORMATS:
