@@ -1,8 +1,8 @@
 """Search the CRF at which an encoder reaches a quality: which CRFs to try on which sample, and which one to take.
 
-The first sample is tried at CRFs that are far apart, each other one at two around what is known by then. Each has a curve of
-its own; a CRF promises the mean of all. Where scouts come before all of a short video, the first is tried at two CRFs, all else
-once, and its curve is as steep as theirs. Samples whose curve is unsure at the CRF that is found are tried there again.
+The first sample is tried at CRFs that are far apart, the others at two around what it promises. Each has a curve of its own;
+a CRF promises the mean of all. Where scouts come before all of a short video, the first is tried at two CRFs, all else once,
+and its curve is as steep as theirs. Samples whose curve is unsure at the CRF that is found are tried there again.
 """
 
 from collections.abc import Mapping

@@ -2,11 +2,12 @@
 
 from bisect import bisect_left
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from fractions import Fraction
 from math import ceil
 
 from reelmill_server.model.plan import Plan, StreamPlan
+from reelmill_server.model.sample import Sample
 from reelmill_server.model.time import FALLBACK_RATE, MICROSECONDS
 from reelmill_server.model.units import VideoUnit
 
@@ -15,6 +16,8 @@ EVERY = 7
 _SAMPLE_US = 3 * MICROSECONDS
 _SAMPLE_FRAMES = 75  # at least: encoders look ahead some dozens of frames, and a shorter sample would not show what that saves
 _LEAST_SAMPLES = 8
+MOST_SAMPLES = 500
+"""Of a stream: so many say as much as more do."""
 _SHARE = 100  # of the whole, one sample of so many
 _WHOLE = Fraction(4, 3)  # of what its samples would take: a shorter video is sampled whole
 _SCOUT_US, _SCOUT_FRAMES, _USUAL_SCOUTS = 3 * MICROSECONDS // 2, 38, 3
@@ -23,18 +26,6 @@ _SCOUTS_APART = 7  # lengths of a scout, of a video that has more than the usual
 _SCOUTED_SHARE = Fraction(2, 3)  # of a short video, at most
 SCOUTED = 2
 """Times a sample, from which on a scout is worth it."""
-
-
-@dataclass(frozen=True)
-class Sample:
-    """A span of one part of a stream: the number of the part, and the span of its input as a chunk of it.
-
-    `scout`: it only tells at which settings the others, which contain it, are worth trying.
-    """
-
-    part: int
-    span: VideoUnit
-    scout: bool = False
 
 
 def sampled_us(duration_us: int, rate: Fraction) -> int:
@@ -126,7 +117,7 @@ def _sample_us(rate: Fraction) -> int:
 
 
 def _count(duration_us: int, sample_us: int) -> int:
-    return max(_LEAST_SAMPLES, ceil(duration_us / (_SHARE * sample_us)))
+    return min(max(_LEAST_SAMPLES, ceil(duration_us / (_SHARE * sample_us))), MOST_SAMPLES)
 
 
 def _located(begin: int, lengths: Sequence[int]) -> tuple[int, int]:

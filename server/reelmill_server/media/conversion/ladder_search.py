@@ -11,10 +11,11 @@ from reelmill_server.media.track.base import StreamStats
 from reelmill_server.model.ladder import Ladder, LadderPoint
 from reelmill_server.model.plan import StreamPlan
 from reelmill_server.model.quality import Metric, QualityTarget
+from reelmill_server.model.sample import Sample
 from reelmill_server.plan.hull import MOST_BESIDE, TRIED_CRFS, choose_rungs, promising, unreliable
 from reelmill_server.plan.ladder import OpenLadder, open_ladders
 from reelmill_server.plan.quality import with_crf
-from reelmill_server.plan.samples import EVERY, Sample
+from reelmill_server.plan.samples import EVERY
 
 _Tries = Mapping[int, Sequence[float]]
 """CRFs to try by the number of the size, the largest first."""

@@ -1,16 +1,17 @@
 """Search the CRF of streams with a quality target: samples are encoded as the whole will be, and compared."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import replace
 
-from reelmill_server.errors import InvalidMedia, UnsupportedFormat
-from reelmill_server.media.conversion.sample import SampleSearch
+from reelmill_server.errors import UnsupportedFormat
+from reelmill_server.media.conversion.sample import SampleEncoder, SampleSearch
 from reelmill_server.media.output.base import MediaFile
 from reelmill_server.model.plan import Plan, StreamPlan, TargetPlan
+from reelmill_server.model.sample import Sample, StreamSearch, Trial, Tried
 from reelmill_server.plan.chunks import encoded_video
 from reelmill_server.plan.crf_search import Choice, CrfSearch
-from reelmill_server.plan.quality import searched, unsearched, with_crf
-from reelmill_server.plan.samples import EVERY, Sample
+from reelmill_server.plan.quality import PlanSearch, searched, unsearched, with_crf
+from reelmill_server.plan.samples import EVERY
 
 
 class QualitySearch(SampleSearch[Plan]):
@@ -33,11 +34,18 @@ class QualitySearch(SampleSearch[Plan]):
 
         Raises as `Run.write`, and UnsupportedFormat if the sources do not say how long they are.
         """
-        plan, open_streams = self._plan, [*unsearched(self._plan)]
-        for slot, index, stream in open_streams:
-            choice = self._choice(plan.targets[slot], stream, 1 / len(open_streams))
-            plan = searched(plan, slot, index, choice)
-        return plan
+        streams, alone = [*unsearched(self._plan)], len([*encoded_video(self._plan)]) == 1
+        if streams and alone and (choice := self._scouted(*streams[0])):
+            return searched(self._plan, *streams[0][:2], choice)
+        searches = [StreamSearch(slot, number, self._samples(slot, number)) for slot, number, _ in streams]
+        search, count = PlanSearch(self._plan, searches), sum(len(one.samples) for one in searches)
+        while due := search.due():
+            tried = []
+            for trial in due:
+                tried.append(carry_out(self._encoder, self._plan, searches, trial))
+                self._share += 1 / count
+            search.note(tried)
+        return search.plan()
 
     @property
     def is_over(self) -> bool:
@@ -62,47 +70,43 @@ class QualitySearch(SampleSearch[Plan]):
             return None
         return searched(self._plan, slot, number, choice)
 
-    def _choice(self, target: TargetPlan, stream: StreamPlan, share: float) -> Choice:
-        """Return the CRF of a stream, the search for which is `share` of the whole."""
-        assert stream.quality
-        samples = self._encoder.choose(stream)
+    def _samples(self, slot: int, number: int) -> tuple[Sample, ...]:
+        target = self._plan.targets[slot]
+        samples = self._encoder.choose(target.streams[number])
         if not samples:
             raise UnsupportedFormat(f"{target.field}: the source does not say how long it is: no samples can be spread over it")
-        search = CrfSearch(stream.quality, stream.encoder)
-        encoded = [*encoded_video(self._plan)]
-        if len(encoded) == 1 and (scouts := self._encoder.scouts(stream)):
-            for scout in scouts:
-                crfs = search.crfs(scout=len(scouts) > 1)
-                search.note_scout(*self._tried(target, stream, scout, crfs))
-                self._share += share / len(scouts)
-            if search.noted:
-                self._open = (*encoded[0][:2], search)
-                return search.choice()
-        for number, sample in enumerate(samples):
-            trials = self._tried(target, stream, sample, search.crfs())
-            if sample.scout:
-                search.note_scout(*trials)
-            else:
-                search.note(number, *trials)
-            self._share += share / len(samples)
-        while again := search.unsure():
-            for number, crf in again.items():
-                search.note(number, *self._tried(target, stream, samples[number], (crf,)))
+        return samples
+
+    def _scouted(self, slot: int, number: int, stream: StreamPlan) -> Choice | None:
+        """Return the CRF at which the conversion tries a short video; None if the video is not short, or nothing was read."""
+        assert stream.quality
+        search, scouts = CrfSearch(stream.quality, stream.encoder), self._encoder.scouts(stream)
+        for scout in scouts:
+            crfs = search.crfs(scout=len(scouts) > 1)
+            frames, scores = _scores(self._encoder, self._plan.targets[slot], stream, scout, crfs)
+            search.note_scout(frames, dict(zip(crfs, scores, strict=False)))
+            self._share += 1 / len(scouts)
         if not search.noted:
-            raise InvalidMedia(f"{target.field}: no frame of the source could be read for the search of its quality")
+            return None
+        self._open = slot, number, search
         return search.choice()
 
-    def _tried(
-        self, target: TargetPlan, stream: StreamPlan, sample: Sample, crfs: Sequence[float]
-    ) -> tuple[int, Mapping[float, float]]:
-        """Return how many frames a sample has, and its score at each of `crfs`."""
-        quality = stream.quality
-        assert quality
-        ways = [with_crf(stream, replace(quality, crf=crf, every=EVERY)) for crf in crfs]
-        (written,) = self._encoder.encode(target, (ways,), sample)
-        scores = {
-            crf: stats.scores[quality.metric]
-            for crf, stats in zip(crfs, written, strict=True)
-            if quality.metric in stats.scores
-        }
-        return written[0].packets, scores
+
+def carry_out(encoder: SampleEncoder, plan: Plan, searches: Sequence[StreamSearch], trial: Trial) -> Tried:
+    """Encode the sample of a trial of one of the `searches` of `plan`. Raises as `Run.write`."""
+    search = searches[trial.search]
+    target = plan.targets[search.slot]
+    frames, scores = _scores(encoder, target, target.streams[search.stream], search.samples[trial.sample], trial.crfs)
+    return Tried(trial, frames, scores)
+
+
+def _scores(
+    encoder: SampleEncoder, target: TargetPlan, stream: StreamPlan, sample: Sample, crfs: Sequence[float]
+) -> tuple[int, tuple[float, ...]]:
+    """Return how many frames a sample has, and its score at each of `crfs`; none if it has no frames."""
+    quality = stream.quality
+    assert quality
+    ways = [with_crf(stream, replace(quality, crf=crf, every=EVERY)) for crf in crfs]
+    (written,) = encoder.encode(target, (ways,), sample)
+    scores = tuple(stats.scores[quality.metric] for stats in written if quality.metric in stats.scores)
+    return written[0].packets, scores if len(scores) == len(crfs) else ()

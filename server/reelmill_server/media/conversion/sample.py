@@ -28,9 +28,11 @@ from reelmill_server.media.track.vfr_video import VfrVideoTrack
 from reelmill_server.model.capability import Limits
 from reelmill_server.model.plan import InputPlan, Plan, StreamPlan, TargetPlan
 from reelmill_server.model.request import AlignMode
-from reelmill_server.model.time import FALLBACK_RATE, MICROSECONDS
-from reelmill_server.plan.chunks import AFTER_KEY_FRAMES, lone_stream
-from reelmill_server.plan.samples import Sample, choose_samples, choose_scouts
+from reelmill_server.model.sample import Sample
+from reelmill_server.model.time import MICROSECONDS
+from reelmill_server.plan.chunks import lone_stream
+from reelmill_server.plan.quality import after_keys
+from reelmill_server.plan.samples import choose_samples, choose_scouts
 
 ResultT = TypeVar("ResultT")
 _GLOBAL_HEADER = 0x40  # AVFMT_GLOBALHEADER
@@ -71,14 +73,12 @@ class SampleEncoder:
 
     def _keys(self, stream: StreamPlan) -> Mapping[int, Sequence[int]]:
         """Return where samples may begin so that little is decoded before them, by input, in microseconds of its span."""
-        assert stream.video
-        after = round(AFTER_KEY_FRAMES * MICROSECONDS / (stream.video.frame_rate or FALLBACK_RATE))
         keys = {}
         for part in stream.parts:
             if part.stream >= 0 and part.input not in keys:
                 entry = self._plan.inputs[part.input]
                 times = keyframe_times(self._locations[entry.source], part.stream, self._limits)
-                keys[part.input] = [time - entry.origin_us - entry.start_us + after for time in times]
+                keys[part.input] = after_keys(entry, stream, times)
         return keys
 
     def encode(
