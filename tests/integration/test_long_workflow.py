@@ -17,24 +17,31 @@ from reelmill_server.engine.claim import TaskClaim
 from reelmill_server.engine.client import Engine
 from reelmill_server.engine.control_activities import ControlActivities
 from reelmill_server.engine.notification import NotifyActivities
-from reelmill_server.engine.work import AttemptResult, UnitResult, UnitWork, Withdrawal, Work
+from reelmill_server.engine.work import AttemptResult, SampleResult, SampleWork, UnitResult, UnitWork, Withdrawal, Work
 from reelmill_server.engine.workers import control_worker, presence_worker
 from reelmill_server.engine.workflow import MediaConvertWorkflow
-from reelmill_server.model.chunked_plan import ChunkedPlan, KeptFile
+from reelmill_server.model.chunked_plan import ChunkedPlan, KeptFile, SampledPlan
 from reelmill_server.model.cost import Cost
 from reelmill_server.model.engine_view import ClaimState
 from reelmill_server.model.needs import FAST, Needs
 from reelmill_server.model.plan import Plan
 from reelmill_server.model.publication import PendingFile
 from reelmill_server.model.request import ConvertRequest
+from reelmill_server.model.sample import Trial
 from reelmill_server.model.task import Artifact, Outcome, TaskStatus
 from reelmill_server.model.units import Split, UnitFile, VideoUnit
+from reelmill_server.plan.chunks import identified
+from reelmill_server.plan.quality import searches_of
 from tests.replays import replay
+from tests.unit.plan.test_plan_search import found, plan, tried
 
 pytestmark = pytest.mark.xdist_group("workflow")
 LONG_EVENTS = 40
 ARTIFACTS = (Artifact("file:///out.mp4", 0, 1, 1.0, "mp4"),)
 UNITS = tuple(VideoUnit(number, number * 1_000_000, (number + 1) * 1_000_000) for number in range(3))
+OPEN = plan(93.0)
+SEARCHES = searches_of(OPEN, ())
+SAMPLED = Needs(Cost(core_seconds=9.0), sampled=SampledPlan(ChunkedPlan(OPEN, Split(UNITS)), SEARCHES, Cost(core_seconds=6.0)))
 
 
 class World:
@@ -48,6 +55,10 @@ class World:
         self.standings: list[ClaimState] = []
         self.withdrawn: list[Withdrawal] = []
         self.numbers: list[int] = []
+        self.trials: list[Trial] = []
+        self.outdated = False
+        self.encoded: list[ChunkedPlan | None] = []
+        self.memos: list[list[float]] = []
         self.outcomes: dict[str, Outcome] = {}
 
     def _hand_back(self) -> None:
@@ -62,7 +73,8 @@ class World:
         activity_id = activity.info().activity_id
         if work.lane == FAST:
             return AttemptResult(started_us=5_000_000, needs=self.needs)
-        if work.attempt == 1 and not self.needs.chunked:
+        self.encoded.append(work.needs.chunked if work.needs else None)
+        if work.attempt == 1 and not self.needs.split:
             self.lost = work.request.task_id, activity_id
             await TaskClaim(self.engine, *self.lost).announce([PendingFile("file:///out.mp4", "lost")])
             raise ApplicationError("died", [], 0, type="EncoderCrashed")
@@ -78,7 +90,20 @@ class World:
         if unit.number:
             self._hand_back()
         self.numbers.append(unit.number)
+        self.encoded.append(unit.work.needs.chunked if unit.work.needs else None)
         return UnitResult((KeptFile(UnitFile(unit.number, 0, 0, "x", 1, 1), "file:///x"),))
+
+    @activity.defn(name="try_samples")
+    async def try_samples(self, samples: SampleWork) -> SampleResult:
+        """Be handed back, but for the first sample, and at last succeed; not know samples, if outdated."""
+        if self.outdated:
+            raise ApplicationError("not registered on this worker", type="NotFoundError")
+        if self.trials:
+            self._hand_back()
+        self.trials += samples.trials
+        description = await self.client.get_workflow_handle(samples.work.request.task_id).describe()
+        self.memos.append((await description.memo())["units"])
+        return SampleResult(tuple(map(tried, samples.trials)))
 
     @activity.defn(name="erase")
     async def erase(self, task_id: str) -> None:
@@ -136,7 +161,7 @@ async def world(engine_client: Client, monkeypatch: pytest.MonkeyPatch) -> Async
 async def _working(world: World) -> AsyncIterator[None]:
     activities: dict[str, list[Any]] = {
         FAST_QUEUE: [world.convert],
-        encode_queue("software"): [world.convert, world.encode_unit],
+        encode_queue("software"): [world.convert, world.encode_unit, world.try_samples],
         INSPECT_QUEUE: [world.erase, world.withdraw],
     }
     workers = [Worker(world.client, task_queue=queue, activities=result) for queue, result in activities.items()]
@@ -185,6 +210,33 @@ async def test_units_that_are_made_are_not_made_again_by_a_new_run(world: World)
     assert len(histories) > 2 and max(len(history.events) for history in histories) < 3 * LONG_EVENTS
     assert outcome.status is TaskStatus.SUCCEEDED and sorted(world.numbers) == [0, 1, 2]
     await world.replay(histories)
+
+
+@pytest.mark.slow
+async def test_samples_tell_the_crf_that_all_chunks_have(world: World) -> None:
+    """None is tried twice, in whatever run of the workflow; the CRF is that which one process finds."""
+    world.busy, world.needs = 8, SAMPLED
+    async with presence_worker(world.client, "software"):
+        outcome = await world.run("long-samples", parallelism=3)
+    assert outcome.status is TaskStatus.SUCCEEDED and sorted(world.numbers) == [0, 1, 2]
+    done, rounds = found(OPEN, SEARCHES, 0)
+    assert {*world.trials} == {trial for trials in rounds for trial in trials} and len({*world.trials}) == len(world.trials)
+    assert world.encoded == [ChunkedPlan(done, identified(done, Split(UNITS)))] * 4
+    finished = [share for _, share in world.memos]
+    assert {count for count, _ in world.memos} == {4.5} and finished == sorted(finished) and 0 < finished[-1] <= 1.5
+    histories = await world.histories("long-samples")
+    assert len(histories) > 2
+    await world.replay(histories)
+
+
+@pytest.mark.slow
+async def test_workers_that_know_no_samples_search_by_themselves(world: World) -> None:
+    """As part of one attempt that does all."""
+    world.outdated, world.needs = True, SAMPLED
+    async with presence_worker(world.client, "software"):
+        outcome = await world.run("long-outdated", parallelism=3)
+    assert outcome.status is TaskStatus.SUCCEEDED and world.encoded == [None] and not world.numbers
+    await world.replay(await world.histories("long-outdated"))
 
 
 @pytest.mark.slow

@@ -8,9 +8,10 @@ from pathlib import Path
 import pytest
 
 from reelmill_server.errors import ConditionNotMet, InvalidArgument, UnsupportedFormat
-from reelmill_server.media.conversion.quality_search import QualitySearch
+from reelmill_server.media.conversion.quality_search import QualitySearch, carry_out
 from reelmill_server.media.conversion.sample import SampleEncoder
 from reelmill_server.media.conversion.whole import Conversion
+from reelmill_server.media.input.keyframe_index import keyframe_times
 from reelmill_server.media.input.probe import probe_file
 from reelmill_server.media.input.reader import Reader
 from reelmill_server.media.libav.types import AnyPacket
@@ -24,11 +25,11 @@ from reelmill_server.model.quality import Metric, QualityTarget
 from reelmill_server.model.request import ConvertRequest, Hardware, SegmentFormat, SegmentSpec, SourceSpec, TargetSpec
 from reelmill_server.model.task import Artifact
 from reelmill_server.model.units import SplitRule
-from reelmill_server.plan.chunks import split
+from reelmill_server.plan.chunks import identified, split
 from reelmill_server.plan.context import PlanFacts
 from reelmill_server.plan.crf_search import Choice, CrfSearch
 from reelmill_server.plan.planner import make_plan
-from reelmill_server.plan.quality import with_crf
+from reelmill_server.plan.quality import PlanSearch, searched, searches_of, with_crf
 from tests.media.converter import capabilities, encoded, target
 from tests.sources import Clip, Shelf, Video
 
@@ -70,6 +71,18 @@ class Maker:
         quality_search = QualitySearch(plan, paths, folder, limits=Limits(), stop=threading.Event()).run()
         assert not [*folder.iterdir()], "nothing is left of the samples"
         return quality_search
+
+    def spread(self, plan: Plan, clip: Clip) -> Plan:
+        """As `searched`, with a process for each sample, the last of each round first."""
+        searches = searches_of(plan, keyframe_times(str(self._shelf.get(clip)), 0, Limits()))
+        search = PlanSearch(plan, searches)
+        while due := search.due():
+            search.note([carry_out(self._encoder(plan, clip), plan, searches, trial) for trial in reversed(due)])
+        return search.plan()
+
+    def _encoder(self, plan: Plan, clip: Clip) -> SampleEncoder:
+        path = str(self._shelf.get(clip))
+        return SampleEncoder(plan, (path,), self._new_folder(), limits=Limits(), stop=threading.Event())
 
     def __call__(self, targets: tuple[TargetSpec, ...], *clips: Clip) -> Made:
         paths, folder = tuple(str(self._shelf.get(clip)) for clip in clips), self._new_folder()
@@ -137,9 +150,9 @@ def test_the_outcome_is_what_was_asked_for(make: Maker, codec: str) -> None:
 
 @pytest.mark.slow
 def test_a_search_finds_the_same_again_and_better_costs_more(make: Maker) -> None:
-    """Two targets of one task each have their own CRF."""
-    specs = (at(30.0), at(38.0))
-    once, again = (make.searched(make.plan(specs, SHORT), SHORT) for _ in range(2))
+    """Two targets of one task each have their own CRF, whoever tries which sample."""
+    given = make.plan((at(30.0), at(38.0)), SHORT)
+    once, again = make.searched(given, SHORT), make.spread(given, SHORT)
     assert once == again
     results = [stream.quality for entry in once.targets for stream in entry.streams]
     assert results[0] and results[1] and results[0].crf > results[1].crf  # type: ignore[operator]
@@ -238,12 +251,12 @@ def test_a_search_ends_with_its_attempt(make: Maker, shelf: Shelf, tmp_path: Pat
     assert search.share == 0
 
 
-@pytest.mark.slow
-def test_chunks_wait_for_the_crf(make: Maker, shelf: Shelf) -> None:
-    """A plan whose CRF is not known is not cut; one whose CRF was found is."""
+def test_a_plan_is_cut_before_its_crf_is_known(make: Maker, shelf: Shelf) -> None:
+    """At the same places as with the CRF that is found; what identifies its chunks is another."""
     info = probe_file(str(shelf.get(LONG)), Limits())
-    keys, rule = [second * 1_000_000 for second in range(40)], SplitRule(parallelism=4)
+    keys, rule = [second * 1_000_000 for second in range(66)], SplitRule(parallelism=4)
     before = make.plan((at(40.0),), LONG)
-    assert not split(before, (info,), keys, rule).units
-    assert "searched first" in split(before, (info,), keys, rule).reason
-    assert split(make.searched(before, LONG), (info,), keys, rule).units
+    after = searched(before, 0, 0, Choice(30.0, 40.0))
+    cut = split(before, (info,), keys, rule)
+    assert cut.chunks == 4 and len(searches_of(before, keys)[0].samples) == 8 and searches_of(after, keys) == ()
+    assert split(after, (info,), keys, rule) == identified(after, cut) != cut

@@ -18,13 +18,15 @@ from reelmill_server.engine.client import Engine
 from reelmill_server.engine.heartbeat import heartbeating
 from reelmill_server.engine.history import WORKER_DRAINING
 from reelmill_server.engine.milestones import Milestones, last_step
-from reelmill_server.engine.names import CONVERT, ENCODE_UNIT, ERASE, INSPECT, WITHDRAW
+from reelmill_server.engine.names import CONVERT, ENCODE_UNIT, ERASE, INSPECT, TRY_SAMPLES, WITHDRAW
 from reelmill_server.engine.pending_files import unpack
 from reelmill_server.engine.running_attempt import RunningAttempt
 from reelmill_server.engine.work import (
     AttemptResult,
     Inspected,
     Inspection,
+    SampleResult,
+    SampleWork,
     UnitResult,
     UnitWork,
     Withdrawal,
@@ -163,6 +165,29 @@ class WorkerActivities:
                 show=running.show,
             )
         return UnitResult(kept, warnings)
+
+    @activity.defn(name=TRY_SAMPLES)
+    async def try_samples(self, samples: SampleWork) -> SampleResult:
+        """Encode samples of a task, to find its CRFs; otherwise like `encode_unit`."""
+        work = samples.work
+        assert work.needs
+        structlog.contextvars.bind_contextvars(unit=samples.number)
+
+        async with self._counted(work, TaskPart.CHUNK, samples.number) as running:
+
+            def report(progress: Progress) -> None:
+                running.progress = progress
+                activity.heartbeat(progress)
+
+            tried = await self._attempts.try_samples(
+                work.request,
+                work.needs,
+                samples.trials,
+                report=report,
+                lane=work.lane,
+                least_bytes=work.memory_bytes,
+            )
+        return SampleResult(tried)
 
     async def _report_whole(self, work: Work, _: int) -> None:
         """Report the progress of a whole task of which one chunk made progress. Raises ServiceUnavailable."""

@@ -11,6 +11,7 @@ from reelmill_server.model.plan import Plan
 from reelmill_server.model.preview import Preview
 from reelmill_server.model.publication import Claim, PendingFile
 from reelmill_server.model.request import ConvertRequest, Credentials
+from reelmill_server.model.sample import Trial, Tried
 from reelmill_server.model.task import Artifact, Progress
 from reelmill_server.model.units import Split
 
@@ -62,6 +63,18 @@ class Attempts(Protocol):
         show: Callable[[Preview], None],
     ) -> tuple[tuple[KeptFile, ...], tuple[str, ...]]:
         """Encode one chunk of a task; return its files and warnings for the user."""
+
+    async def try_samples(
+        self,
+        request: ConvertRequest,
+        needs: Needs,
+        trials: Sequence[Trial],
+        *,
+        report: Callable[[Progress], None],
+        lane: str,
+        least_bytes: int,
+    ) -> tuple[Tried, ...]:
+        """Encode samples of a task whose CRFs are searched; return what came of them, in the order of `trials`."""
 
     async def erase(self, task_id: str) -> None:
         """Remove what chunks of a task left in shared scratch."""

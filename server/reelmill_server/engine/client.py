@@ -22,7 +22,7 @@ from temporalio.service import RPCError, RPCStatusCode
 from reelmill_server.engine import CONTROL_QUEUE, FAST_QUEUE, encode_queue, presence_queue
 from reelmill_server.engine.inspections import inspect
 from reelmill_server.engine.left_behind import left_by
-from reelmill_server.engine.names import CONVERT, ENCODE_UNIT, UNITS
+from reelmill_server.engine.names import CONVERT, ENCODE_UNIT, TRY_SAMPLES, UNITS
 from reelmill_server.engine.notification import NotifyWorkflow
 from reelmill_server.engine.queues import backlog_of, pollers_of
 from reelmill_server.engine.stalls import CANNOT_REPLAY, STALLED_QUERY, UNTAKEN, problem_of
@@ -104,7 +104,7 @@ class Engine:
         description = await self._describe(task_id)
         for activity in description.raw_description.pending_activities if description else ():
             queue = activity.activity_options.task_queue.name
-            if activity.activity_type.name in (CONVERT, ENCODE_UNIT) and queue in _LANES:
+            if activity.activity_type.name in (CONVERT, ENCODE_UNIT, TRY_SAMPLES) and queue in _LANES:
                 return _LANES[queue]
         return ""
 

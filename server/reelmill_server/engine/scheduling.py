@@ -69,7 +69,7 @@ async def available_workers(work: Work) -> Mapping[str, int]:
     """Count the workers that serve each queue of the task, the preferred one first."""
     assert work.needs
     lanes = work.needs.lanes
-    if lanes == (SOFTWARE,) and work.needs.chunked is None:
+    if lanes == (SOFTWARE,) and work.needs.split is None:
         return {SOFTWARE: 1}  # there is always a worker for it, and their number does not matter
     counts: dict[str, int] = await workflow.execute_activity(
         PRESENT,

@@ -11,6 +11,7 @@ from reelmill_server.model.needs import FAST, Needs
 from reelmill_server.model.plain import adapter, to_json
 from reelmill_server.model.plan import Plan
 from reelmill_server.model.request import ConvertRequest, Credentials
+from reelmill_server.model.sample import Trial, Tried
 from reelmill_server.model.task import Artifact, FailedAttempt
 from reelmill_server.model.units import Split
 from reelmill_server.plan.codec.video_encoders import families_of
@@ -39,7 +40,8 @@ class Continuation:
     """State that a run of a task's workflow, whose history became long, hands to the next run.
 
     `number` is the next attempt's, `first_us` when the first began, `failed` those that failed, `percent` how far they came.
-    `made` are results of chunks by number; `units_given_up` and `units_used` as in `engine.chunks.Chunks`.
+    `made` are results of chunks by number; `units_given_up` and `units_used` as in `engine.chunks.Chunks`. `tried`: what came
+    of samples.
     """
 
     number: int = 1
@@ -50,6 +52,7 @@ class Continuation:
     units_given_up: bool = False
     units_used: bool = False
     percent: int = 0
+    tried: tuple[Tried, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -110,6 +113,24 @@ class UnitWork:
 
     work: Work
     number: int
+
+
+@dataclass(frozen=True)
+class SampleWork:
+    """Trials of samples of a task, which is to be cut into chunks; `number` is theirs among the units of the task, behind those
+    of its chunks.
+    """
+
+    work: Work
+    number: int
+    trials: tuple[Trial, ...]
+
+
+@dataclass(frozen=True)
+class SampleResult:
+    """What came of the trials."""
+
+    tried: tuple[Tried, ...]
 
 
 @dataclass(frozen=True)

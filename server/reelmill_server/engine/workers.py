@@ -51,7 +51,7 @@ def control_worker(client: Client, activities: ControlActivities, notify: Notify
     control = (activities.record_outcome, activities.present, activities.room, notify.next, notify.note, notify.progress)
     # Before the first workflow runs: on a busy machine it would take longer than the two seconds that a step may.
     learn(*(workflow.run for workflow in _WORKFLOWS), *control)
-    learn(WorkerActivities.convert, WorkerActivities.encode_unit, WorkerActivities.inspect)
+    learn(WorkerActivities.convert, WorkerActivities.encode_unit, WorkerActivities.try_samples, WorkerActivities.inspect)
     return Worker(
         client,
         build_id=BUILD_ID,
@@ -143,7 +143,7 @@ def encode_worker(client: Client, activities: WorkerActivities, family: str, slo
         client,
         build_id=BUILD_ID,
         task_queue=encode_queue(family),
-        activities=[activities.convert, activities.encode_unit],
+        activities=[activities.convert, activities.encode_unit, activities.try_samples],
         tuner=_tuner(slots),
         max_concurrent_activity_task_polls=1,  # each poll may bring a task, and room was asked for one
         max_heartbeat_throttle_interval=_HEARTBEAT_THROTTLE,

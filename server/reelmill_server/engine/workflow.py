@@ -167,8 +167,8 @@ class MediaConvertWorkflow:
         work = replace(self._work, attempt=self._history.number)
         if await self._chunks.worthwhile(work):
             return await self._chunks.attempt(work, self._history)
-        if work.needs is not None and work.needs.chunked is not None:
-            work = replace(work, needs=replace(work.needs, chunked=None))
+        if work.needs is not None:
+            work = replace(work, needs=work.needs.whole())
         return await attempt(work)
 
 

@@ -2,7 +2,9 @@
 
 from dataclasses import dataclass
 
+from reelmill_server.model.cost import Cost
 from reelmill_server.model.plan import Plan
+from reelmill_server.model.sample import StreamSearch
 from reelmill_server.model.units import Split, UnitFile
 
 
@@ -12,6 +14,17 @@ class ChunkedPlan:
 
     plan: Plan
     split: Split
+
+
+@dataclass(frozen=True)
+class SampledPlan:
+    """A plan that is cut into chunks once the `searches` have found the CRFs that it leaves open; `cost`: of all that follows
+    them.
+    """
+
+    chunked: ChunkedPlan
+    searches: tuple[StreamSearch, ...]
+    cost: Cost
 
 
 @dataclass(frozen=True)

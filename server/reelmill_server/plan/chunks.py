@@ -101,12 +101,13 @@ def split(
         units.append(WholeUnit(len(units)))
     reason = "asked for" if rule.parallelism else f"{_work(plan, infos):.0f} s of work for one core, by estimate"
     chunked = Split(tuple(units), f"{len(cuts) + 1} chunks: {reason}", "", libraries, tuple(sources))
-    return replace(chunked, digest=_digest(plan, chunked))
+    return identified(plan, chunked)
 
 
-def _digest(plan: Plan, chunked: Split) -> str:
-    text = json.dumps([plain(plan), plain(chunked)], sort_keys=True)
-    return hashlib.sha256(text.encode()).hexdigest()[:32]
+def identified(plan: Plan, chunked: Split) -> Split:
+    """Return a split of `plan` with its digest, whatever the one was that it had."""
+    text = json.dumps([plain(plan), plain(replace(chunked, digest=""))], sort_keys=True)
+    return replace(chunked, digest=hashlib.sha256(text.encode()).hexdigest()[:32])
 
 
 def _objection(plan: Plan, infos: Sequence[MediaInfo], keys_us: Sequence[int]) -> str:
@@ -125,7 +126,6 @@ def _objection(plan: Plan, infos: Sequence[MediaInfo], keys_us: Sequence[int]) -
         (len(read) > 1, "several video streams of the source are encoded, which have key frames of their own"),
         (any(isinstance(overlay, BlurPlan) for overlay in overlays), "faces and plates are followed from picture to picture"),
         (any(_has_mean_rate(stream) for stream in video), "its bits are spread over the whole video"),
-        (any(stream.quality and stream.quality.crf is None for stream in video), "the CRF of its quality is searched first"),
         (open_ladders(plan), "the rungs of its ladder are chosen first"),
         (copied and first.start_us, "copied video decides where the output begins"),
     )

@@ -12,6 +12,7 @@ from reelmill_server.model.capability import SOFTWARE, Capability, Limits, Sandb
 from reelmill_server.model.media_info import MediaInfo
 from reelmill_server.model.plan import Plan
 from reelmill_server.model.request import ConvertRequest, Hardware
+from reelmill_server.model.sample import StreamSearch, Trial, Tried
 from reelmill_server.model.task import Artifact, Progress
 from reelmill_server.model.units import Split, SplitRule, UnitFile
 
@@ -47,17 +48,18 @@ class LookBounds:
 
 @dataclass(frozen=True)
 class Assignment:
-    """Work for a child: `convert` everything, `encode_unit` one chunk only, `plan` or `probe` the sources, or try the
-    `capabilities`.
+    """Work for a child: `convert` everything, `encode_unit` one chunk only, `try_samples` for the CRFs of a plan, `plan` or
+    `probe` the sources, or try the `capabilities`.
 
     `sources`, `subtitles` (the subtitle files of each source) and `modified_us` (microseconds since the epoch) are in the
     order of the request's sources, `watermarks` by URI. The child may write only in `directory`. `rule`: report whether and
-    how the plan can be split. To encode chunk `unit`, or to convert from the files of all chunks (`joined`), `plan` and
-    `split` are those planned before. `traced`: report when stages begin and end. `held_bytes`: memory that the worker holds
-    for it, by estimate. `excluded`: encoders that are not to be used, with the reason. `previews`: report some of the frames.
+    how the plan can be split. To encode chunk `unit`, to carry out `trials` of the plan's `searches`, or to convert from the
+    files of all chunks (`joined`), `plan` and `split` are those planned before. `traced`: report when stages begin and end.
+    `held_bytes`: memory that the worker holds for it, by estimate. `excluded`: encoders that are not to be used, with the
+    reason. `previews`: report some of the frames.
     """
 
-    action: Literal["convert", "encode_unit", "plan", "probe", "capabilities"]
+    action: Literal["convert", "encode_unit", "try_samples", "plan", "probe", "capabilities"]
     limits: Limits
     request: ConvertRequest | None = None
     sources: tuple[SourceRef, ...] = ()
@@ -72,6 +74,8 @@ class Assignment:
     plan: Plan | None = None
     split: Split | None = None
     unit: int = -1
+    searches: tuple[StreamSearch, ...] = ()
+    trials: tuple[Trial, ...] = ()
     joined: tuple[JoinedFile, ...] = ()
     traced: bool = False
     look: LookBounds = field(default_factory=LookBounds)
@@ -138,11 +142,13 @@ class Planned:
     """The plan; the child waits for Go or Exclude before it starts.
 
     `infos` are in the order of the sources. `split`: how the plan is cut into chunks, or why not; None: no rule was given.
+    `searches`: where it is cut, those for the CRFs that it leaves open.
     """
 
     plan: Plan
     infos: tuple[MediaInfo, ...]
     split: Split | None = None
+    searches: tuple[StreamSearch, ...] = ()
     kind: Literal["planned"] = "planned"
 
 
@@ -209,6 +215,16 @@ class ChunkEncoded:
     stage_seconds: dict[Stage, Seconds] = field(default_factory=dict)
     usage: Usage = Usage()
     kind: Literal["unit_made"] = "unit_made"
+
+
+@dataclass(frozen=True)
+class SamplesTried:
+    """All trials of the assignment are carried out; the child exits."""
+
+    tried: tuple[Tried, ...]
+    stage_seconds: dict[Stage, Seconds] = field(default_factory=dict)
+    usage: Usage = Usage()
+    kind: Literal["samples_tried"] = "samples_tried"
 
 
 @dataclass(frozen=True)
@@ -293,6 +309,7 @@ FromChild = (
     | EncoderLost
     | Finished
     | ChunkEncoded
+    | SamplesTried
     | Probed
     | TrialResults
     | Failed

@@ -1,14 +1,13 @@
 """Produce outputs in a child: all of a task, those of one chunk, or all from the files of chunks."""
 
 import gc
-import json
 import shutil
 from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TypeVar
 
-from reelmill_server.errors import ChunksDiffer, InternalError, OutputInvalid, SourceChanged
+from reelmill_server.errors import InternalError, OutputInvalid
 from reelmill_server.media import capabilities
 from reelmill_server.media.conversion.chunk import ChunkConversion
 from reelmill_server.media.conversion.ladder_search import LadderSearch
@@ -30,12 +29,12 @@ from reelmill_server.model.capability import SOFTWARE
 from reelmill_server.model.plan import Plan
 from reelmill_server.model.request import Hardware
 from reelmill_server.model.task import Progress, TargetProgress, TaskPhase
-from reelmill_server.model.units import Split
 from reelmill_server.plan.ladder import open_ladders
 from reelmill_server.plan.quality import unsearched
 from reelmill_server.worker import messages
 from reelmill_server.worker.child.context import REPORT_SECONDS, Attempt, every, usage
-from reelmill_server.worker.child.inspect import ProbedSources, identities, plan_for, split_for
+from reelmill_server.worker.child.given import given_plan, own_plan
+from reelmill_server.worker.child.inspect import ProbedSources, plan_for, planned
 from reelmill_server.worker.child.previews import Previews
 from reelmill_server.worker.child.progress import ProgressMeter
 from reelmill_server.worker.child.writing_out import writing_out
@@ -105,9 +104,7 @@ def encode_unit(attempt: Attempt) -> messages.FromChild:
     Raises ChunksDiffer if its files would not fit those of other chunks, and what a conversion raises.
     """
     assignment = attempt.assignment
-    plan, cut = _given_plan(assignment)
-    if cut.libraries != json.dumps(capabilities.library_versions(), sort_keys=True):
-        raise ChunksDiffer("this worker has other versions of the encoders than the one that planned")
+    plan, cut = own_plan(assignment)
     unit = next(unit for unit in cut.units if unit.number == assignment.unit)
     directory = Path(assignment.directory)
     conversion = ChunkConversion(
@@ -141,7 +138,7 @@ def encode_unit(attempt: Attempt) -> messages.FromChild:
 
 def _join(attempt: Attempt, meter: ProgressMeter) -> messages.Finished:
     """Convert like `convert`, but take encoded streams and images from the files of chunks."""
-    plan, cut = _given_plan(attempt.assignment)
+    plan, cut = given_plan(attempt.assignment)
     locations: dict[tuple[int, int], list[Location]] = {}
     for entry in sorted(attempt.assignment.joined, key=lambda entry: entry.file.unit):
         locations.setdefault((entry.file.slot, entry.file.stream), []).append(attempt.locate(entry.ref))
@@ -152,21 +149,12 @@ def _join(attempt: Attempt, meter: ProgressMeter) -> messages.Finished:
     return replace(finished, warnings=(*plan.warnings, *finished.warnings))
 
 
-def _given_plan(assignment: messages.Assignment) -> tuple[Plan, Split]:
-    """Return the plan and split in the assignment. Raises SourceChanged if a source was replaced since."""
-    if assignment.plan is None or assignment.split is None:
-        raise InternalError("an assignment without the plan that was cut")
-    if assignment.split.sources != identities(assignment):
-        raise SourceChanged("a source was replaced after the task was cut into chunks")
-    return assignment.plan, assignment.split
-
-
 def _negotiated_plan(attempt: Attempt, probed: ProbedSources, objections: "_Objections") -> Plan:
     """Return a plan that the parent accepts, as only that knows how many encoder sessions are free."""
     excluded, refused = dict(objections.excluded), {index: dict(names) for index, names in objections.refused.items()}
     while True:
         plan = plan_for(attempt, probed, excluded, refused)
-        attempt.report(messages.Planned(plan, probed.media, split_for(attempt, plan, probed)))
+        attempt.report(planned(attempt, plan, probed))
         answer = attempt.receive_answer()
         if isinstance(answer, messages.Go):
             return plan

@@ -2,7 +2,7 @@
 
 import json
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from types import MappingProxyType
 
 from reelmill_server.media import capabilities
@@ -15,11 +15,11 @@ from reelmill_server.model.ladder import Ladder
 from reelmill_server.model.media_info import MediaInfo
 from reelmill_server.model.plan import Plan
 from reelmill_server.model.smart_cut import CutEdges
-from reelmill_server.model.units import Split
-from reelmill_server.plan.chunks import encoded_video, split
+from reelmill_server.plan.chunks import encoded_video, identified, split
 from reelmill_server.plan.context import PlanFacts
 from reelmill_server.plan.output.images import needs_length
 from reelmill_server.plan.planner import make_plan
+from reelmill_server.plan.quality import searches_of
 from reelmill_server.plan.stream.adaptive import needs_bitrates
 from reelmill_server.worker import messages
 from reelmill_server.worker.child.context import Attempt
@@ -35,8 +35,7 @@ def probe(attempt: Attempt) -> messages.FromChild:
 def plan(attempt: Attempt) -> messages.FromChild:
     """Return the plan, and how it is split if requested. Raises what a conversion raises before it starts."""
     probed = ProbedSources.by(attempt)
-    planned = plan_for(attempt, probed, attempt.assignment.excluded)
-    return messages.Planned(planned, probed.media, split_for(attempt, planned, probed))
+    return planned(attempt, plan_for(attempt, probed, attempt.assignment.excluded), probed)
 
 
 def run_trials(attempt: Attempt) -> messages.FromChild:
@@ -137,18 +136,23 @@ def plan_for(
         return make_plan(attempt.request, facts)
 
 
-def split_for(attempt: Attempt, plan: Plan, probed: ProbedSources) -> Split | None:
-    """Return how the plan is split, None if the assignment does not request it."""
+def planned(attempt: Attempt, plan: Plan, probed: ProbedSources) -> messages.Planned:
+    """Return the report of a plan, with how it is cut into chunks if the assignment asks for that."""
     assignment = attempt.assignment
     if assignment.rule is None:
-        return None
+        return messages.Planned(plan, probed.media)
     parts = [part for _, _, stream in encoded_video(plan) for part in stream.parts]
     keys: tuple[int, ...] = ()
     if len(plan.inputs) == 1 and parts and parts[0].stream >= 0:
         with attempt.stage("plan"):
             keys = keyframe_times(attempt.locations[plan.inputs[0].source], parts[0].stream, assignment.limits)
     libraries = json.dumps(capabilities.library_versions(), sort_keys=True)
-    return split(plan, probed.media, keys, assignment.rule, libraries, identities(assignment))
+    cut = split(plan, probed.media, keys, assignment.rule, libraries, identities(assignment))
+    searches = searches_of(plan, keys) if cut.units else ()
+    if searches:
+        count = sum(len(search.samples) for search in searches)
+        cut = identified(plan, replace(cut, reason=f"{cut.reason}; the CRF is searched first, on {count} samples"))
+    return messages.Planned(plan, probed.media, cut, searches)
 
 
 def identities(assignment: messages.Assignment) -> tuple[tuple[int, int], ...]:

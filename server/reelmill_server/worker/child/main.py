@@ -29,6 +29,7 @@ from reelmill_server.worker.child.context import Attempt
 from reelmill_server.worker.child.convert import convert, encode_unit
 from reelmill_server.worker.child.crash import abort_on_lost_threads, on_exit, report_signals
 from reelmill_server.worker.child.inspect import plan, probe, run_trials
+from reelmill_server.worker.child.samples import try_samples
 
 _STANDARD_OUTPUT, _STANDARD_ERROR = 1, 2
 # A disk with less is full: what libav could not write were its buffers, of 32 KiB, or a file of some.
@@ -53,6 +54,7 @@ _AMBIGUOUS = frozenset(
 _ACTIONS: dict[str, Callable[[Attempt], messages.FromChild]] = {
     "convert": convert,
     "encode_unit": encode_unit,
+    "try_samples": try_samples,
     "plan": plan,
     "probe": probe,
     "capabilities": run_trials,

@@ -3,12 +3,10 @@
 import asyncio
 import time
 import uuid
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import AsyncExitStack, contextmanager
+from collections.abc import Callable, Sequence
+from contextlib import AsyncExitStack
 from dataclasses import dataclass, replace
 
-from reelmill_server import descriptors, process_limit
-from reelmill_server.errors import ReelmillError, ServiceUnavailable, WorkerBusy
 from reelmill_server.model.capability import Report
 from reelmill_server.model.chunked_plan import ChunkedPlan, KeptFile
 from reelmill_server.model.needs import FAST, Needs
@@ -29,14 +27,13 @@ from reelmill_server.worker.parent.capabilities import Capabilities, Lease
 from reelmill_server.worker.parent.counters import count_results, count_usage
 from reelmill_server.worker.parent.early_upload import EarlyUpload, uploading_early, uploads_of
 from reelmill_server.worker.parent.heartbeat import Heartbeat, heartbeats
-from reelmill_server.worker.parent.kept_chunks import Chunk, KeptChunks
 from reelmill_server.worker.parent.looks import Looks
-from reelmill_server.worker.parent.opening import Opener
+from reelmill_server.worker.parent.machine_limits import blaming_limits
 from reelmill_server.worker.parent.publish_guard import PublishGuard
-from reelmill_server.worker.parent.reservation import Reservations
 from reelmill_server.worker.parent.result_cache import ResultCache
 from reelmill_server.worker.parent.stall_watch import Bounds
-from reelmill_server.worker.parent.supervisor import InspectionResult, Supervisor
+from reelmill_server.worker.parent.supervisor import InspectionResult
+from reelmill_server.worker.parent.units import Units
 from reelmill_server.worker.parent.waiting_child import Reserve
 from reelmill_server.worker.parent.workspace import Scratch
 
@@ -71,27 +68,7 @@ class _Conversion:
         return self.lane == FAST
 
 
-@contextmanager
-def _blaming_limits() -> Iterator[None]:
-    """Raise another error for what fails because of a limit of this machine: that is no fault of the task.
-
-    WorkerBusy where this process has no more descriptors. ServiceUnavailable, which another attempt may not meet, where a
-    process or thread was refused meanwhile: libraries say of that only that an encoder does not open, or that nothing decodes.
-    """
-    refused = process_limit.refused()
-    try:
-        yield
-    except Exception as error:
-        if descriptors.lacking(error):
-            raise WorkerBusy("the worker has no more file descriptors") from error
-        final = not error.retryable if isinstance(error, ReelmillError) else isinstance(error, (OSError, RuntimeError))
-        if final and process_limit.refused() > refused:
-            reason = error.message if isinstance(error, ReelmillError) else str(error)
-            raise ServiceUnavailable(f"the worker may start no more processes and threads: {reason}") from error
-        raise
-
-
-class Attempts:
+class Attempts(Units):
     """Runs attempts on this machine."""
 
     def __init__(
@@ -112,17 +89,19 @@ class Attempts:
         """`shared`: where chunks of long encodes are kept; None: nowhere, so tasks are not chunked. `fast_slots`: tasks of the
         fast queue at once, `inspect_slots`: probes and plans. `reserve`: where a child waits for the next attempt, if any.
         """
+        super().__init__(
+            storage=storage,
+            scratch=scratch,
+            capabilities=capabilities,
+            admission=admission,
+            bounds=bounds,
+            metrics=metrics,
+            shared=shared,
+            reserve=reserve,
+        )
         self._fast, self._inspections = Looks(admission, fast_slots), Looks(admission, inspect_slots)
-        self._shared, self._supervisor = shared, Supervisor(capabilities, scratch, bounds, metrics, reserve)
-        self._opener = Opener(storage, scratch, capabilities, bounds, metrics, shared)
-        self._chunks = KeptChunks(shared, scratch)
-        self._reservations = Reservations(admission, bounds, metrics)
-        self.capabilities, self.admission = capabilities, admission
-        self._name, self._storage, self._scratch, self._bounds, self._metrics = name, storage, scratch, bounds, metrics
-
-    async def erase(self, task_id: str) -> None:
-        """Remove the files that chunks of a task left in shared scratch."""
-        await self._chunks.erase(task_id)
+        self.admission, self._shared = admission, shared
+        self._name, self._storage, self._bounds = name, storage, bounds
 
     async def withdraw(self, credentials: Credentials, files: Sequence[PendingFile]) -> None:
         """Remove what a lost attempt published, as far as it is still there."""
@@ -144,7 +123,7 @@ class Attempts:
 
     async def inspect(self, action: str, request: ConvertRequest) -> InspectionResult:
         """Probe the request's sources and, if `action` is `plan`, plan. Raises the child's error."""
-        with _blaming_limits():
+        with blaming_limits():
             async with self._inspections.place(request.project_name, _INSPECT_WAIT_SECONDS):
                 return await self._inspect(action, request)
 
@@ -180,7 +159,7 @@ class Attempts:
         is left behind.
         """
         async with heartbeats(report, show) as heartbeat:
-            with _blaming_limits(), self.capabilities.lease() as lease:
+            with blaming_limits(), self.capabilities.lease() as lease:
                 if needs is None:
                     async with AsyncExitStack() as stack:
                         with self._reservations.counting_busy(lane):
@@ -198,42 +177,6 @@ class Attempts:
                     converted = await self._convert(task)
                 self._metrics.estimated_core_seconds_total.labels("join" if kept else "whole").inc(needs.cost.core_seconds)
                 return converted
-
-    async def encode_unit(
-        self,
-        request: ConvertRequest,
-        needs: Needs,
-        number: int,
-        *,
-        report: Callable[[Progress], None],
-        claim: Claim,
-        lane: str,
-        least_bytes: int = 0,
-        show: Callable[[Preview], None] = lambda preview: None,
-    ) -> tuple[tuple[KeptFile, ...], tuple[str, ...]]:
-        """Encode chunk `number` of a task and keep its files in shared scratch; return those, and warnings. Otherwise like
-        `convert`.
-        """
-        assert needs.chunked
-        async with heartbeats(report, show) as heartbeat:
-            with _blaming_limits(), self.capabilities.lease() as lease:
-                if kept_chunk := await self._chunks.from_retried(request, needs.chunked.split, number, PublishGuard(claim)):
-                    return kept_chunk.files, kept_chunk.warnings
-                admitted = self._reservations.hold(needs, least_bytes, lane, heartbeat, lease)
-                async with (
-                    admitted as memory_bytes,
-                    self._opener.reading(request) as range_server,
-                    self._scratch.attempt(request.task_id) as directory,
-                ):
-                    opened = await self._opener.open(request, range_server)
-                    cut = replace(opened, plan=needs.chunked.plan, split=needs.chunked.split, unit=number)
-                    assignment = replace(cut, action="encode_unit", directory=str(directory), held_bytes=memory_bytes)
-                    encoded = await self._supervisor.unit(assignment, range_server, heartbeat)
-                    count_usage(self._metrics, lane, "unit", encoded.usage)
-                    with tracing.span("keep"):
-                        chunk = Chunk(request.task_id, needs.chunked.split, number, directory)
-                        files = await self._chunks.keep(chunk, encoded.files, encoded.warnings, PublishGuard(claim))
-                    return files, encoded.warnings
 
     def _rule(self, request: ConvertRequest) -> SplitRule | None:
         """Return when a task is split into chunks; None: never, as workers have nowhere to keep their files."""

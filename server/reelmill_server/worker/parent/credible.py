@@ -4,13 +4,16 @@ Where it may publish is checked by `destinations`; texts are cut by `clipping`.
 """
 
 import dataclasses
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Mapping, Sequence
 
 from reelmill_server import errors
 from reelmill_server.errors import OutputInvalid, all_errors
 from reelmill_server.model.capability import SOFTWARE
 from reelmill_server.model.plan import Plan
+from reelmill_server.model.sample import StreamSearch, Tried
 from reelmill_server.model.units import Split
+from reelmill_server.plan.quality import unsearched
+from reelmill_server.plan.samples import MOST_SAMPLES
 from reelmill_server.worker import messages
 
 # Others would have the task tried without end, or accuse callers and drivers.
@@ -44,7 +47,8 @@ _WIDE = frozenset(
         *("blue", "green", "left", "max_luminance", "min_luminance", "missing_bytes", "moved_bytes", "red", "top", "white"),
     )
 )
-_SHOWN = (messages.Advanced, messages.ChunkEncoded, messages.Finished, messages.Probed)
+_SHOWN = (messages.Advanced, messages.ChunkEncoded, messages.Finished, messages.Probed, messages.SamplesTried)
+_HIGHEST_SCORE = 100.0  # VMAF, or dB
 
 
 def check_message(message: messages.FromChild) -> None:
@@ -95,6 +99,32 @@ def _is_asked_for(assignment: messages.Assignment, split: Split) -> bool:
     most = assignment.rule.parallelism or max(assignment.rule.most, 2)
     numbers = [unit.number for unit in split.units]
     return split.chunks <= most and len(numbers) <= most + 1 and numbers == [*range(len(numbers))]
+
+
+def check_searches(assignment: messages.Assignment, plan: Plan, split: Split | None, searches: Sequence[StreamSearch]) -> None:
+    """Raise OutputInvalid unless a plan that is cut has a search for each CRF that it leaves open, and for nothing else: the
+    engine goes through them, and each sample is an activity of it.
+    """
+    streams = [*unsearched(plan)] if split and split.units else []
+    targets = assignment.request.targets if assignment.request else ()
+    asked = {target.index: target.video.quality for target in targets if target.video}
+    if [(search.slot, search.stream) for search in searches] != [(slot, number) for slot, number, _ in streams]:
+        raise OutputInvalid("the child searches other CRFs than those that its plan leaves open")
+    for (slot, _, stream), search in zip(streams, searches, strict=True):
+        if stream.quality != asked.get(plan.targets[slot].index):
+            raise OutputInvalid("the child searches another quality than that which was asked for")
+        if not 0 < len(search.samples) <= MOST_SAMPLES:
+            raise OutputInvalid(f"the child has {len(search.samples)} samples of a video")
+
+
+def check_tried(assignment: messages.Assignment, tried: Sequence[Tried]) -> None:
+    """Raise OutputInvalid unless the results are those of the assignment's trials, with scores that there are."""
+    if tuple(result.trial for result in tried) != assignment.trials:
+        raise OutputInvalid("the child tried other samples than those that it was asked for")
+    for result in tried:
+        scores = all(0 <= score <= _HIGHEST_SCORE for score in result.scores)
+        if not scores or result.frames < 0 or len(result.scores) not in (0, len(result.trial.crfs)):
+            raise OutputInvalid("the child reports scores that there are not")
 
 
 def is_known(assignment: messages.Assignment, lost: messages.EncoderLost) -> bool:

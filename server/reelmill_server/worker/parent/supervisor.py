@@ -46,6 +46,7 @@ from reelmill_server.worker.parent.waiting_child import Reserve
 from reelmill_server.worker.parent.workspace import Scratch
 
 T = TypeVar("T")
+UnitDone = TypeVar("UnitDone", messages.ChunkEncoded, messages.SamplesTried)
 
 
 @dataclass(frozen=True)
@@ -99,13 +100,15 @@ class Supervisor:
         )
 
     async def unit(
-        self, assignment: messages.Assignment, range_server: RangeServer, heartbeat: Heartbeat
-    ) -> messages.ChunkEncoded:
-        """Run the encode of a chunk to its end. Raises what `convert` raises, but Deferred."""
+        self, assignment: messages.Assignment, range_server: RangeServer, heartbeat: Heartbeat, done: type[UnitDone]
+    ) -> UnitDone:
+        """Run the encode of a chunk, or of samples, to its end; return the message that it is `done`. Raises what `convert`
+        raises, but Deferred.
+        """
         if assignment.plan:
             log_plan(assignment, assignment.plan)
         return await self._run(
-            assignment, range_server, lambda process: self._unit(process, assignment, heartbeat, range_server)
+            assignment, range_server, lambda process: self._unit(process, assignment, heartbeat, range_server, done)
         )
 
     async def _run(
@@ -191,8 +194,13 @@ class Supervisor:
                     return message, current.plan
 
     async def _unit(
-        self, process: child_process.Child, assignment: messages.Assignment, heartbeat: Heartbeat, range_server: RangeServer
-    ) -> messages.ChunkEncoded:
+        self,
+        process: child_process.Child,
+        assignment: messages.Assignment,
+        heartbeat: Heartbeat,
+        range_server: RangeServer,
+        done: type[UnitDone],
+    ) -> UnitDone:
         watch = StallWatch(self._bounds, range_server, process.pid, looks=False)
         while True:
             message = await process.receive(watch.interval)
@@ -205,7 +213,7 @@ class Supervisor:
                         self._capabilities.lose(message.encoder, message.reason)
                 case messages.Failed():
                     raise _error_of(message)
-                case messages.ChunkEncoded():
+                case messages.ChunkEncoded() | messages.SamplesTried() if isinstance(message, done):
                     return message
 
     def _failure(self, failed: messages.Failed, context: AttemptContext) -> Exception:
