@@ -10,7 +10,7 @@ import pytest
 from reelmill_server.errors import InvalidMedia, UnsupportedFormat
 from tests import judge
 from tests.media.converter import Converter, encoded, target
-from tests.sources import Clip, Shelf, Video
+from tests.sources import Audio, Clip, Shelf, Video
 
 pytestmark = pytest.mark.media
 
@@ -97,3 +97,11 @@ def test_parts_of_an_edit_list_follow_each_other(convert: Converter, shelf: Shel
     assert judge.numbers(converted.path) == judge.numbers(source) == [*range(20, 30), *range(5, 15)]
     with pytest.raises(UnsupportedFormat, match="edit list"):
         convert(source, target("mp4", audio=None))
+
+
+def test_a_delay_is_not_in_the_length_of_what_ends_early(convert: Converter, shelf: Shelf, tmp_path: Path) -> None:
+    """libav counts the empty part in, so that such sources were refused as truncated, and copies as incomplete."""
+    clip = Clip("mp4", (Video(gop=12),), (Audio(),))
+    source = edited(shelf.get(clip), tmp_path / "late.mp4", [(-1, 8), (0, 20)])
+    for spec in (target("mp4", encoded()), target("mp4"), target("mkv")):
+        assert judge.numbers(convert(source, spec).path)[:20] == [*range(20)]

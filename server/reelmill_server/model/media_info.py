@@ -14,7 +14,8 @@ class StreamInfo:
 
     `decodable`: there is a decoder for it, and it is allowed; `barred`: there is one that is not. `configuration` is a digest
     of the data that a decoder needs before the first packet. `becomes`: the codec to which it changes midway (MPEG-TS),
-    and `becomes_between` which places in the file, bytes.
+    and `becomes_between` which places in the file, bytes. `empty`: the file names the stream, but has nothing of it.
+    `descriptions`: how many parameters of its codec follow each other (MP4).
     """
 
     index: int
@@ -33,6 +34,9 @@ class StreamInfo:
     barred: bool = False
     becomes: str = ""
     becomes_between: tuple[int, int] = (0, 0)
+    encrypted: bool = False
+    empty: bool = False
+    descriptions: int = 1
 
 
 @dataclass(frozen=True)

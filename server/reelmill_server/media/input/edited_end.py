@@ -7,6 +7,7 @@ from typing import Any
 
 from av.container import InputContainer
 
+from reelmill_server.media.input.claimed_end import claimed_end
 from reelmill_server.media.libav.types import AnyPacket
 
 _REORDERED = 16  # more frames are not decoded before one that is shown earlier
@@ -19,7 +20,7 @@ def hidden_from(source: InputContainer, formats: Iterable[str]) -> dict[int, int
     if source.format.name not in formats:
         return {}
     streams = [stream for stream in source.streams.video if stream.duration and _hides(stream.index_entries)]
-    return {stream.index: (stream.start_time or 0) + (stream.duration or 0) for stream in streams}
+    return {stream.index: claimed_end(stream) for stream in streams}
 
 
 def _hides(entries: Any) -> bool:

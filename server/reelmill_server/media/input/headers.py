@@ -11,6 +11,7 @@ from av.container import InputContainer
 from av.format import Flags
 from av.stream import Disposition, Stream
 
+from reelmill_server.media.input.claimed_end import claimed_end
 from reelmill_server.media.input.cropping import cropped
 from reelmill_server.media.input.decoders import may_decode
 from reelmill_server.media.input.pieces import is_item
@@ -63,7 +64,12 @@ def media_info_of(container: InputContainer) -> MediaInfo:
 def _duration(container: InputContainer) -> float:
     """Return how long the file lasts by its header, seconds; 0 if it does not say. Of NUT, libav says when it ends instead."""
     before = max(container.start_time or 0, 0) if container.format.name in _ENDING_FORMATS else 0
-    return in_seconds(max((container.duration or 0) - before, 0), Fraction(1, av.time_base)) or 0.0
+    streams: list[Any] = [*container.streams.video, *container.streams.audio]
+    known = [stream for stream in streams if stream.duration and stream.time_base]
+    told = max(((stream.start_time or 0) + stream.duration) * exact(stream.time_base) for stream in known) if known else 0
+    ends = max(claimed_end(stream) * exact(stream.time_base) for stream in known) if known else 0
+    seconds = Fraction((container.duration or 0) - before, av.time_base) - (told - ends)
+    return float(max(seconds, Fraction(0)))
 
 
 def is_cover(stream: Any) -> bool:
@@ -89,6 +95,10 @@ def in_seconds(ticks: int | None, time_base: Fraction | None) -> float | None:
     return float(ticks * time_base) if ticks is not None and time_base else None
 
 
+def _length(stream: Any) -> int | None:
+    return claimed_end(stream) - (stream.start_time or 0) if stream.duration is not None else None
+
+
 def _common(stream: Stream) -> Mapping[str, Any]:
     context = stream.codec_context
     return {
@@ -99,7 +109,7 @@ def _common(stream: Stream) -> Mapping[str, Any]:
         "language": tags.language(stream.metadata),
         "time_base": exact(stream.time_base or 0),
         "start_seconds": None if guesses_times(stream.container) else in_seconds(stream.start_time, stream.time_base),
-        "duration_seconds": in_seconds(stream.duration, stream.time_base),
+        "duration_seconds": in_seconds(_length(stream), stream.time_base),
         "bitrate": (context.bit_rate or 0) if context else 0,
         "frame_count": stream.frames,
         "metadata": tags.bounded(stream.metadata),

@@ -10,6 +10,7 @@ from av import AudioFifo, AudioFrame
 from av.container import InputContainer
 
 from reelmill_server.media.input.bundle import Run
+from reelmill_server.media.input.claimed_end import claimed_end
 from reelmill_server.media.libav.codec_names import codec_name
 from reelmill_server.media.libav.timestamps import exact
 from reelmill_server.media.libav.types import AnyPacket
@@ -35,7 +36,7 @@ def declared_ends(source: InputContainer) -> dict[int, int]:
     for stream in source.streams.audio:
         entries, length = stream.index_entries, stream.duration
         if len(entries) and length:
-            end = (stream.start_time or 0) + length
+            end = claimed_end(stream)
             if end > entries[-1].timestamp:
                 ends[stream.index] = end
     return ends

@@ -16,6 +16,7 @@ from reelmill_server.media.input.followers import FOLLOWED_FORMATS, follower_byt
 from reelmill_server.media.input.headers import in_seconds, is_cover, media_info_of
 from reelmill_server.media.input.kept import KeptSource
 from reelmill_server.media.input.missing_bytes import COUNTING_FORMATS, missing_bytes
+from reelmill_server.media.input.movie_tracks import with_tracks
 from reelmill_server.media.input.pieces import further_pages, is_item
 from reelmill_server.media.input.restarts import begins_again, transport_tables
 from reelmill_server.media.input.seek import read
@@ -31,6 +32,7 @@ from reelmill_server.model.capability import Limits
 from reelmill_server.model.colour import Matrix
 from reelmill_server.model.media_info import (
     MediaInfo,
+    StreamInfo,
     VideoStreamInfo,
 )
 from reelmill_server.plan.clock import DECODING_FORMATS, TELLING_B_FRAMES, UNSURE_FORMATS, untold_length
@@ -59,7 +61,7 @@ def probe_file(
     """
     with ExitStack() as opened:
         container = opened.enter_context(open_source(location, limits))
-        info = media_info_of(container)
+        info = with_tracks(media_info_of(container), container)
         begun = list[AnyPacket]() if copied and isinstance(location, KeptSource) else None
         first = first_frames(container, _told_by_one(container) if copied else (), begun)
         orders = {index: _field_order(container.streams[index], frames) for index, frames in first.items()}
@@ -115,17 +117,26 @@ def _with_unread_bytes(info: MediaInfo, location: Location, still: bool) -> Medi
 
 
 def _with_changes(info: MediaInfo, container: InputContainer, tables: Tables) -> MediaInfo:
-    """Return `info` with what tables of MPEG-TS say of streams that become others midway."""
+    """Return `info` with what MPEG-TS says of streams: that they become others midway, are encrypted, or named by its tables
+    alone.
+    """
     changes, moves = tables.changes(), tables.moves()
-    found: dict[int, dict[str, Any]] = {
-        stream.index: {"becomes": change.codec, "becomes_between": (change.last, change.first)}
-        for stream in container.streams
-        if (change := changes.get(stream.id))
-    }
+    pids = {stream.index: stream.id for stream in container.streams}
+
+    def told(stream: StreamInfo) -> dict[str, Any]:
+        pid = pids[stream.index]
+        found: dict[str, Any] = {"encrypted": pid in tables.scrambled - tables.clear}
+        if change := changes.get(pid):
+            found |= {"becomes": change.codec, "becomes_between": (change.last, change.first)}
+        return found
+
     return replace(
         info,
-        video=tuple(replace(stream, **found.get(stream.index, {})) for stream in info.video),
-        audio=tuple(replace(stream, **found.get(stream.index, {})) for stream in info.audio),
+        video=tuple(replace(stream, **told(stream)) for stream in info.video),
+        audio=tuple(
+            replace(stream, **told(stream), empty=not stream.sample_rate and pids[stream.index] not in tables.spans)
+            for stream in info.audio
+        ),
         moved_bytes=info.size_bytes - min(moves.values()) if moves else 0,
     )
 

@@ -9,6 +9,7 @@ from av.container import InputContainer
 
 from reelmill_server.errors import InvalidMedia
 from reelmill_server.media.input.bundle import Bundle, Run, read_bundle
+from reelmill_server.media.input.claimed_end import claimed_end
 from reelmill_server.media.input.codec_change import CodecChanges
 from reelmill_server.media.input.decoding import StreamDecoding
 from reelmill_server.media.input.edited_end import hidden_from, without_hidden_end
@@ -44,7 +45,7 @@ def claimed_ends(source: InputContainer) -> dict[int, tuple[int, int]]:
     streams = (*source.streams.video, *source.streams.audio) if source.format.name in INDEXED_FORMATS else ()
     for stream in streams:
         if stream.duration and len(stream.index_entries):
-            ends[stream.index] = stream.index_entries[-1].timestamp, (stream.start_time or 0) + stream.duration
+            ends[stream.index] = stream.index_entries[-1].timestamp, claimed_end(stream)
     return ends
 
 

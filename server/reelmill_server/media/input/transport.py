@@ -13,7 +13,7 @@ from typing import Any, NamedTuple
 # With the time of arrival before them, or a checksum behind them, packets are longer.
 _PACKETS, _SYNC = (188, 192, 204), 0x47
 _PACKET_BYTES, _HEADER_BYTES = 188, 4
-_STARTS, _ADAPTED, _HAS_PAYLOAD = 0x40, 0x20, 0x10
+_STARTS, _SCRAMBLED, _ADAPTED, _HAS_PAYLOAD = 0x40, 0xC0, 0x20, 0x10
 _NULL_PID, _STUFFING = 0x1FFF, 0xFF
 _PAT, _PMT = 0, 2
 _SHORTEST_PAT, _SHORTEST_PMT, _CRC_BYTES = 12, 16, 4
@@ -63,13 +63,15 @@ class Change(NamedTuple):
 class Tables:
     """What samples of an MPEG-TS tell: `spans`, the first and last place in the file of each PID's packets; `kinds`, "video" or
     "audio" for PIDs that carry it; `codecs`, for each PID, the places at which a program (by number) claims which codec for it;
-    `pmts`, the PIDs of programs' tables.
+    `pmts`, the PIDs of programs' tables; `scrambled` and `clear`, those with packets that are encrypted, and that are not.
     """
 
     spans: dict[int, _Span] = field(default_factory=dict)
     kinds: dict[int, str] = field(default_factory=dict)
     codecs: dict[int, dict[tuple[int, str], _Span]] = field(default_factory=dict)
     pmts: set[int] = field(default_factory=set)
+    scrambled: set[int] = field(default_factory=set)
+    clear: set[int] = field(default_factory=set)
     _gaps: list[int] = field(default_factory=list)  # where reading went on behind what was not read
     _read: int = 0
 
@@ -83,6 +85,7 @@ class Tables:
             if pid == _NULL_PID or not sample[begin + 3] & _HAS_PAYLOAD:
                 continue
             _extend(self.spans, pid, place + begin)
+            (self.scrambled if sample[begin + 3] & _SCRAMBLED else self.clear).add(pid)
             starts = sample[begin + 1] & _STARTS
             if pid == _PAT or pid in self.pmts:
                 payload = _payload(sample, begin)

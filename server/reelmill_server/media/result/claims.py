@@ -7,10 +7,10 @@ from typing import Any
 from av.container import InputContainer
 
 from reelmill_server.errors import InvalidMedia
+from reelmill_server.media.input.movie_lengths import MovieLengths, movie_lengths
 from reelmill_server.media.libav.timestamps import Extent
 from reelmill_server.media.libav.trial_header import codec_delay
 from reelmill_server.media.output.base import MediaFile
-from reelmill_server.media.result.movie_lengths import MovieLengths, movie_lengths
 from reelmill_server.media.result.tolerances import MILLISECONDS
 from reelmill_server.media.track.base import StreamStats
 from reelmill_server.model.plan import StreamPlan, StreamType

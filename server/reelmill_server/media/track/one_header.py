@@ -1,5 +1,5 @@
 """Refuse copies of streams whose headers change midway, where the output has one header for all: AAC whose frames have headers
-of their own (ADTS), and recordings of Vorbis or Theora behind each other.
+of their own (ADTS), recordings of Vorbis or Theora behind each other, and FLV that tells new parameters of a codec.
 """
 
 from typing import Any, Protocol
@@ -9,6 +9,7 @@ from reelmill_server.media.libav.types import AnyPacket
 from reelmill_server.media.libav.xiph_headers import CODECS, changed_setup
 
 _KEEPING = ("mpegts",)  # the headers of all frames
+_DESCRIBING = ("mp4", "mov", "flv")  # new parameters, if they are not in segments
 _FRAMED = ("aac", "mpegts")  # in which what has no header is what remains of a damaged frame
 _SYNC_MASK, _SYNC = 0xFFF6_0000, 0xFFF0_0000  # of the first four bytes of ADTS; broken packets begin otherwise
 _HEADER_MASK = 0xFDC0  # the profile, the sample rate and the channels
@@ -29,7 +30,26 @@ def headers_of(codec: str, origin: Any, muxer: str) -> Headers | None:
         return _AdtsHeaders(origin.container.format.name in _FRAMED)
     if codec in CODECS and origin.container.format.name == "ogg":
         return _XiphHeaders(bytes(origin.codec_context.extradata or b""))
+    if origin.container.format.name == "flv" and muxer not in _DESCRIBING:
+        return _Parameters(codec, bytes(origin.codec_context.extradata or b""))
     return None
+
+
+class _Parameters:
+    def __init__(self, codec: str, extradata: bytes) -> None:
+        self._codec, self._extradata = codec, extradata
+
+    def check(self, packet: AnyPacket) -> bool:
+        # Looking for any comes first: asking for a kind takes longer than reading the packet does.
+        if any(packet.iter_sidedata()) and packet.has_sidedata("new_extradata"):
+            told = bytes(packet.get_sidedata("new_extradata"))
+            if self._extradata and told != self._extradata:
+                raise UnsupportedFormat(
+                    f"the parameters of the source's {self._codec} change midway, of which the output would have the first "
+                    "ones only: choose a codec other than copy"
+                )
+            self._extradata = told
+        return True
 
 
 class _AdtsHeaders:

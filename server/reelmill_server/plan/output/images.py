@@ -106,7 +106,7 @@ def _plan_image(context: ImageContext, spec: ImageSpec, like: Input, number: int
     for text in (*dolby.encoded_warnings(stream), *tilt_warnings(stream)):
         context.warn(spec, text)
     where = f"{context.target.field}.{spec.field}"
-    if not stream.decodable or not stream.width:
+    if not stream.decodable or not stream.width or stream.encrypted:
         raise undecodable(stream, f"{where}: the source's {stream.codec or 'unknown'} video")
     codec = _CODECS[spec.kind][spec.format]
     geometry = _geometry(spec, stream, where)

@@ -40,16 +40,17 @@ def audio_streams(context: TargetContext) -> Iterator[StreamPlan]:
         yield _audio(context, spec, number, like, members)
 
 
-def _usable_audio(context: TargetContext, spec: AudioSpec, streams: Sequence[AudioStreamInfo]) -> list[int]:
+def _usable_audio(context: TargetContext, spec: AudioSpec, streams: Sequence[AudioStreamInfo]) -> Sequence[int]:
     """Return the numbers of the audio streams that are taken. What cannot be decoded, or copied, is left out with a warning, if
     anything is left; where nothing was asked for, the first that can takes the place of the first.
     """
     copied = spec.codec == COPY
-    usable = [number for number, stream in enumerate(streams) if (stream.codec if copied else _is_decodable(stream))]
-    numbers = selected(len(streams), context.target.audio_streams, FIRST)
+    usable = [number for number, stream in enumerate(streams) if (_is_known(stream) if copied else _is_decodable(stream))]
+    numbers = _present(context, streams, selected(len(streams), context.target.audio_streams, FIRST))
+    usable = [number for number in usable if not streams[number].empty or context.inputs.several]
     chosen = [number for number in numbers if number in usable] or ([] if context.target.audio_streams else usable[:1])
     for number in set(numbers) - set(chosen) if chosen else ():
-        how = "copied" if copied else f"decoded{hint(streams[number])}"
+        how = f"{'copied' if copied else 'decoded'}{hint(streams[number])}"
         what = f"{streams[number].codec or 'a codec that is not known here'}, which cannot be {how}"
         instead = "" if chosen[0] in numbers else f", audio stream {chosen[0]} is taken"
         context.warn(f".audio: audio stream {number} of the source is in {what}: left out{instead}")
@@ -69,8 +70,21 @@ def _lasting(context: TargetContext, spec: AudioSpec, source: Input, numbers: Se
     return lasting
 
 
+def _present(context: TargetContext, streams: Sequence[AudioStreamInfo], numbers: Sequence[int]) -> Sequence[int]:
+    """Return those of the audio streams of which the source has anything; joined sources get silence."""
+    if context.inputs.several:
+        return numbers
+    for number in (number for number in numbers if streams[number].empty):
+        context.warn(f".audio: audio stream {number} of the source has no samples: left out")
+    return [number for number in numbers if not streams[number].empty]
+
+
+def _is_known(stream: AudioStreamInfo) -> bool:
+    return bool(stream.codec) and not stream.encrypted
+
+
 def _is_decodable(stream: AudioStreamInfo) -> bool:
-    return stream.decodable and stream.sample_rate > 0
+    return stream.decodable and stream.sample_rate > 0 and not stream.encrypted
 
 
 def stream_number(inputs: Inputs, sound: StreamPlan) -> int:

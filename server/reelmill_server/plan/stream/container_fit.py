@@ -36,6 +36,7 @@ _OWN_FORM: Mapping[str, str] = {"caf": "flac", "nut": "eac3"}
 # Samples that lie in an order of channels that libav has no name for, as CAF may tell: other containers take the usual one.
 _SAMPLES, _OWN_ORDER = "pcm_", " channels ("
 _NUMBERING = ("flac",)
+_DESCRIBING_CONTAINERS = ("mp4", "mov")
 # Audio whose packets these containers do not part: what is read of it begins and ends anywhere.
 _UNPARTED: Mapping[str, tuple[str, ...]] = {"wav": ("vorbis", "aac"), "w64": ("vorbis", "aac")}
 
@@ -111,12 +112,20 @@ def check_times(stream: VideoStreamInfo, source_format: str, cut: bool, field: s
         )
 
 
-def check_codec(stream: StreamInfo, field: str) -> None:
-    """Check that a stream that is copied to its end has one codec; raise UnsupportedFormat."""
-    if stream.becomes:
+def check_one(stream: StreamInfo, cut: bool, container: Container, segmented: bool, field: str) -> None:
+    """Check that a copied stream has one codec, if it is copied to its end, and no more parameters of it than the container can
+    contain; raise UnsupportedFormat.
+    """
+    if stream.becomes and not cut:
         raise UnsupportedFormat(
             f"{field}: the codec of the source's stream {stream.index} changes to {stream.becomes} midway, and a copy has one: "
             "cut it before that, or leave it out"
+        )
+    if stream.descriptions > 1 and (segmented or container.name not in _DESCRIBING_CONTAINERS):
+        where = f"segments of {container.name}" if segmented else container.name
+        raise UnsupportedFormat(
+            f"{field}: the parameters of the source's {stream.codec} change midway (it has {stream.descriptions} sample "
+            f"descriptions), and {where} would have the first ones only: choose a codec other than copy"
         )
 
 

@@ -12,6 +12,7 @@ from reelmill_server.plan.codec.video_encoders import LIBAV_CODEC
 from reelmill_server.plan.inputs import Input
 from reelmill_server.plan.stream import audio, container_fit, dolby, joining, video
 from reelmill_server.plan.stream.target_context import COPY_TAGS, TargetContext
+from reelmill_server.plan.stream.undecodable import ENCRYPTED
 
 
 def joined_copy(
@@ -31,8 +32,8 @@ def joined_copy(
                 "choose a codec other than copy"
             )
     for item, stream in members:
-        if stream and not item.clock.cuts:
-            container_fit.check_codec(stream, field)
+        if stream:
+            container_fit.check_one(stream, item.clock.cuts, context.container, bool(context.target.segment), field)
     planned = copied_stream(context, kind, like, f".{kind}")
     if isinstance(like, VideoStreamInfo):
         container_fit.check_copied_video(like, context.container, field)
@@ -55,6 +56,10 @@ def joined_copy(
 def copied_stream(context: TargetContext, kind: str, stream: StreamInfo, where: str) -> StreamPlan:
     """Return a stream copy. Raises UnsupportedFormat if the codec is unknown or the container cannot contain it."""
     container, field = context.container, f"{context.target.field}{where}"
+    if stream.encrypted:
+        raise UnsupportedFormat(
+            f"{field}: the source's {kind} (stream {stream.index} of the file) cannot be copied: {ENCRYPTED}"
+        )
     if not stream.codec:
         raise UnsupportedFormat(
             f"{field}: the source's {kind} (stream {stream.index} of the file) is in a codec not known here"

@@ -117,7 +117,7 @@ def plan_video(
     Raises InvalidArgument for settings that the codec does not have, InvalidMedia if the stream cannot be decoded,
     ConditionNotMet if the source has less than it must, HardwareUnavailable or UnsupportedFormat if no encoder is available.
     """
-    if not stream.decodable or not stream.width:
+    if not stream.decodable or not stream.width or stream.encrypted:
         raise undecodable(stream, f"{field}: the source's {stream.codec or 'unknown'} video")
     source_rate = usual_rate(stream)
     spec = adapted_video(spec, stream, source_rate, field)

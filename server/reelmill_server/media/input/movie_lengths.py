@@ -10,17 +10,20 @@ from reelmill_server.media.input.boxes import boxes
 # Where the time scale and the length lie in a box, with times of 32 and of 64 bits. `tkhd` counts in the scale of `mvhd`.
 _SCALE_AT = (12, 20)
 _LENGTH_AT = {b"mvhd": (16, 24), b"mdhd": (16, 24), b"tkhd": (20, 28)}
+_NUMBER_AT = (12, 20)  # of the track, in `tkhd`
 _EMPTY = -1  # where an edit begins that shows nothing
 _EDITS_AT = 8  # in `elst`, behind version and count
 
 
 @dataclass(frozen=True)
 class TrackLengths:
-    """Lengths of a track, seconds: `shown` as its header says, that of its `media`, and of its `edits`, None: it has none.
+    """Lengths of the track `number`, seconds: `shown` as its header says, that of its `media`, and of its `edits`, None: it has
+    none.
 
     `delay` is how much of the edits is empty, `skipped` what of the media lies before the first one that is not.
     """
 
+    number: int
     shown: Fraction
     media: Fraction
     edits: Fraction | None = None
@@ -36,6 +39,13 @@ class MovieLengths:
     tracks: tuple[TrackLengths, ...] = ()
 
 
+def has_segment_index(file: BinaryIO) -> bool:
+    """Return whether a file has an index of its fragments (`sidx`) ahead of them."""
+    end = file.seek(0, 2)
+    fragment = next((begin for begin, _ in boxes(file, 0, end, b"moof")), 0)
+    return any(begin < fragment for begin, _ in boxes(file, 0, fragment, b"sidx"))
+
+
 def movie_lengths(file: BinaryIO) -> MovieLengths:
     """Return what the headers of a file claim."""
     for span in boxes(file, 0, file.seek(0, 2), b"moov"):
@@ -46,7 +56,7 @@ def movie_lengths(file: BinaryIO) -> MovieLengths:
 
 
 def _track(file: BinaryIO, span: tuple[int, int], scale: int) -> TrackLengths:
-    shown = Fraction(_length(file, span, b"tkhd")[0], scale)
+    number, shown = track_number(file, span), Fraction(_length(file, span, b"tkhd")[0], scale)
     length, media_scale = next((_length(file, box, b"mdhd") for box in boxes(file, *span, b"mdia")), (0, 1))
     media = Fraction(length, media_scale)
     for edits in boxes(file, *span, b"edts"):
@@ -55,8 +65,19 @@ def _track(file: BinaryIO, span: tuple[int, int], scale: int) -> TrackLengths:
             total = sum(length for length, _ in entries)
             delay = sum(length for length, begin in entries if begin == _EMPTY)
             skipped = next((begin for _, begin in entries if begin != _EMPTY), 0)
-            return TrackLengths(shown, media, Fraction(total, scale), Fraction(delay, scale), Fraction(skipped, media_scale))
-    return TrackLengths(shown, media)
+            delays = Fraction(delay, scale), Fraction(skipped, media_scale)
+            return TrackLengths(number, shown, media, Fraction(total, scale), *delays)
+    return TrackLengths(number, shown, media)
+
+
+def track_number(file: BinaryIO, span: tuple[int, int]) -> int:
+    """Return the number of a track, which is the ID of libav's stream; 0: it has none."""
+    for begin, end in boxes(file, *span, b"tkhd"):
+        file.seek(begin)
+        content = file.read(end - begin)
+        place = _NUMBER_AT[content[:1] == b"\1"]
+        return int.from_bytes(content[place : place + 4])
+    return 0
 
 
 def _length(file: BinaryIO, span: tuple[int, int], kind: bytes) -> tuple[int, int]:

@@ -1,0 +1,86 @@
+"""Read what the tables of MP4 and QuickTime say of tracks that libav does not hand out (ISO/IEC 14496-12, 8.5, 8.7.4)."""
+
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
+from typing import Any, BinaryIO
+
+from av.container import InputContainer
+
+from reelmill_server.media.input.boxes import boxes
+from reelmill_server.media.input.movie_lengths import track_number
+from reelmill_server.model.media_info import MediaInfo, StreamInfo
+
+_MOVIES = "mov,mp4,m4a,3gp,3g2,mj2"
+_TABLES = (b"mdia", b"minf", b"stbl")
+# Sample entries of what is encrypted: by Common Encryption (ISO/IEC 23001-7), and FairPlay.
+_ENCRYPTED = (b"encv", b"enca", b"enct", b"encs", b"drms", b"drmi", b"drmt")
+_COUNT_AT, _ENTRIES_AT = 4, 8
+_CHUNK_BYTES, _DESCRIPTION_AT = 12, 8  # of an entry of `stsc`
+
+
+@dataclass(frozen=True)
+class Track:
+    """A track: `encrypted`, or in so many `descriptions` (parameters of its codec), which follow each other."""
+
+    encrypted: bool = False
+    descriptions: int = 1
+
+
+def with_tracks(info: MediaInfo, container: InputContainer) -> MediaInfo:
+    """Return `info` of an open file with what the tables of its tracks say."""
+    file: Any = getattr(getattr(container, "file", None), "file", None)
+    if container.format.name != _MOVIES or file is None:
+        return info
+    position = file.tell()
+    try:
+        tracks = dict(_tracks(file))
+    finally:
+        file.seek(position)  # libav goes on there
+    told = {stream.index: tracks[stream.id] for stream in container.streams if stream.id in tracks}
+    whole = any(stream.frames for stream in container.streams)  # else the samples are in fragments
+
+    def known(stream: StreamInfo) -> dict[str, Any]:
+        track = told.get(stream.index, Track())
+        nothing = whole and (not stream.frame_count or stream.duration_seconds == 0)
+        return {"encrypted": track.encrypted, "descriptions": track.descriptions, "empty": nothing}
+
+    return replace(
+        info,
+        video=tuple(replace(stream, **known(stream)) for stream in info.video),
+        audio=tuple(replace(stream, **known(stream)) for stream in info.audio),
+    )
+
+
+def _tracks(file: BinaryIO) -> Iterator[tuple[int, Track]]:
+    end = file.seek(0, 2)
+    for movie in boxes(file, 0, end, b"moov"):
+        for track in boxes(file, *movie, b"trak"):
+            for table in _inside(file, track, _TABLES):
+                yield track_number(file, track), _track(file, table)
+        return
+
+
+def _inside(file: BinaryIO, span: tuple[int, int], way: tuple[bytes, ...]) -> Iterator[tuple[int, int]]:
+    if not way:
+        yield span
+        return
+    for inner in boxes(file, *span, way[0]):
+        yield from _inside(file, inner, way[1:])
+
+
+def _track(file: BinaryIO, table: tuple[int, int]) -> Track:
+    for begin, end in boxes(file, *table, b"stsd"):
+        kinds = [kind for kind in _ENCRYPTED for _ in boxes(file, begin + _ENTRIES_AT, end, kind)]
+        file.seek(begin + _COUNT_AT)
+        several = int.from_bytes(file.read(4)) > 1
+        return Track(bool(kinds), len(_used(file, table)) if several else 1)
+    return Track()
+
+
+def _used(file: BinaryIO, table: tuple[int, int]) -> set[bytes]:
+    """Return the numbers of the sample descriptions that a track uses."""
+    for begin, end in boxes(file, *table, b"stsc"):
+        file.seek(begin + _ENTRIES_AT)
+        chunks = file.read(end - begin - _ENTRIES_AT)
+        return {chunks[at + _DESCRIPTION_AT : at + _CHUNK_BYTES] for at in range(0, len(chunks), _CHUNK_BYTES)}
+    return set()
