@@ -28,6 +28,8 @@ from reelmill_server.model.plan import Plan, StreamPlan
 from reelmill_server.plan.clock import OVERRUN, UNTIMED_FORMATS
 
 _TICK_SECONDS = 1
+_Takers = Sequence[tuple[Output, Track]]
+_NOBODY: tuple[_Takers, _Takers] = ((), ())
 
 
 @dataclass(frozen=True)
@@ -79,6 +81,7 @@ class Feed:
                 for part in own_parts(track.plan):
                     listening[part.input, part.stream].append((output, track))
         self._listening: dict[tuple[int, int], list[tuple[Output, Track]]] = dict(listening)
+        self._takers = {key: (_taking(entries, True), _taking(entries, False)) for key, entries in self._listening.items()}
         plans = [track.plan for output in self._fed for track in output.tracks]
         streams = plans if scope.streams is None else scope.streams
         self._main, self._attached = concat_readers(plan.inputs, sources, streams, scope.lead_in)
@@ -220,15 +223,13 @@ class Feed:
 
     def _give(self, part: Part, packet: AnyPacket) -> None:
         stream = packet.stream.index  # `stream_index` of the packet that ends a stream is always 0
-        listening = self._listening.get((part.number, stream), ())
-        # Nobody has closed anything yet, for most of the packets.
-        active = [entry for entry in listening if part.wanted(entry[1], stream)] if part.over else listening
-        decoding = [entry for entry in active if entry[1].wants_frames]
+        decoding, copying = self._takers.get((part.number, stream), _NOBODY)
+        if part.over:  # for most of the packets, nobody has closed anything yet
+            decoding, copying = ([entry for entry in them if part.wanted(entry[1], stream)] for them in (decoding, copying))
         if decoding:
             self._give_decoded(part, packet, decoding)
-        if len(decoding) == len(active) or (packet.size == 0 and packet.dts is None):
+        if not copying or (packet.size == 0 and packet.dts is None):
             return  # an empty packet marks the end of the stream: only decoders need it
-        copying = [entry for entry in active if not entry[1].wants_frames]
         if part.changes is not None:
             part.changes.check(packet)
         self._accountant.packet(part, packet)
@@ -277,24 +278,24 @@ class Feed:
 
     def _give_sound(self, part: Part, stream: int, blocks: Sequence[AudioBlock], counts: StreamDecoding) -> None:
         counts.invalid += silence_invalid(block.frame for block in blocks)
-        listening = self._listening.get((part.number, stream), ())
-        wanting = [entry for entry in listening if entry[1].wants_frames and part.wanted(entry[1], stream)]
-        self._give_frames(part, stream, wanting, blocks)
+        decoding, _ = self._takers.get((part.number, stream), _NOBODY)
+        self._give_frames(part, stream, [entry for entry in decoding if part.wanted(entry[1], stream)], blocks)
 
     def _frames(self, part: Part, packet: AnyPacket, counts: StreamDecoding, base: Any) -> Sequence[Any]:
         """Return the frames that a packet completes, each with its time. `base`: the time base of the packet and its frames."""
         self.decoded += 1
-        if self._scope.hurried and packet.stream.type == "video" and self._main.reader:
-            packet.stream.codec_context.skip_frame = "NONREF" if self._main.reader.is_needless(packet) else "DEFAULT"
+        stream = packet.stream
+        if self._scope.hurried and stream.type == "video" and self._main.reader:
+            stream.codec_context.skip_frame = "NONREF" if self._main.reader.is_needless(packet) else "DEFAULT"
         other = "" if part.changes is None else part.changes.of(packet)
         frames = counts.refuse(other) if other else counts.decode(packet)
-        if packet.stream.type == "audio":
+        if stream.type == "audio":
             frames = [frame for frame in frames if isinstance(frame, AudioFrame)]  # a stream may change its kind midway
-            frames = part.times[packet.stream.index].complete(packet, frames, base)
+            frames = part.times[stream.index].complete(packet, frames, base)
         else:
-            times = part.video_times.get(packet.stream.index)
+            times = part.video_times.get(stream.index)
             if times is None:
-                times = part.video_times[packet.stream.index] = VideoTimes(packet.stream)
+                times = part.video_times[stream.index] = VideoTimes(stream)
             times.complete(packet, frames)
         if part.source.format.name in UNTIMED_FORMATS:
             assign_timestamps(frames, packet.stream, part.shown)
@@ -319,6 +320,11 @@ class Feed:
         if part.sought is None or packet.stream.type != "audio" or packet.pts is None or not packet.time_base:
             return False
         return packet.pts * packet.time_base < part.sought
+
+
+def _taking(entries: _Takers, frames: bool) -> _Takers:
+    """Return those of `entries` that take frames, or packets."""
+    return [entry for entry in entries if entry[1].wants_frames == frames]
 
 
 def _is_short(packet: AnyPacket) -> bool:

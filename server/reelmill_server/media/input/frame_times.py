@@ -15,7 +15,7 @@ from reelmill_server.plan.clock import COUNTING_FORMATS, DECODING_FORMATS
 
 _MOST_DELAYED = 64  # more frames no decoder holds back
 _LONGEST_DELAY = Fraction(1, 2)
-_NO_TIME = Fraction(0)
+_NO_TIME, _WHOLE = Fraction(0), Fraction(1)
 
 
 class FrameTimes:
@@ -82,7 +82,7 @@ class RepeatedTimes:
 
     def __init__(self) -> None:
         self._claimed: int | None = None
-        self._share = Fraction(1)
+        self._share = _WHOLE
         self._end: int | None = None  # of the frame before
 
     def separate(self, frames: Sequence[Any]) -> None:
@@ -92,7 +92,7 @@ class RepeatedTimes:
                 frame.pts = self._end
             self._end = frame.pts + frame.duration if frame.pts is not None and frame.duration else None
             if frame.pts is None or frame.pts != self._claimed:
-                self._claimed, self._share = frame.pts, Fraction(1)
+                self._claimed, self._share = frame.pts, _WHOLE
                 continue
             self._share /= 2
             frame.pts += int((frame.duration or 0) * (1 - self._share))

@@ -69,7 +69,7 @@ class Reader:
         self._by_decoding = {stream.index for stream in source.streams if counts_decoding(stream)}
         self._claimed_ends = {} if plan.still else claimed_ends(source)
         self._unread = set(self._claimed_ends) & used  # streams whose last packet was not read
-        self._claimed = Fraction(0)  # how far a packet claims to reach, whatever is shown after it
+        self._claimed = 0.0  # how far a packet claims to reach, whatever is shown after it; not exact, as its claim is not
         self.latest = float("-inf")
         """When the last packet begins, about, seconds of the source."""
         self._bytes = 0
@@ -128,13 +128,16 @@ class Reader:
             self.part.untold.add(index)
             duration = extent.since(ticks)
         extent.add(ticks, duration or 0, base)
-        self._claimed = max(self._claimed, (ticks + (duration or 0)) * base)
+        numerator, denominator = base.numerator, base.denominator
+        claimed = (ticks + (duration or 0)) * numerator / denominator
+        if claimed > self._claimed:
+            self._claimed = claimed
         last, end = self._claimed_ends.get(index, _NO_END)
         if last is not None and packet.dts == last:
             self._unread.discard(index)
             if isinstance(extent, ShownExtent):
                 extent.end_at(end)
-        latest = ticks * base.numerator / base.denominator
+        latest = ticks * numerator / denominator
         if self._counting.get(index) in _LASTING:
             check_near(latest)
         if latest > self.latest:
@@ -163,7 +166,7 @@ class Reader:
             extent = self._begin_extent(run.index)
         extent.add_all(ticks, run.durations, run.base)
         if max(run.durations) * run.base > _CLAIM_SECONDS:
-            self._claimed = max(self._claimed, max(map(add, ticks, run.durations)) * run.base)
+            self._claimed = max(self._claimed, float(max(map(add, ticks, run.durations)) * run.base))
         for extreme in (min(ticks), max(ticks)) if self._counting.get(run.index) in _LASTING else ():
             check_near(extreme * run.base.numerator / run.base.denominator)
         self.latest = max(self.latest, max(ticks) * run.base.numerator / run.base.denominator)
@@ -274,7 +277,7 @@ class Reader:
         """Raise InvalidMedia when the source ended clearly before the end that it claims."""
         claimed = Fraction(self.plan.duration_us, MICROSECONDS)
         # Where a demuxer took distances of decode timestamps for durations, files claim what the frame before a pause does.
-        length = max(max(self._reached(), self._claimed) - self._begin, Fraction(0))
+        length = max(max(self._reached(), Fraction(self._claimed)) - self._begin, Fraction(0))
         allowed = max(_CLAIM_SECONDS, claimed * _CLAIM_SHARE)
         for index in self._unread & set(self._extents):
             end = self._claimed_ends[index][1] * exact(self._source.streams[index].time_base or 0) - self._begin

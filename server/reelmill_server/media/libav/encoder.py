@@ -1,7 +1,7 @@
 """Open encoders as a plan says, and tell which one failed."""
 
 import re
-from contextlib import ExitStack
+from contextlib import nullcontext
 from fractions import Fraction
 from typing import Any
 
@@ -19,6 +19,7 @@ from reelmill_server.media.libav.types import AnyPacket
 from reelmill_server.model.capability import SOFTWARE
 from reelmill_server.model.plan import StreamPlan, VideoOutput
 
+_NOT_CAPTURED = nullcontext[list[Any]]([])
 _FULL = re.compile(r"out of memory \(10\)|incompatible client key", re.IGNORECASE)
 
 
@@ -77,8 +78,7 @@ def encode(stream: Any, plan: StreamPlan, frame: VideoFrame | None) -> list[AnyP
     Raises EncoderDown, with the words of an accelerator's driver.
     """
     hardware = plan.device not in ("", SOFTWARE)
-    with ExitStack() as stack:
-        lines = stack.enter_context(captured_log()) if hardware else []
+    with captured_log() if hardware else _NOT_CAPTURED as lines:
         try:
             packets: list[AnyPacket] = stream.encode(frame)
         except FFmpegError as error:

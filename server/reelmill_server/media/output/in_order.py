@@ -2,12 +2,14 @@
 
 from collections import deque
 from collections.abc import Iterator, Sequence
+from itertools import islice
 
 from reelmill_server.media.libav.types import AnyPacket
 from reelmill_server.media.track.shared_audio import PendingPackets
 
 # Steps whose packets wait for those of an earlier one. More would only take memory: the encoder beside them is behind.
 _MOST_WAITING = 32
+_BUNDLE_PACKETS = 64  # silence for a long gap comes at once
 
 Packets = list[AnyPacket] | Iterator[AnyPacket]
 
@@ -44,6 +46,6 @@ def _is_ready(packets: Packets) -> bool:
 def _bundles(packets: Packets) -> Iterator[Sequence[AnyPacket]]:
     if isinstance(packets, list):
         yield packets
-    else:
-        for packet in packets:
-            yield (packet,)
+        return
+    while bundle := list(islice(packets, _BUNDLE_PACKETS)):
+        yield bundle

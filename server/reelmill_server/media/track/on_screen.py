@@ -35,10 +35,8 @@ class FramesOnScreen:
         """Whether a frame after the span came."""
 
     def push(self, frame: VideoFrame) -> Iterator[VideoFrame]:
-        """Yield the frames of which all is known once `frame` came."""
-        if frame.pts is None or frame.time_base is None:
-            return
-        frame = self._fine(frame)
+        """Yield the frames of which all is known once `frame` came, which has a time."""
+        frame = frame if self._whole else self._fine(frame)
         if not (self._begun and self.span.whole) and not self._shown(frame):
             return
         earlier, self._held = self._held, frame

@@ -107,7 +107,9 @@ class VideoTrack(Track):
 
     def _shown(self, part: Part, stream: int, item: VideoFrame) -> Iterator[VideoFrame]:
         """Yield the frames of the span that are known once `item` came."""
-        self.written.dropped[UNTIMED] += item.pts is None or item.time_base is None
+        if item.pts is None or item.time_base is None:
+            self.written.dropped[UNTIMED] += 1
+            return
         yield from self._on_screen.push(item)
         self._note_held()
         if self._on_screen.over:
