@@ -52,8 +52,7 @@ def test_ctrl_c_drains(folder: Path) -> None:
     assert process.stdout
     ready = process.stdout.readline()
     assert "is ready" in ready, process.communicate()
-    while "stop:" not in process.stdout.readline():
-        pass
+    assert any("stop:" in line for line in iter(process.stdout.readline, "")), process.communicate()
     os.killpg(process.pid, signal.SIGINT)
     printed, errors = process.communicate(timeout=60)
     assert (process.returncode, errors) == (0, "") and "stopping:" in printed

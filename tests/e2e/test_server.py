@@ -3,8 +3,6 @@
 import json
 import re
 import subprocess
-import threading
-import time
 from pathlib import Path
 
 import grpc
@@ -179,21 +177,3 @@ def test_the_roles_that_print(clip: Path, files: Path, tmp_path: Path) -> None:
     request.write_text("{}")
     wrong = subprocess.run([program, "plan", str(request)], capture_output=True, text=True, check=False)
     assert wrong.returncode == 1 and "sources" in wrong.stderr and "Traceback" not in wrong.stderr
-
-
-@pytest.mark.slow
-def test_cancels_are_quick(client: Client, long_clip: Path, files: Path) -> None:
-    """Half of the cancels of running encodes are over within some heartbeats (the time is printed, not judged)."""
-    took = []
-    for number in range(3):
-        task_id = client.submit(source=long_clip, destination=files / f"c{number}.mp4", **servers.ENDLESS).task_id
-        servers.wait_for(lambda task_id=task_id: client.get(task_id).progress >= 1, "the encode")
-        begun = time.monotonic()
-        client.cancel(task_id)
-        done = threading.Event()
-        for task in client.watch(task_id):
-            if task.status == task_pb2.TASK_STATUS_CANCELED:
-                took.append(time.monotonic() - begun)
-                done.set()
-        assert done.is_set()
-    print("seconds from cancel to CANCELED:", [round(seconds, 2) for seconds in took])
