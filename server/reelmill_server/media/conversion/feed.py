@@ -296,7 +296,7 @@ class Feed:
             times = part.video_times.get(stream.index)
             if times is None:
                 times = part.video_times[stream.index] = VideoTimes(stream)
-            times.complete(packet, frames)
+            frames = times.complete(packet, frames)
         if part.source.format.name in UNTIMED_FORMATS:
             assign_timestamps(frames, packet.stream, part.shown)
             part.shown += len(frames)

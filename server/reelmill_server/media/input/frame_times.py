@@ -8,10 +8,10 @@ from typing import Any
 import av
 
 from reelmill_server.media.input.padding import cut_frames
-from reelmill_server.media.input.video_clock import delay
+from reelmill_server.media.input.video_clock import delay, may_count_decoding
 from reelmill_server.media.libav.timestamps import exact
 from reelmill_server.media.libav.types import AnyPacket
-from reelmill_server.plan.clock import COUNTING_FORMATS, DECODING_FORMATS
+from reelmill_server.plan.clock import COUNTING_FORMATS, DECODING_FORMATS, UNSURE_FORMATS
 
 _MOST_DELAYED = 64  # more frames no decoder holds back
 _LONGEST_DELAY = Fraction(1, 2)
@@ -77,20 +77,21 @@ class FrameTimes:
 class RepeatedTimes:
     """Tell the frames of one video stream apart that claim the same time: each further one is shown later, before the next.
 
-    A frame without a time follows the one before it: of several frames in a PES packet only the first has one.
+    A frame without a time follows the one before it: of several frames in a PES packet only the first has one. `end`: where the
+    frame before the next one ends, in its ticks; None: unknown.
     """
 
     def __init__(self) -> None:
         self._claimed: int | None = None
         self._share = _WHOLE
-        self._end: int | None = None  # of the frame before
+        self.end: int | None = None
 
     def separate(self, frames: Sequence[Any]) -> None:
         """Move those of `frames` that claim the time of the one before them: halfway to its end, and so on."""
         for frame in frames:
-            if frame.pts is None and self._end is not None:
-                frame.pts = self._end
-            self._end = frame.pts + frame.duration if frame.pts is not None and frame.duration else None
+            if frame.pts is None and self.end is not None:
+                frame.pts = self.end
+            self.end = frame.pts + frame.duration if frame.pts is not None and frame.duration else None
             if frame.pts is None or frame.pts != self._claimed:
                 self._claimed, self._share = frame.pts, _WHOLE
                 continue
@@ -157,12 +158,18 @@ class VideoTimes:
 
     def __init__(self, stream: Any, keys: bool = False) -> None:
         """`keys`: only keyframes are decoded."""
-        by_decoding = stream.container.format.name in DECODING_FORMATS
-        self._decoded = _DecodedTimes(stream, keys) if by_decoding else None
+        name = stream.container.format.name
+        self._decoded = _DecodedTimes(stream, keys) if name in DECODING_FORMATS else None
+        self._unsure = name in UNSURE_FORMATS and may_count_decoding(stream)
         self._repeated = RepeatedTimes()
 
-    def complete(self, packet: AnyPacket, frames: Sequence[Any]) -> None:
-        """Set the times that miss, are those of decoding, or are claimed twice, in `frames` that came out with `packet`."""
+    def complete(self, packet: AnyPacket, frames: Sequence[Any]) -> Sequence[Any]:
+        """Return `frames`, which came out with `packet`, without those that only count (`one_after_another`); set the times that
+        miss, are those of decoding, or are claimed twice.
+        """
         if self._decoded is not None:
             self._decoded.complete(packet, frames)
+        if self._unsure and self._repeated.end is None:
+            self._repeated.end = packet.dts
         self._repeated.separate(frames)
+        return [frame for frame in frames if not frame.is_corrupt] if self._unsure else frames

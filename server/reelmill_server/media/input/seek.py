@@ -17,7 +17,7 @@ from reelmill_server.media.input.frame_times import VideoTimes
 from reelmill_server.media.input.part import TOLERANCE
 from reelmill_server.media.input.restarts import begins_again
 from reelmill_server.media.input.timeline import continuous
-from reelmill_server.media.input.video_clock import counts_decoding, one_after_another, timed_by_decoding
+from reelmill_server.media.input.video_clock import counts_decoding, may_count_decoding, one_after_another, timed_by_decoding
 from reelmill_server.media.libav.codec_names import canonical_name
 from reelmill_server.media.libav.demuxing import forget, packets_of
 from reelmill_server.media.libav.errors import check_memory
@@ -26,6 +26,7 @@ from reelmill_server.media.libav.random_access import refreshes_gradually
 from reelmill_server.media.libav.timestamps import exact
 from reelmill_server.media.libav.trial_header import codec_delay
 from reelmill_server.media.libav.types import AnyPacket
+from reelmill_server.model.time import FALLBACK_RATE
 from reelmill_server.plan.clock import DECODING_FORMATS, UNINDEXED_FORMATS, UNSURE_FORMATS
 
 # Audio decoders need some packets before the span: Opus has 80 ms of pre-roll, AAC one frame; rounded up.
@@ -40,6 +41,7 @@ _SEEKING_EACH = ("mov,mp4,m4a,3gp,3g2,mj2",)  # of which libav finds what each s
 _BY_POSITION = ("mpegts", "mpeg", "ogg", "flv")
 # Seconds since 1970 are less, and more do not fit into 64 bits in the ticks of every container.
 _FAR = 2.0**32
+_MOST_REORDERED = 17  # frames: no codec shows more before one that it decodes first
 
 
 @dataclass(frozen=True)
@@ -59,9 +61,22 @@ class SeekResult:
 def packets_from(container: InputContainer, streams: Sequence[Stream], others: Sequence[Stream], begin: Fraction) -> SeekResult:
     """Return the packets of `streams` for everything shown from `begin` on, interleaved with those of `others`."""
     result = _packets_from(container, streams, others, begin)
-    if container.format.name in UNSURE_FORMATS:
-        result = replace(result, packets=one_after_another(streams, result.packets))
-    return result
+    videos = [stream for stream in streams if may_count_decoding(stream)] if container.format.name in UNSURE_FORMATS else []
+    if not videos:
+        return result
+    packets = one_after_another(streams, result.packets)
+    front, first = list[AnyPacket](), None
+    while first is None and (packet := read(packets)[0]) is not None:
+        front.append(packet)
+        first = packet if packet.stream_index == videos[0].index else None
+    counts = first is not None and first.size > 0 and first.pts is None
+    # Frames that are shown before the keyframe cannot be decoded: where it is that near, reading begins with one before it.
+    after = Fraction(container.start_time or 0, av.time_base) + _MICROSECOND
+    early = max(begin - _MOST_REORDERED / (exact(videos[0].average_rate or 0) or FALLBACK_RATE), after)
+    if counts and begin > early and result.key > early:
+        result = _packets_from(container, streams, others, early)
+        return replace(result, packets=one_after_another(streams, result.packets))
+    return replace(result, packets=chain(front, packets))
 
 
 def _packets_from(
@@ -203,6 +218,7 @@ def frames_from(
         stream.thread_type = "AUTO"
     start = packets_from(container, [stream], [], begin)
     times, by_decoding = VideoTimes(stream, keys), container.format.name in DECODING_FORMATS
+    one_by_one = container.format.name in UNSURE_FORMATS and may_count_decoding(stream)  # all frames count
     while (packet := _noted(start.packets, note)) is not None:
         # Before the wanted frame, decode reference frames only: the result is the same.
         early = (
@@ -211,11 +227,12 @@ def frames_from(
             and packet.pts is not None
             and packet.pts * packet.time_base < start.needed
         )
-        context.skip_frame = "NONKEY" if keys else "NONREF" if early else "DEFAULT"
+        context.skip_frame = "NONKEY" if keys and not one_by_one else "NONREF" if early else "DEFAULT"
         decoding.damaged += packet.is_corrupt
         frames = [frame for frame in decoding.decode(packet) if isinstance(frame, VideoFrame)]
-        times.complete(packet, frames)
-        for frame in frames:
+        for frame in times.complete(packet, frames):
+            if one_by_one and keys and not frame.key_frame:
+                continue
             if frame.pts is not None and frame.time_base:
                 yield frame
 

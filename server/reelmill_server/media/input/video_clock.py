@@ -10,11 +10,13 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from av.codec.context import Flags
 from av.container import InputContainer
 
 from reelmill_server.media.libav.codec_names import codec_name
 from reelmill_server.plan.clock import COUNTING_FORMATS, DECODING_FORMATS, TELLING_B_FRAMES
 
+_MOST_HELD = 4096
 _PACKED = re.compile(rb"DivX\d+(?:b|Build)\d+p")  # several frames in a packet, of which libav tells wrong times
 
 
@@ -50,25 +52,44 @@ def timed_by_decoding(source: InputContainer, streams: Sequence[Any], packets: I
 
 def one_after_another(streams: Sequence[Any], packets: Iterator[Any]) -> Iterator[Any]:
     """Return `packets` of a source that may tell only when reordered frames are decoded: those without a gap between them leave
-    it open when they are shown. Frames without a time follow the one before them.
+    it open when they are shown. Frames without a time follow the one before them, the first of them is shown when the first
+    packet is decoded. Decoders give frames before a keyframe that they cannot decode, too: they count.
     """
-    videos = [stream for stream in streams if stream.type == "video" and stream.codec_context]
-    reordered = {stream.index for stream in videos if stream.codec_context.has_b_frames}
-    telling = {stream.index for stream in videos if codec_name(stream.codec_context) in TELLING_B_FRAMES}
-    return _without_times(packets, reordered - telling)
+    unsure = {stream.index for stream in streams if may_count_decoding(stream)}
+    for stream in streams:
+        if stream.index in unsure:
+            stream.codec_context.flags |= Flags.output_corrupt
+    return _without_times(packets, unsure) if unsure else packets
+
+
+def may_count_decoding(stream: Any) -> bool:
+    """Return whether packets of a stream, of a format that is not sure, may tell when frames are decoded, not shown."""
+    if stream.type != "video" or not stream.codec_context or not stream.codec_context.has_b_frames:
+        return False
+    return codec_name(stream.codec_context) not in TELLING_B_FRAMES
 
 
 def _without_times(packets: Iterator[Any], indexes: set[int]) -> Iterator[Any]:
     next_time: dict[int, int] = {}  # of streams of which a keyframe has come
+    first: dict[int, Any] = {}  # that keyframe, until the packet behind it comes
+    held: list[Any] = []  # from there on
     for packet in packets:
         index, pts = packet.stream_index, packet.pts
         if index in indexes and pts is not None and (index in next_time or packet.is_keyframe):
-            if pts == next_time.get(index):
-                packet.pts, packet.dts = None, pts
-            elif index in next_time:
+            if index not in next_time:
+                first[index] = packet
+            elif pts != next_time[index]:
                 indexes.discard(index)  # it tells when they are shown
+                first.pop(index, None)
+            else:
+                for counting in (first.pop(index, packet), packet):
+                    counting.pts, counting.dts = None, counting.pts if counting.pts is not None else counting.dts
             next_time[index] = pts + (packet.duration or 0)
-        yield packet
+        held.append(packet)
+        if not first or len(held) > _MOST_HELD:
+            yield from held
+            held, first = [], {}
+    yield from held
 
 
 def _ahead(packets: Iterator[Any], ticks: Mapping[int, int]) -> Iterator[Any]:
