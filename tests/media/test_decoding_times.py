@@ -179,6 +179,26 @@ def test_mxf_claims_that_frames_are_shown_when_they_are_decoded(convert: Convert
         convert(source, target("mkv", audio=None))
 
 
+@pytest.mark.parametrize("start", [5, 8, pytest.param(16, marks=pytest.mark.matrix)])
+def test_a_cut_of_open_gops_in_such_mxf_begins_with_its_frame(convert: Converter, start: int) -> None:
+    """Frames before a keyframe that are decoded after it are counted where reading begins with it."""
+    video = Video(size=(64, 48), seconds=0.9, gop=6, b_frames=2, options=(("x264-params", "b-adapt=0:scenecut=0:open-gop=1"),))
+    source = Clip("mxf", (video,), (Audio("pcm_s16le", seconds=0.9, clicks=(0.8,)),))
+    converted = convert(source, target("mkv", encoded(), AudioSpec("flac")), start=start / 25)
+    assert judge.numbers(converted.path) == [*range(start, 22)] and not converted.warnings
+    assert judge.clicks(converted.path) == pytest.approx([0.8 - start / 25], abs=0.002)
+
+
+def test_images_of_such_mxf_are_those_of_their_time(convert: Converter) -> None:
+    """Keyframes alone would not tell when they are shown."""
+    video = Video(size=(64, 48), seconds=0.9, gop=6, b_frames=2, options=(("x264-params", "b-adapt=0:scenecut=0:open-gop=1"),))
+    frames = FramesSpec(mode=FrameMode.KEYFRAME)
+    entry = ImageSpec(ImageKind.SNAPSHOT, 0, "file:///out/pic", "png", frames)
+    converted = convert(Clip("mxf", (video,), ()), TargetSpec(0, "", "", images=(entry,), subtitle="none"))
+    results = [converted.published / artifact.uri.removeprefix("file:///out/") for artifact in converted.artifacts]
+    assert [judge.numbers(path)[0] for path in results] == [0, 6, 12, 18]
+
+
 def test_mxf_that_tells_when_frames_are_shown_is_believed(convert: Converter) -> None:
     """MPEG-2 says it itself."""
     source = Clip("mxf", (Video("mpeg2video", b_frames=2),), ())

@@ -119,6 +119,17 @@ def check(converted: Converted, source: Path, start: float, duration: float) -> 
     assert converted.artifact.streams[0].packet_count == len(places)
 
 
+@pytest.mark.parametrize("frames", [8, pytest.param(7, marks=pytest.mark.matrix), pytest.param(10, marks=pytest.mark.matrix)])
+@pytest.mark.parametrize("codec", ["libx264", pytest.param("mpeg2video", marks=pytest.mark.matrix)])
+def test_a_cut_may_end_shortly_behind_its_first_keyframe(convert: Converter, codec: str, frames: int) -> None:
+    """The frames after the copied ones come before those before them are known to be all."""
+    options = (("x264-params", "b-adapt=0:scenecut=0"),) if codec == "libx264" else ()
+    clip = Clip("mp4", (Video(codec, size=(64, 48), seconds=0.8, gop=6, b_frames=2, options=options),), ())
+    converted = convert(clip, target("mkv", REQUIRED, None), start=0.04, duration=frames / 25)
+    assert judge.numbers(converted.path) == [*range(1, frames + 1)]
+    assert converted.artifact.streams[0].packet_count == frames
+
+
 @pytest.mark.sample(every=93)
 @pytest.mark.parametrize("cut", CUTS)
 @pytest.mark.parametrize("name", SOURCES)

@@ -164,7 +164,7 @@ class VideoTimes:
         self._repeated = RepeatedTimes()
 
     def complete(self, packet: AnyPacket, frames: Sequence[Any]) -> Sequence[Any]:
-        """Return `frames`, which came out with `packet`, without those that only count (`one_after_another`); set the times that
+        """Return `frames`, which came out with `packet`, but for those that only count (`one_after_another`). Set times that
         miss, are those of decoding, or are claimed twice.
         """
         if self._decoded is not None:

@@ -38,6 +38,7 @@ class SmartCutTrack(CopyTrack):
         self._opening: Edge | None = None
         self._closing: Edge | None = None
         self._key: AnyPacket | None = None  # the first packet that is copied, until the frames shown before it are encoded
+        self._late_packets: list[AnyPacket] = []  # behind it, of which the frames are shown after those that are copied
         self._codec: EdgeCodec | None = None
         self._extradata = bytes(copied.origin.codec_context.extradata or b"")
         if plan.smart_cut.encoded_frames:
@@ -64,7 +65,9 @@ class SmartCutTrack(CopyTrack):
             return
         time = item.pts * exact(base)
         if self._is_late(time):
-            if self._closing is not None:
+            if self._key is not None:
+                self._late_packets.append(item)
+            elif self._closing is not None:
                 self._closing.feed(item, base, free=True)
             if item.dts is not None and self._span.after(item.dts * exact(base)):
                 part.close(self, stream)
@@ -111,12 +114,15 @@ class SmartCutTrack(CopyTrack):
         """Encode what is shown before the packets that are copied, of which the first has waited for it."""
         if self._opening is None:
             return
-        key = self._key
+        key, late = self._key, self._late_packets
         encoded = self._opening.finish(key)
-        self._opening = self._key = None
+        self._opening, self._key, self._late_packets = None, None, []
         yield from self._encoded(part, stream, encoded)
         if key is not None:
             yield from self._copied(part, stream, key)
+        if self._closing is not None:
+            for packet in late:
+                self._closing.feed(packet, part.bases.of(packet, stream), free=True)
 
     def _encoded(self, part: Part, stream: int, packets: Sequence[AnyPacket]) -> Iterator[AnyPacket]:
         self.written.encoded += len(packets)
