@@ -15,6 +15,7 @@ from typing import Any
 
 import pytest
 
+from reelmill_server.errors import EncoderCrashed
 from reelmill_server.model.capability import Limits
 from reelmill_server.worker import messages
 from reelmill_server.worker.child import main as child
@@ -120,6 +121,16 @@ async def test_a_large_assignment_arrives_whole(reserve: Reserve) -> None:
     """More than the buffers of a socket hold."""
     names = tuple(f"encoder_{number}" for number in range(100_000))
     await _probe(reserve, messages.Assignment("probe", Limits(), encoder_order=names))
+
+
+async def test_a_child_that_takes_no_assignment_is_given_up(reserve: Reserve, monkeypatch: pytest.MonkeyPatch) -> None:
+    """As one that is stopped: more was sent than the buffers of a socket hold, and was waited for without end."""
+    monkeypatch.setattr(child_process, "_READY_SECONDS", 0.1)
+    os.kill(await _filled(reserve), signal.SIGSTOP)
+    names = tuple(f"encoder_{number}" for number in range(50_000))
+    async with asyncio.timeout(_SECONDS):
+        with pytest.raises(EncoderCrashed, match="did not get ready"):
+            await _probe(reserve, messages.Assignment("probe", Limits(), encoder_order=names))
 
 
 def _tell(

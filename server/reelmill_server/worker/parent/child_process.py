@@ -254,8 +254,9 @@ async def start(
         child = Child(waiting, assignment)
         try:
             files = range_server.descriptors if range_server else []
-            with suppress(OSError):  # it has ended: that shows when it should be ready
-                await waiting.hand_over(Handover(messages.ASSIGNMENT.dump_json(child.assignment), channel, files))
+            with suppress(OSError):  # it has ended, or reads nothing: that shows when it should be ready
+                async with asyncio.timeout(_READY_SECONDS):
+                    await waiting.hand_over(Handover(messages.ASSIGNMENT.dump_json(child.assignment), channel, files))
             waiting.handover.close()
             if channel:
                 channel.close()
