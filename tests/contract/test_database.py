@@ -187,6 +187,7 @@ async def test_a_transaction_that_waits_for_ever_ends(database_url: str) -> None
                 with pytest.raises(ServiceUnavailable, match="does not respond"):
                     async with hasty.write() as waiting:
                         await waiting.execute(statement)
+        hasty._seconds = patient._seconds
         await hasty.ping()
     finally:
         await patient.close()
@@ -223,14 +224,15 @@ async def test_a_server_that_falls_silent_does_not_hold_us_for_ever(database_url
     server = await front.serve()
     port = server.sockets[0].getsockname()[1]
     there = url.set(host="127.0.0.1", port=port, query={}).render_as_string(hide_password=False)
-    database = Database(there, transaction_seconds=0.5)
+    database = Database(there)
     try:
         await database.ping()
-        front.fallen = True
+        front.fallen, usual = True, database._seconds
+        database._seconds = 0.5
         async with asyncio.timeout(40):
             with pytest.raises(ServiceUnavailable, match="does not respond"):
                 await database.ping()
-        front.fallen = False
+        front.fallen, database._seconds = False, usual
         await database.ping()
     finally:
         await database.close()
