@@ -9,6 +9,7 @@ import pytest
 from PIL import ExifTags, Image
 
 from reelmill_server.media.image.frames_ahead import FramesAhead
+from reelmill_server.media.input.decoding import StreamDecoding
 from reelmill_server.model.image_request import FrameMode
 from tests.media.converter import Converter
 from tests.media.test_snapshots import alone, made, numbers, snapshots
@@ -106,3 +107,20 @@ def test_an_image_tells_the_turn_that_is_left_out(convert: Converter) -> None:
     """Snapshots are turned as encodes are, by quarters."""
     clip = Clip("mp4", (Video(seconds=0.4, rotation=45),), ())
     assert any("rotated by 45°" in warning for warning in convert(clip, alone(snapshots(number=1))).warnings)
+
+
+@pytest.mark.parametrize(("number", "alone_there"), [(1, True), (2, False)])
+def test_a_small_frame_alone_is_decoded_by_one_thread(
+    convert: Converter, monkeypatch: pytest.MonkeyPatch, number: int, alone_there: bool
+) -> None:
+    """Others would take longer to start than to decode what leads to it."""
+    threads, decode = set[int](), StreamDecoding.decode
+
+    def noted(self: StreamDecoding, packet: Any) -> Any:
+        threads.add(packet.stream.codec_context.thread_count)
+        return decode(self, packet)
+
+    monkeypatch.setattr(StreamDecoding, "decode", noted)
+    result = convert(Clip("mp4", (Video(),), ()), alone(snapshots(start_us=1_000_000, number=number)))
+    assert numbers(result) == [25, 26][:number]
+    assert (threads == {1}) is alone_there

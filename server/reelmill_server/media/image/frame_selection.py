@@ -153,6 +153,11 @@ class FrameSelector:
         """Return the time from which on frames are needed; None: no more are."""
         return None if self._left == 0 else self._times.next_time
 
+    @property
+    def wants_one(self) -> bool:
+        """Whether the next frame is all that is wanted."""
+        return self._left == 1 and self._keep_all and self._shown
+
     def upcoming(self, until: Fraction) -> list[Fraction]:
         """Return the times before `until` from which on frames will be needed, as far as they are known."""
         times, begin = _requested_times(self._plan), self.next_time

@@ -27,10 +27,11 @@ from reelmill_server.media.output.input_spans import planned_span
 from reelmill_server.model.capability import Limits
 from reelmill_server.model.image_request import ImageKind
 from reelmill_server.model.plan import FrameAccess, ImagePlan, InputPlan, Plan
-from reelmill_server.model.time import MICROSECONDS
+from reelmill_server.model.time import FALLBACK_RATE, MICROSECONDS
 
 _CLAIM_SECONDS = Fraction(1)  # the duration that a container claims is no more exact
 _SURELY = Fraction(1, 2)  # by which frames are further apart than those that are decoded on to
+_LITTLE_PIXELS = 1 << 24  # that one thread has decoded sooner than others have started, and filled memory of their own
 
 _WRITERS: Mapping[str, Callable[[ImagePlan, Path, int], ImageWriter]] = {
     "snapshot": StillWriter,
@@ -152,6 +153,8 @@ class ImageOutput(Output):
         decoding.expected += int((length or 0) * (average_rate(video) or 0))
         # Where nothing can be looked up, all frames are decoded, once.
         near = float("inf") if begins_again(part.source) else Fraction(self._image.key_us, MICROSECONDS)
+        if self._is_little(video, near) and not video.codec_context.is_open:
+            video.codec_context.thread_count = 1
         last, step = Fraction(-1), Fraction(0)
         with self._ahead(part, span, stream, length, near) as ahead:
             while (wanted := self._frames.next_time(length)) is not None:
@@ -171,6 +174,11 @@ class ImageOutput(Output):
                 else:
                     return max(last + step, Fraction(0))
         return None
+
+    def _is_little(self, video: Any, near: Fraction | float) -> bool:
+        """Return whether few pixels are decoded until all that is wanted is there."""
+        pixels = near * (average_rate(video) or FALLBACK_RATE) * video.width * video.height
+        return self._selector.wants_one and self._image.reading is FrameAccess.SEEK and pixels < _LITTLE_PIXELS
 
     def _ahead(self, part: Part, span: Span, stream: int, length: Fraction | None, near: Fraction | float) -> FramesAhead:
         """Decode frames ahead whose times are known, and so far apart that each is sought."""
