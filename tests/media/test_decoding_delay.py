@@ -111,3 +111,10 @@ def test_a_short_last_slide_ends_the_playlist(convert: Converter) -> None:
     clip = Clip("mp4", (Video(times=tuple(map(Fraction, (0, 2, 4, 6))), b_frames=0),), (Audio(seconds=1.0),))
     converted = convert(clip, cut(target("ts", QUICK, AAC), seconds=2.0))
     assert sum(lengths(converted.published / "x.m3u8")) == pytest.approx(6.04, abs=0.03)
+
+
+def test_copied_slides_of_a_minute_each_have_decode_timestamps(convert: Converter) -> None:
+    """Matroska has none for the first ones: those that were made up lay behind the frames, which no muxer takes."""
+    source = replace(slides(60, count=4), audio=(), subtitles=())
+    for form in ("mkv", "mp4"):
+        assert [float(time) for time in judge.times(convert(source, target(form, audio=None)).path)] == [0, 60, 120, 180]

@@ -206,3 +206,19 @@ def test_a_copy_of_pcm_is_refused_where_its_channels_would_be_taken_for_others(c
     with pytest.raises(UnsupportedFormat, match="the source has quad, and mkv holds pcm_s16le in mono, stereo"):
         convert(clip("quad"), target("mkv", None))
     assert judge.layout(convert(clip("5.1"), target("mkv", None)).path) == "5.1"
+
+
+@pytest.mark.parametrize("own", ["BL+BR", "SL", "FL+BL"])
+def test_channels_that_libav_does_not_mix_keep_their_places(convert: Converter, own: str) -> None:
+    """None in front, or half a pair: its mixer refuses them."""
+    found = heard(convert(clip(own), target("flac", None, AudioSpec("flac"))).path, own)
+    assert all(SAME.get(channel, channel) in places or channel in places for channel, places in found.items())
+    assert all(len(places) == 1 for places in found.values())
+
+
+def test_mp3_of_a_low_rate_is_not_copied_to_mp4(convert: Converter) -> None:
+    """libav does not write it, without a word why."""
+    source = Clip("mp3", (), (Audio("libmp3lame", 11025, seconds=0.3),))
+    with pytest.raises(UnsupportedFormat, match="the source has 11025 Hz, and mp4 holds mp3 at 16000"):
+        convert(source, target("mp4", None))
+    assert judge.sample_rate(convert(source, target("mp4", None, AudioSpec("mp3"))).path) == 16000

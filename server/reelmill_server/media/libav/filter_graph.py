@@ -8,6 +8,7 @@ import av
 from av import AudioFrame, VideoFrame
 from av.filter import Graph
 
+from reelmill_server.errors import UnsupportedFormat
 from reelmill_server.media.libav.tone_mapping import table_files
 from reelmill_server.model.time import FALLBACK_RATE
 
@@ -94,7 +95,11 @@ class Chain:
         graph = Graph()
         node = self._video_source(graph, frame) if isinstance(frame, VideoFrame) else self._audio_source(graph, frame)
         with table_files(tuple(self._filters())) as filters:
-            return _connected(graph, node, filters, "buffersink" if isinstance(frame, VideoFrame) else "abuffersink")
+            try:
+                return _connected(graph, node, filters, "buffersink" if isinstance(frame, VideoFrame) else "abuffersink")
+            except av.error.NotImplementedError as error:
+                matrix = f", whose matrix is {int(frame.colorspace)} of H.273" if isinstance(frame, VideoFrame) else ""
+                raise UnsupportedFormat(f"libav cannot convert frames of {frame.format.name}{matrix}") from error
 
     def _video_source(self, graph: Graph, frame: VideoFrame) -> Any:
         # Graph.add_buffer would set square pixels, and neither frame rate nor colors.

@@ -99,7 +99,8 @@ class _Early:
 
     def push(self, packet: AnyPacket) -> list[AnyPacket]:
         """Return the packets to write once `packet` came."""
-        ready = [*self.held, packet]
+        before = self.held
+        ready = [*before, packet]
         if packet.dts is None and packet.pts is not None and len(ready) < _MOST_UNTIMED:
             self.held.append(packet)
             return []
@@ -110,8 +111,10 @@ class _Early:
         most = int(_LONGEST_DELAY / exact(packet.time_base))
         if len(ready) > 1:
             step = max(min(packet.duration or most, most // len(ready)), 1)
-            for number, untimed in enumerate(reversed(ready)):
-                untimed.dts = packet.dts - number * step
+            following = packet.dts
+            for untimed in reversed(before):
+                assert untimed.pts is not None
+                untimed.dts = following = min(following - step, untimed.pts)  # frames may be further apart
         for timed in ready:
             self._bound(timed, most)
         return ready

@@ -81,6 +81,7 @@ _FOLDED: Mapping[str, str] = {
 }
 _MIXED_BY_LIBAV = frozenset("FL FR FC LFE BL BR FLC FRC BC SL SR TFL TFR".split())
 _MOST_MIXED_BY_LIBAV = 8
+_FRONT = frozenset(("FL", "FR", "FC"))
 _HALF_POWER = 0.7071
 _CUSTOM = re.compile(r"\d+ channels \(([\w+]+)\)")
 
@@ -116,13 +117,20 @@ def routing(layout: str, count: int, output: str) -> tuple[str, ...]:
     if not own:
         return (*_unknown(layout, count), mixed)
     places = _places(own, outer)
-    if places and not _libav_places(own, outer):
+    if places and not (_libav_places(own, outer) and _mixed_by_libav(own)):
         if len(own) == len(outer):
             return (_renamed(places, places.values(), output),)
         return (f"pan={output}|{'|'.join(f'{place}={channel}' for channel, place in places.items())}",)
-    if not places and (len(own) > _MOST_MIXED_BY_LIBAV or not _MIXED_BY_LIBAV.issuperset(own)):
+    if not places and not _mixed_by_libav(own):
         return (_fold(own), mixed)
     return (mixed,)
+
+
+def _mixed_by_libav(own: Sequence[str]) -> bool:
+    """Return whether libav mixes these channels: not too many, of which it knows all, one is in front, and pairs are whole."""
+    known = len(own) <= _MOST_MIXED_BY_LIBAV and _MIXED_BY_LIBAV.issuperset(own)
+    pairs = (channel[:-1] for channel in own if channel[-1] in "LR")
+    return known and not _FRONT.isdisjoint(own) and all({f"{pair}L", f"{pair}R"} <= {*own} for pair in pairs)
 
 
 def loss(layout: str, count: int, output: str) -> str:

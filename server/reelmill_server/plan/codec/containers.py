@@ -88,6 +88,7 @@ CONTAINERS: Mapping[str, Container] = {
             data=ANY,
             options=_FASTSTART,
             tagged_options=_KEPT_TAGS,
+            sample_rates={"mp3": (16000, 22050, 24000, 32000, 44100, 48000)},
             layouts={"flac": _FLAC_USUAL_LAYOUTS},
         ),
         _container(
