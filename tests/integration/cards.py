@@ -4,7 +4,7 @@ PyAV's wheels have NVENC and no VAAPI; the images' build has VAAPI: docs/hardwar
 """
 
 from collections.abc import AsyncIterator, Callable, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -111,16 +111,29 @@ def clip(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return moving_picture(tmp_path_factory.mktemp("clips") / "clip.mp4", 2)
 
 
+@dataclass
+class _Once:
+    """What is made once in a process, by family: cases of several cards take turns in it."""
+
+    drivers: dict[str, Driver] = field(default_factory=dict)
+    tried: dict[str, list[Capability]] = field(default_factory=dict)
+
+
+_once = _Once()
+
+
 @pytest.fixture(scope="module")
 def built(card: Card, tmp_path_factory: pytest.TempPathFactory) -> Driver:
     """The driver's libraries."""
-    return card.build(tmp_path_factory.mktemp("driver"))
+    if card.family not in _once.drivers:
+        _once.drivers[card.family] = card.build(tmp_path_factory.mktemp("driver"))
+    return _once.drivers[card.family]
 
 
 @pytest.fixture(scope="module")
 def tried(card: Card) -> list[Capability]:
     """What a trial of the card without faults gave, once there was one."""
-    return []
+    return _once.tried.setdefault(card.family, [])
 
 
 @pytest.fixture

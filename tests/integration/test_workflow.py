@@ -115,7 +115,7 @@ class World:
 
     async def outcome(self, task_id: str) -> Outcome:
         """How the task ended."""
-        async with asyncio.timeout(40):
+        async with asyncio.timeout(100):
             while task_id not in self.recorded:
                 await asyncio.sleep(0.05)
         return self.recorded[task_id]
@@ -399,7 +399,7 @@ async def test_a_cancel_survives_the_loss_of_the_worker(world: World) -> None:
         raise ApplicationError("too late")
 
     world.attempt = fall_silent
-    await world.start("silent")
+    await world.start("silent", heartbeat_seconds=5)
     await world.begun()
     await world.engine.cancel("silent")
     assert (await world.outcome("silent")).status is TaskStatus.CANCELED and world.numbers == [1]
@@ -747,7 +747,7 @@ async def test_what_a_lost_worker_has_placed_is_gone_when_the_task_is_canceled(w
     placed: list[PendingFile] = []
     world.attempt, world.on_record = place_and_fall_silent, look
     async with withdrawing(world):
-        await world.start("left")
+        await world.start("left", heartbeat_seconds=5)
         await world.begun()
         await world.engine.cancel("left")
         assert (await world.outcome("left")).status is TaskStatus.CANCELED
