@@ -3,6 +3,7 @@
 import re
 from fractions import Fraction
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -20,11 +21,15 @@ pytestmark = pytest.mark.media
 
 _X264 = (("crf", "10"),)
 _MPEG2 = (("flags", "+ildct+ilme"), ("b", "8000000"))
+_TOLD = {order: (("field_order", order),) for order in ("tt", "bb")}  # by the container alone
+_FULL: dict[str, Any] = {"pattern": "bar", "pixel_format": "yuvj420p"}
 INTERLACED = {
     "h264-tt": Clip("mp4", (Video(pattern="bar", fields="tt", options=(*_X264, ("x264-params", "tff=1"))),), ()),
     "h264-bb": Clip("matroska", (Video(pattern="bar", fields="bb", options=(*_X264, ("x264-params", "bff=1"))),), ()),
     "mpeg2-tt": Clip("mpegts", (Video("mpeg2video", pattern="bar", fields="tt", options=_MPEG2),), ()),
     "mpeg2-bb": Clip("mpegts", (Video("mpeg2video", pattern="bar", fields="bb", options=_MPEG2),), ()),
+    "mjpeg-tt": Clip("mov", (Video("mjpeg", fields="tt", options=_TOLD["tt"], **_FULL),), ()),
+    "mjpeg-bb": Clip("matroska", (Video("mjpeg", fields="bb", options=_TOLD["bb"], **_FULL),), ()),
 }
 DISPLAY = "G(13250,34500)B(7500,3000)R(34000,16000)WP(15635,16450)L(10000000,50)"
 HDR10 = (("crf", "4"), ("x265-params", f"log-level=none:master-display={DISPLAY}:max-cll=1000,400"))
@@ -40,7 +45,7 @@ def combing(path: Converted | object) -> float:
 @pytest.mark.sample(every=2)
 @pytest.mark.parametrize("name", INTERLACED)
 def test_fields_become_whole_pictures(convert: Converter, name: str) -> None:
-    """H.264 and MPEG-2, either field first: the comb is gone, the pictures are as many and at the same times."""
+    """Either field first, told by frames or by the container: the comb is gone, the pictures are as many, at the same times."""
     clip = INTERLACED[name]
     path = convert.shelf.get(clip)
     assert probe_file(str(path), Limits()).video[0].field_order == name[-2:]

@@ -101,7 +101,7 @@ class VideoStreamInfo(StreamInfo):
     `still`: a single frame that nothing says a duration of, as in files of images.
 
     Only the container says: `crop`, of which `width` and `height` are left; the colors, with `header_colors`; the sample aspect
-    ratio, with `header_aspect`.
+    ratio, with `header_aspect`; the order of fields, with `header_fields`.
     """
 
     width: int = 0
@@ -136,6 +136,7 @@ class VideoStreamInfo(StreamInfo):
     crop: Crop | None = None
     header_colors: bool = False
     header_aspect: bool = False
+    header_fields: bool = False
 
     @property
     def turned(self) -> bool:

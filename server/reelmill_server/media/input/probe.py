@@ -89,6 +89,7 @@ def probe_file(
         video=tuple(
             replace(
                 _with_frames(stream, first[stream.index], orders[stream.index]),
+                header_fields=not first[stream.index].interlaced and orders[stream.index] not in ("", "progressive"),
                 decoding_times=stream.index in unordered,
                 hidden_seconds=hidden[stream.index],
                 still=stream.index in images and first[stream.index].count == 1,

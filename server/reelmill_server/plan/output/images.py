@@ -17,7 +17,7 @@ from reelmill_server.plan.output.naming import MARK, Naming, OutputName, expand,
 from reelmill_server.plan.stream import dolby, hdr
 from reelmill_server.plan.stream.alpha import ON_BLACK, has_alpha, on_black
 from reelmill_server.plan.stream.geometry import Geometry, displayed_size, plan_geometry, tilt_warnings
-from reelmill_server.plan.stream.header_facts import header_colours, header_crop
+from reelmill_server.plan.stream.header_facts import header_colours, header_crop, header_fields
 from reelmill_server.plan.stream.undecodable import undecodable
 from reelmill_server.plan.stream.video import burst_rate, usual_rate
 
@@ -187,7 +187,8 @@ def _part(spec: ImageSpec, item: Input, number: int, geometry: Geometry, codec: 
         own = plan_geometry(sized, stream, "rgb24")
     # FFmpeg 9 writes a turn that frames still claim into PNG and JPEG, and viewers would turn them again.
     upright = (_UPRIGHT,) if stream.turned else ()
-    whole = (*upright, *header_colours(stream), *((_DEINTERLACE,) if stream.interlaced else ()), *header_crop(stream))
+    fields = (*header_fields(stream), _DEINTERLACE) if stream.interlaced else ()
+    whole = (*upright, *header_colours(stream), *fields, *header_crop(stream))
     light = hdr.tone_mapping(stream) if hdr.is_hdr(stream) else ()
     if _shows_alpha(codec):
         filters = codec.alpha if codec.alpha and has_alpha(stream.pixel_format) else codec.filters

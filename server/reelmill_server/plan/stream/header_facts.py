@@ -1,4 +1,4 @@
-"""Find what only a container says of its frames, and no decoder knows: how they are cropped, and their colors."""
+"""Find what only a container says of its frames, and no decoder knows: how they are cropped, their colors, and their fields."""
 
 from reelmill_server.model.colour import Matrix, Primaries, Range, Transfer
 from reelmill_server.model.media_info import VideoStreamInfo
@@ -9,6 +9,16 @@ _UNSAID = {
     "color_trc": Transfer.UNSPECIFIED,
     "colorspace": Matrix.UNSPECIFIED,
 }
+
+# Codecs whose frames do not say that they consist of fields, so that libav's decoders leave it to the container.
+_FIELDLESS = ("mjpeg", "jpeg2000", "png", "huffyuv", "ffvhuff")
+_FIRST_FIELD = {"tt": "tff", "tb": "tff", "bb": "bff", "bt": "bff"}
+
+
+def header_fields(stream: VideoStreamInfo) -> tuple[str, ...]:
+    """Return the filter that gives frames of `stream` the fields of its header; none if they have their own, or none."""
+    told = stream.header_fields and stream.codec in _FIELDLESS
+    return (f"setparams=field_mode={_FIRST_FIELD[stream.field_order]}",) if told else ()
 
 
 def header_colours(stream: VideoStreamInfo) -> tuple[str, ...]:

@@ -20,7 +20,7 @@ from reelmill_server.plan.stream import hdr
 from reelmill_server.plan.stream.adaptive import adapted_video
 from reelmill_server.plan.stream.alpha import ON_BLACK, has_alpha, on_black
 from reelmill_server.plan.stream.geometry import Geometry, displayed_size, plan_geometry
-from reelmill_server.plan.stream.header_facts import header_colours, header_crop
+from reelmill_server.plan.stream.header_facts import header_colours, header_crop, header_fields
 from reelmill_server.plan.stream.undecodable import undecodable
 
 _YUV = re.compile(r"yuv(?P<full>j)?(?P<alpha>a)?(?P<chroma>4\d\d)p(?P<depth>9|10|12|14|16)?")
@@ -135,7 +135,8 @@ def plan_video(
     shape = (*opaque, *geometry.filters, *_colour_filter(stream, mapped))
     # Drop frames before the expensive scaling, repeat frames after it.
     ordered = (*shape, *steady) if rate > source_rate else (*steady, *shape)
-    whole = (*header_colours(stream), *((_DEINTERLACE,) if stream.interlaced else ()), *header_crop(stream))
+    fields = (*header_fields(stream), _DEINTERLACE) if stream.interlaced else ()
+    whole = (*header_colours(stream), *fields, *header_crop(stream))
     options = encoder_options.options(choice, replace(spec, pixel_format=wanted))
     stays = hdr.is_hdr(stream) and not mapped
     display, light = hdr.packet_metadata(choice.encoder, stream) if stays else (None, None)
