@@ -101,7 +101,28 @@ def test_a_cover_does_not_make_the_probe_read_on(shelf: Shelf, monkeypatch: pyte
 
     monkeypatch.setattr(first_frames, "islice", counted)
     probe_file(str(shelf.get(Clip("mp4", (Video(),), (Audio(),), covers=("png",)))), Limits())
-    assert 8 <= len(read) <= 20  # of 51
+    assert 1 <= len(read) <= 20  # of 51
+
+
+@pytest.mark.parametrize(
+    ("clip", "several"),
+    [
+        (Clip("mp4", (Video(),), ()), False),
+        (Clip("matroska", (Video(),), ()), False),
+        (Clip("mp4", (Video(fields="tt", options=(("x264-params", "tff=1"),)),), ()), True),
+        (Clip("mp4", (Video(options=(("x264-params", "pic-struct=1"),)),), ()), True),
+        (Clip("mpegts", (Video(),), ()), True),
+        (Clip("mp4", (Video("libx265"),), ()), True),
+    ],
+)
+def test_headers_tell_that_no_frame_is_interlaced(
+    shelf: Shelf, monkeypatch: pytest.MonkeyPatch, clip: Clip, several: bool
+) -> None:
+    """Then one is decoded; else as many as may show one that is, also of those coded whole that may be shown in fields."""
+    counts, add = list[int](), first_frames.FirstFrames.add
+    monkeypatch.setattr(first_frames.FirstFrames, "add", lambda seen, frame: (add(seen, frame), counts.append(seen.count)))
+    probe_file(str(shelf.get(clip)), Limits())
+    assert (max(counts) >= 8) is several
 
 
 def test_a_transport_stream_begins_where_it_begins(shelf: Shelf) -> None:

@@ -19,6 +19,7 @@ from reelmill_server.media.input.missing_bytes import COUNTING_FORMATS, missing_
 from reelmill_server.media.input.movie_tracks import with_tracks
 from reelmill_server.media.input.pieces import further_pages, is_item
 from reelmill_server.media.input.restarts import begins_again, transport_tables
+from reelmill_server.media.input.scanning import is_surely_progressive
 from reelmill_server.media.input.seek import read
 from reelmill_server.media.input.source import TEXT_FORMATS, Location, check_length, open_bytes, open_source
 from reelmill_server.media.input.subtitle_file import open_subtitles, text_of
@@ -63,7 +64,7 @@ def probe_file(
         container = opened.enter_context(open_source(location, limits))
         info = with_tracks(media_info_of(container), container)
         begun = list[AnyPacket]() if copied and isinstance(location, KeptSource) else None
-        first = first_frames(container, _told_by_one(container) if copied else (), begun)
+        first = first_frames(container, _told_by_one(container, copied), begun)
         orders = {index: _field_order(container.streams[index], frames) for index, frames in first.items()}
         unordered = {index for index, frames in first.items() if _decoding_times(container.streams[index], frames)}
         hidden = {
@@ -236,12 +237,14 @@ def _is_image(stream: Any) -> bool:
     return (name in _IMAGE_FORMATS or name.endswith("_pipe") or is_item(stream)) and not is_cover(stream)
 
 
-def _told_by_one(container: InputContainer) -> set[int]:
-    """Return the video streams of which one frame tells all that a copy must know: not whether it is the only one, nor in
-    which order frames are shown.
+def _told_by_one(container: InputContainer, copied: bool) -> set[int]:
+    """Return the video streams of which one frame tells all: not whether it is the only one, nor in which order frames are
+    shown, nor, unless they are only `copied`, whether later ones are interlaced.
     """
-    timed = container.format.name not in (*DECODING_FORMATS, *UNSURE_FORMATS)
-    return {stream.index for stream in container.streams.video if timed and not _is_image(stream)}
+    if container.format.name in (*DECODING_FORMATS, *UNSURE_FORMATS):
+        return set()
+    streams = [stream for stream in container.streams.video if not _is_image(stream)]
+    return {stream.index for stream in streams if copied or is_surely_progressive(stream)}
 
 
 def _decoding_times(stream: Any, frames: FirstFrames) -> bool:
