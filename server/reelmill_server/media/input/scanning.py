@@ -12,8 +12,7 @@ _DESCRIBED = b"\1"  # as in MP4 and Matroska: parameter sets are beside the pack
 def is_surely_progressive(stream: Any) -> bool:
     """Return whether the parameter sets of a stream say that no frame is coded in fields, and none that it is shown so."""
     context = stream.codec_context
-    extradata = bytes(context.extradata or b"")
-    if canonical_name(context) != "h264" or extradata[:1] != _DESCRIBED:
+    if canonical_name(context) != "h264" or (extradata := bytes(context.extradata or b""))[:1] != _DESCRIBED:
         return False
     try:
         sets = [SequenceSet.of(unit) for unit in own_sets("h264", extradata) if kind_of(unit) == SPS]
