@@ -128,7 +128,9 @@ def upside_down(pixel_format: str, width: int, change: str) -> Iterator[VideoFra
 
 @measures
 @pytest.mark.skipif("libvmaf" not in av.filter.filters_available, reason="libav has no such filter")
-@pytest.mark.parametrize(("form", "width", "every"), [("yuv420p", 320, 1), ("yuv420p", 322, 3), ("yuv422p10le", 258, 1)])
+@pytest.mark.parametrize(
+    ("form", "width", "every"), [("yuv420p", 320, 1), ("yuv420p", 322, 2), ("yuv420p", 64, 4), ("yuv422p10le", 258, 1)]
+)
 def test_scores_are_those_of_libavs_filter(tmp_path: Path, form: str, width: int, every: int) -> None:
     """Of rows without gaps in memory, and with them."""
     meters = (VmafMeter(form, every=every), FilterMeter(form, every, tmp_path / "log"))

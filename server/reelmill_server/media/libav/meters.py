@@ -15,6 +15,7 @@ from reelmill_server.media.libav.libvmaf import VmafScore
 from reelmill_server.model.quality import Metric
 
 _THREADS = 4  # each has buffers of its own
+_NEIGHBORS = 3  # a frame, the one before it and the one after it: how much moves between them is part of its VMAF
 # Pixel formats that are compared, in place of those that some encoders take.
 _PLANAR = {"nv12": "yuv420p", "p010le": "yuv420p10le", "yuva420p": "yuv420p"}
 _WEIGHTS = {"y": 4, "u": 1, "v": 1}
@@ -79,8 +80,15 @@ class VmafMeter(Meter):
     def __init__(self, pixel_format: str, rate: Fraction = Fraction(25), every: int = 1) -> None:
         """`every`: one frame in so many is scored. Raises LibvmafError if there is no libvmaf."""
         super().__init__(pixel_format, rate)
-        self._score = VmafScore(min(os.cpu_count() or 1, _THREADS), every)
+        self._score = VmafScore(min(os.cpu_count() or 1, _THREADS), min(every, _NEIGHBORS))
         self._sinks: list[Any] = []
+        self._every, self._number = every, 0
+
+    def compare(self, shown: VideoFrame, given: VideoFrame) -> None:
+        """Take a pair, if it is scored or next to one that is."""
+        if (self._number + 1) % self._every < _NEIGHBORS:
+            super().compare(shown, given)
+        self._number += 1
 
     def mean(self) -> float | None:
         mean = self._score.mean()
