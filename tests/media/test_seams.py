@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 
 from reelmill_server.errors import MediaLimitExceeded, UnsupportedFormat
+from reelmill_server.media.input import seek
 from reelmill_server.media.input.probe import probe_file
 from reelmill_server.model.capability import Limits
 from reelmill_server.model.request import AudioSpec, TargetSpec
@@ -173,6 +174,18 @@ def test_concatenated_matroska_is_copied(shelf: Shelf, convert: Converter) -> No
         copied = convert(source, COPIED, start=start)
         assert judge.numbers(copied.path) == [*range(50), *range(50)][first:]
         judge.check(copied.path)
+
+
+def test_a_cut_of_concatenated_matroska_keeps_no_recording_in_memory(
+    shelf: Shelf, convert: Converter, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """All of one with a single keyframe was."""
+    clip = shelf.get(Clip("matroska", (Video(size=(64, 48), seconds=0.4, gop=100),), ()))
+    source = shelf.join("one-keyframe.mkv", clip, clip)
+    assert judge.numbers(convert(source, target("mkv", encoded(), None), start=0.2).path) == [*range(5, 10), *range(10)]
+    monkeypatch.setattr(seek, "_MOST_KEPT_BYTES", 500)
+    with pytest.raises(MediaLimitExceeded, match="read from its front"):
+        convert(source, target("mkv", encoded(), None), start=0.24)
 
 
 @pytest.mark.parametrize("form", ["mp4", "wav", "aiff"])

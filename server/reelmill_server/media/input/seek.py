@@ -11,7 +11,7 @@ from av import VideoFrame
 from av.container import InputContainer
 from av.stream import Disposition, Stream
 
-from reelmill_server.errors import InvalidMedia
+from reelmill_server.errors import InvalidMedia, MediaLimitExceeded
 from reelmill_server.media.input.decoding import StreamDecoding
 from reelmill_server.media.input.frame_times import VideoTimes
 from reelmill_server.media.input.part import TOLERANCE
@@ -41,6 +41,7 @@ _SEEKING_EACH = ("mov,mp4,m4a,3gp,3g2,mj2",)  # of which libav finds what each s
 _BY_POSITION = ("mpegts", "mpeg", "ogg", "flv")
 # Seconds since 1970 are less, and more do not fit into 64 bits in the ticks of every container.
 _FAR = 2.0**32
+_MOST_KEPT_BYTES = 256 << 20
 _MOST_REORDERED = 17  # frames: no codec shows more before one that it decodes first
 
 
@@ -174,14 +175,20 @@ def _from_front(container: InputContainer, wanted: Sequence[Stream], video: Stre
 
 def _keeping(packets: Iterator[Any], video: Stream, begin: Fraction, kept: list[AnyPacket]) -> Iterator[Any]:
     """Yield `packets`, and keep those from the last keyframe at or before `begin` on, from which all is decoded."""
-    codec = canonical_name(video.codec_context)
+    codec, size = canonical_name(video.codec_context), 0
     for packet in packets:
         time = _time(packet)
         key = packet.stream.index == video.index and packet.is_keyframe and not refreshes_gradually(packet, codec)
         if key and time is not None and time <= begin + TOLERANCE:
             early = time - _PREROLL
             kept[:] = [other for other in kept if other.stream.type != "video" and (_time(other) or early) >= early]
+            size = sum(other.size for other in kept)
         kept.append(packet)
+        size += packet.size
+        if size > _MOST_KEPT_BYTES:
+            raise MediaLimitExceeded(
+                f"a cut of concatenated Matroska is read from its front: from the keyframe before it on, {size} bytes do not fit"
+            )
         yield packet
 
 

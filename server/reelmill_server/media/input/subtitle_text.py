@@ -11,6 +11,8 @@ _TIMING = re.compile(rf"^[ \t]*({_TIME})[ \t]*-->[ \t]*({_TIME})", re.MULTILINE)
 _WEBVTT, _ASS = "WEBVTT", "[Script Info]"
 _EVENT = re.compile(r"^Dialogue:", re.MULTILINE)
 _SHOWN_TIMING = re.compile(_TIMING.pattern + r"[^\n]*\n[ \t]*[^\s]", re.MULTILINE)
+# Of WebVTT: what looks like a cue there is none.
+_COMMENT = re.compile(r"(?:\A|(?<=\n\n))(?:NOTE|STYLE|REGION)(?:[ \t][^\n]*)?(?:\n[^\n]+)*")
 _HOURS = 2  # colons in a time that has them
 _MARKS, _PARTS = re.compile("[:.,]"), 4
 
@@ -46,5 +48,7 @@ def unread_cues(text: str, begins: Sequence[int | None]) -> int:
     lines = text.replace("\r\n", "\n").replace("\r", "\n")
     if _ASS in lines:
         return max(0, sum(1 for _ in _EVENT.finditer(lines)) - len(begins))
+    if lines.lstrip("\ufeff \t\n").startswith(_WEBVTT):
+        lines = _COMMENT.sub("", lines)
     told = {tuple(map(int, _MARKS.split(f"0:{match[1]}")))[-_PARTS:] for match in _SHOWN_TIMING.finditer(lines)}
     return max(0, len(told) - len(set(begins)))

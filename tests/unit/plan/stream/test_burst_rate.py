@@ -5,6 +5,7 @@ from fractions import Fraction
 import pytest
 
 from reelmill_server.model.media_info import VideoStreamInfo
+from reelmill_server.plan.stream.joining import _steady_rate
 from reelmill_server.plan.stream.video import burst_rate
 
 
@@ -24,3 +25,12 @@ def test_the_rate_of_the_bursts_is_kept(average: str, told: str, expected: str) 
     """Unless all that is told is a tick: then as many frames as are usual at most, or the average if that is a usual rate."""
     stream = VideoStreamInfo(0, "h264", frame_rate=Fraction(told), average_rate=Fraction(average))
     assert burst_rate(stream) == Fraction(expected)
+
+
+@pytest.mark.parametrize(
+    ("average", "told", "expected"), [("0", "5", "5"), ("5", "0", "5"), ("5", "5", "5"), ("1/2", "5", "25"), ("0", "0", "0")]
+)
+def test_slow_video_of_which_one_rate_is_known_does_not_vary(average: str, told: str, expected: str) -> None:
+    """MPEG-TS and ASF need not tell an average."""
+    stream = VideoStreamInfo(0, "h264", frame_rate=Fraction(told), average_rate=Fraction(average))
+    assert _steady_rate(stream) == Fraction(expected)
