@@ -165,6 +165,50 @@ def test_the_last_frames_are_those_of_their_stream(convert: Converter, tmp_path:
     assert judge.numbers(converted.path) == [*range(50)]
 
 
+def packed(source: Path, path: Path) -> Path:
+    """The frames of an AVI of MPEG-4 as DivX and XviD pack them: a frame and the one shown before it in one packet, and an
+    empty frame instead of that in the next.
+    """
+    begin, tag, empty = b"\0\0\1\xb6", b"\0\0\1\xb2DivX503b1393p", b"\0\0\1\xb6\x50\x40\x7f"
+    with av.open(str(source)) as read, av.open(str(path), "w", format="avi") as written:
+        streams = [written.add_stream_from_template(stream, opaque=True) for stream in read.streams]
+        streams[0].codec_context.extradata = bytes(read.streams[0].codec_context.extradata or b"") + tag
+        packets = [packet for packet in read.demux() if packet.size]
+        frames = [packet for packet in packets if packet.stream_index == 0]
+        datas: list[bytes] = []
+        for data in map(bytes, frames):
+            if data[data.find(begin) + len(begin)] >> 6 == 2:  # a B-frame
+                datas[-1] += data
+                datas.append(empty)
+            else:
+                datas.append(data.replace(begin, tag + begin, 1))
+        for packet in packets:
+            number = frames.index(packet) if packet in frames else None
+            copy = av.Packet(bytes(packet) if number is None else datas[number])
+            copy.stream, copy.time_base, copy.is_keyframe = streams[packet.stream_index], packet.time_base, packet.is_keyframe
+            copy.pts = copy.dts = packet.dts if number is None else number
+            written.mux(copy)
+    return path
+
+
+@pytest.mark.parametrize("start", [0.0, 0.36, pytest.param(0.5, marks=pytest.mark.matrix)])
+def test_packed_frames_are_shown_at_their_time(convert: Converter, tmp_path: Path, start: float) -> None:
+    """Also where reading begins with a keyframe: the frame in its packet that is shown before it cannot be decoded then."""
+    clips = Clip(
+        "avi",
+        (Video("mpeg4", size=(64, 48), b_frames=1, gop=10, seconds=1),),
+        (Audio("libmp3lame", seconds=1, clicks=(0.8,)),),
+    )
+    source = packed(convert.shelf.get(clips), tmp_path / "packed.avi")
+    converted = convert(source, target("mkv", encoded(), AudioSpec("flac")), start=start)
+    first = -(-round(start * 100) // 4)
+    assert judge.numbers(converted.path) == [*range(first, 25)] and not converted.warnings
+    assert judge.clicks(converted.path) == pytest.approx([0.823 - start], abs=0.003)  # with the delay of MP3
+    assert judge.times(converted.path)[0] == Fraction(first, 25) - Fraction(str(start))
+    with pytest.raises(UnsupportedFormat, match="does not say when they are shown"):
+        convert(source, target("mkv"))
+
+
 @pytest.mark.parametrize("layered", ["b-pyramid=none", "b-pyramid=normal"])
 def test_mxf_claims_that_frames_are_shown_when_they_are_decoded(convert: Converter, layered: str) -> None:
     """As libav writes H.264 with B-frames. Each frame is shown in its turn, in cuts, too; a copy is refused."""
@@ -179,14 +223,17 @@ def test_mxf_claims_that_frames_are_shown_when_they_are_decoded(convert: Convert
         convert(source, target("mkv", audio=None))
 
 
-@pytest.mark.parametrize("start", [5, 8, pytest.param(16, marks=pytest.mark.matrix)])
-def test_a_cut_of_open_gops_in_such_mxf_begins_with_its_frame(convert: Converter, start: int) -> None:
+@pytest.mark.sample(every=4)
+@pytest.mark.parametrize("start", [1, 5, 8])
+@pytest.mark.parametrize(("form", "late"), [("mxf", 0), ("avi", 0), ("asf", 0.023)])
+def test_a_cut_of_open_gops_without_times_begins_with_its_frame(convert: Converter, form: str, late: float, start: int) -> None:
     """Frames before a keyframe that are decoded after it are counted where reading begins with it."""
     video = Video(size=(64, 48), seconds=0.9, gop=6, b_frames=2, options=(("x264-params", "b-adapt=0:scenecut=0:open-gop=1"),))
-    source = Clip("mxf", (video,), (Audio("pcm_s16le", seconds=0.9, clicks=(0.8,)),))
-    converted = convert(source, target("mkv", encoded(), AudioSpec("flac")), start=start / 25)
+    audio = Audio("pcm_s16le" if form == "mxf" else "libmp3lame", seconds=0.9, clicks=(0.8,))
+    converted = convert(Clip(form, (video,), (audio,)), target("mkv", encoded(), AudioSpec("flac")), start=start / 25 + late)
     assert judge.numbers(converted.path) == [*range(start, 22)] and not converted.warnings
-    assert judge.clicks(converted.path) == pytest.approx([0.8 - start / 25], abs=0.002)
+    begin, delay = float(judge.times(converted.path)[0]), 0.023 if form == "avi" else 0
+    assert judge.clicks(converted.path)[0] - begin == pytest.approx(0.8 - start / 25 + delay, abs=0.003)
 
 
 def test_images_of_such_mxf_are_those_of_their_time(convert: Converter) -> None:

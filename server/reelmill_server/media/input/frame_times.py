@@ -8,7 +8,7 @@ from typing import Any
 import av
 
 from reelmill_server.media.input.padding import cut_frames
-from reelmill_server.media.input.video_clock import delay, may_count_decoding
+from reelmill_server.media.input.video_clock import counts_all, delay, is_packed
 from reelmill_server.media.libav.timestamps import exact
 from reelmill_server.media.libav.types import AnyPacket
 from reelmill_server.plan.clock import COUNTING_FORMATS, DECODING_FORMATS, UNSURE_FORMATS
@@ -113,7 +113,7 @@ class _DecodedTimes:
         self._front = round(Fraction(stream.container.start_time or 0, av.time_base) / exact(stream.time_base))
         self._keys = keys
         self._given: list[int] = []
-        self._moved = delay(stream)
+        self._moved, self._packed = delay(stream), is_packed(stream)
         counts = stream.container.format.name in COUNTING_FORMATS
         self._delay: int | None = None if counts and not (keys and self._moved) else 0
         self._last: int | None = None
@@ -147,6 +147,8 @@ class _DecodedTimes:
     def _measured(self, came_out: int) -> int:
         """Return the delay of the first frame, which came out with the packet decoded at `came_out`."""
         count = self._given.index(came_out) if came_out in self._given else 0
+        if self._packed:  # where reading begins with a keyframe, the frame that is in its packet, too, does not come out
+            count = min(count, 1)
         for times in (self._first, self._given):  # the same wherever reading begins, if the container has an index
             if count < len(times) and times[count] - times[0] <= self._longest:
                 return min(times[count] - times[0], max(times[count] - self._front, 0))
@@ -160,11 +162,12 @@ class VideoTimes:
         """`keys`: only keyframes are decoded."""
         name = stream.container.format.name
         self._decoded = _DecodedTimes(stream, keys) if name in DECODING_FORMATS else None
-        self._unsure = name in UNSURE_FORMATS and may_count_decoding(stream)
+        self._counts = bool(counts_all([stream]))
+        self._unsure = self._counts and name in UNSURE_FORMATS
         self._repeated = RepeatedTimes()
 
     def complete(self, packet: AnyPacket, frames: Sequence[Any]) -> Sequence[Any]:
-        """Return `frames`, which came out with `packet`, but for those that only count (`one_after_another`). Set times that
+        """Return `frames`, which came out with `packet`, but for those that only count (`counts_all`). Set times that
         miss, are those of decoding, or are claimed twice.
         """
         if self._decoded is not None:
@@ -172,4 +175,4 @@ class VideoTimes:
         if self._unsure and self._repeated.end is None:
             self._repeated.end = packet.dts
         self._repeated.separate(frames)
-        return [frame for frame in frames if not frame.is_corrupt] if self._unsure else frames
+        return [frame for frame in frames if not frame.is_corrupt] if self._counts else frames

@@ -17,7 +17,7 @@ from reelmill_server.media.input.frame_times import VideoTimes
 from reelmill_server.media.input.part import TOLERANCE
 from reelmill_server.media.input.restarts import begins_again
 from reelmill_server.media.input.timeline import continuous
-from reelmill_server.media.input.video_clock import counts_decoding, may_count_decoding, one_after_another, timed_by_decoding
+from reelmill_server.media.input.video_clock import counts_all, counts_decoding, one_after_another, timed_by_decoding
 from reelmill_server.media.libav.codec_names import canonical_name
 from reelmill_server.media.libav.demuxing import forget, packets_of
 from reelmill_server.media.libav.errors import check_memory
@@ -61,23 +61,26 @@ class SeekResult:
 
 def packets_from(container: InputContainer, streams: Sequence[Stream], others: Sequence[Stream], begin: Fraction) -> SeekResult:
     """Return the packets of `streams` for everything shown from `begin` on, interleaved with those of `others`."""
-    result = _packets_from(container, streams, others, begin)
-    videos = [stream for stream in streams if may_count_decoding(stream)] if container.format.name in UNSURE_FORMATS else []
+    result, videos = _packets_from(container, streams, others, begin), counts_all(streams)
     if not videos:
         return result
-    packets = one_after_another(streams, result.packets)
-    front, first = list[AnyPacket](), None
-    while first is None and (packet := read(packets)[0]) is not None:
-        front.append(packet)
-        first = packet if packet.stream_index == videos[0].index else None
-    counts = first is not None and first.size > 0 and first.pts is None
+    packets, front, counts = result.packets, list[AnyPacket](), True
+    if container.format.name in UNSURE_FORMATS:
+        packets, first = one_after_another(videos, packets), None
+        while first is None and (packet := read(packets)[0]) is not None:
+            front.append(packet)
+            first = packet if packet.stream_index == videos[0].index else None
+        counts = first is not None and first.size > 0 and first.pts is None
     # Frames that are shown before the keyframe cannot be decoded: where it is that near, reading begins with one before it.
     after = Fraction(container.start_time or 0, av.time_base) + _MICROSECOND
-    early = max(begin - _MOST_REORDERED / (exact(videos[0].average_rate or 0) or FALLBACK_RATE), after)
-    if counts and begin > early and result.key > early:
-        result = _packets_from(container, streams, others, early)
-        return replace(result, packets=one_after_another(streams, result.packets))
-    return replace(result, packets=chain(front, packets))
+    early = max(
+        begin - _MOST_REORDERED / (exact(videos[0].average_rate or videos[0].guessed_rate or 0) or FALLBACK_RATE), after
+    )
+    if not (counts and begin > early and result.key > early):
+        return replace(result, packets=chain(front, packets))
+    result = _packets_from(container, streams, others, early)
+    sure = container.format.name not in UNSURE_FORMATS
+    return result if sure else replace(result, packets=one_after_another(videos, result.packets))
 
 
 def _packets_from(
@@ -187,7 +190,7 @@ def _keeping(packets: Iterator[Any], video: Stream, begin: Fraction, kept: list[
         size += packet.size
         if size > _MOST_KEPT_BYTES:
             raise MediaLimitExceeded(
-                f"a cut of concatenated Matroska is read from its front: from the keyframe before it on, {size} bytes do not fit"
+                f"a cut of concatenated Matroska is read from its front: {size} bytes from the keyframe before it on do not fit"
             )
         yield packet
 
@@ -225,7 +228,7 @@ def frames_from(
         stream.thread_type = "AUTO"
     start = packets_from(container, [stream], [], begin)
     times, by_decoding = VideoTimes(stream, keys), container.format.name in DECODING_FORMATS
-    one_by_one = container.format.name in UNSURE_FORMATS and may_count_decoding(stream)  # all frames count
+    one_by_one = container.format.name in UNSURE_FORMATS and bool(counts_all([stream]))  # all frames count
     while (packet := _noted(start.packets, note)) is not None:
         # Before the wanted frame, decode reference frames only: the result is the same.
         early = (

@@ -14,7 +14,7 @@ from av.codec.context import Flags
 from av.container import InputContainer
 
 from reelmill_server.media.libav.codec_names import codec_name
-from reelmill_server.plan.clock import COUNTING_FORMATS, DECODING_FORMATS, TELLING_B_FRAMES
+from reelmill_server.plan.clock import COUNTING_FORMATS, DECODING_FORMATS, TELLING_B_FRAMES, UNSURE_FORMATS
 
 _MOST_HELD = 4096
 _PACKED = re.compile(rb"DivX\d+(?:b|Build)\d+p")  # several frames in a packet, of which libav tells wrong times
@@ -26,9 +26,14 @@ def delay(stream: Any) -> int:
     """
     if stream.type != "video" or stream.container.format.name not in COUNTING_FORMATS or not stream.codec_context:
         return 0
-    if _PACKED.search(stream.codec_context.extradata or b""):
+    if is_packed(stream):
         return 0
     return int(bool(stream.codec_context.has_b_frames) and codec_name(stream.codec_context) in TELLING_B_FRAMES)
+
+
+def is_packed(stream: Any) -> bool:
+    """Return whether packets of a stream of MPEG-4 hold a frame and the one that is shown before it, or nothing."""
+    return bool(_PACKED.search(stream.codec_context.extradata or b""))
 
 
 def counts_decoding(stream: Any) -> bool:
@@ -41,6 +46,7 @@ def timed_by_decoding(source: InputContainer, streams: Sequence[Any], packets: I
     if source.format.name not in DECODING_FORMATS:
         return packets
     videos = [stream for stream in streams if stream.type == "video" and stream.codec_context]
+    packets = _decoded_in_turn(packets, {stream.index for stream in videos})
     telling = {stream.index for stream in videos if codec_name(stream.codec_context) in TELLING_B_FRAMES}
     in_order = {stream.index for stream in videos if not stream.codec_context.has_b_frames} - telling
     delayed = {stream.index for stream in videos if stream.codec_context.has_b_frames} & telling
@@ -50,23 +56,29 @@ def timed_by_decoding(source: InputContainer, streams: Sequence[Any], packets: I
     return _ahead(packets, moved) if moved else packets
 
 
-def one_after_another(streams: Sequence[Any], packets: Iterator[Any]) -> Iterator[Any]:
-    """Return `packets` of a source that may tell only when reordered frames are decoded: those without a gap between them leave
-    it open when they are shown. Frames without a time follow the one before them, the first of them is shown when the first
-    packet is decoded. Decoders give frames before a keyframe that they cannot decode, too: they count.
+def counts_all(streams: Sequence[Any]) -> Sequence[Any]:
+    """Return those of `streams` of which the decoder's output alone tells when frames are shown; maybe, where the format is not
+    sure. Their decoders are to give frames before a keyframe that they cannot decode, too: they count.
     """
-    unsure = {stream.index for stream in streams if may_count_decoding(stream)}
-    for stream in streams:
-        if stream.index in unsure:
-            stream.codec_context.flags |= Flags.output_corrupt
-    return _without_times(packets, unsure) if unsure else packets
+    counting = [stream for stream in streams if _counts_all(stream)]
+    for stream in counting:
+        stream.codec_context.flags |= Flags.output_corrupt
+    return counting
 
 
-def may_count_decoding(stream: Any) -> bool:
-    """Return whether packets of a stream, of a format that is not sure, may tell when frames are decoded, not shown."""
-    if stream.type != "video" or not stream.codec_context or not stream.codec_context.has_b_frames:
+def _counts_all(stream: Any) -> bool:
+    if stream.type != "video" or stream.container.format.name not in (*DECODING_FORMATS, *UNSURE_FORMATS):
         return False
-    return codec_name(stream.codec_context) not in TELLING_B_FRAMES
+    context = stream.codec_context
+    return bool(context and context.has_b_frames and (codec_name(context) not in TELLING_B_FRAMES or is_packed(stream)))
+
+
+def one_after_another(streams: Sequence[Any], packets: Iterator[Any]) -> Iterator[Any]:
+    """Return `packets` of a source that may tell only when reordered frames are decoded: those of `streams` without a gap
+    between them leave it open when they are shown. Frames without a time follow the one before them, the first of them is shown
+    when the first packet is decoded.
+    """
+    return _without_times(packets, {stream.index for stream in streams})
 
 
 def _without_times(packets: Iterator[Any], indexes: set[int]) -> Iterator[Any]:
@@ -90,6 +102,21 @@ def _without_times(packets: Iterator[Any], indexes: set[int]) -> Iterator[Any]:
             yield from held
             held, first = [], {}
     yield from held
+
+
+def _decoded_in_turn(packets: Iterator[Any], indexes: set[int]) -> Iterator[Any]:
+    """Yield the packets; those of streams in `indexes` without a time, as libav leaves one behind the front of ASF when it has
+    sought it, are decoded when the one before them ends.
+    """
+    ends: dict[int, int] = {}
+    for packet in packets:
+        index = packet.stream_index
+        if index in indexes and packet.size:
+            if packet.dts is None and index in ends:
+                packet.dts = ends[index]
+            if packet.dts is not None:
+                ends[index] = packet.dts + (packet.duration or 0)
+        yield packet
 
 
 def _ahead(packets: Iterator[Any], ticks: Mapping[int, int]) -> Iterator[Any]:
