@@ -2,7 +2,9 @@
 
 import hashlib
 from collections.abc import Sequence
+from math import inf
 from pathlib import Path
+from typing import BinaryIO
 
 _READ_BYTES = 1 << 20
 
@@ -16,9 +18,14 @@ class Checksum:
     def add(self, path: Path) -> None:
         """Add a file. Raises OSError."""
         with path.open("rb") as file:
-            while block := file.read(_READ_BYTES):
-                self._digest.update(block)
-                self._size += len(block)
+            self.add_next(file)
+
+    def add_next(self, file: BinaryIO, most: float = inf) -> None:
+        """Add at most so many of the next bytes of a file. Raises OSError."""
+        while most > 0 and (block := file.read(int(min(_READ_BYTES, most)))):
+            self._digest.update(block)
+            self._size += len(block)
+            most -= len(block)
 
     def result(self) -> tuple[int, str]:
         """Return both of all files so far."""

@@ -17,7 +17,7 @@ from reelmill_server.media.input.source import Location
 from reelmill_server.media.libav.encoder import EncoderDown
 from reelmill_server.media.libav.freeing import wait_for_freed
 from reelmill_server.media.output.base import MediaFile, Output
-from reelmill_server.media.output.file import FileOutput, SideInputs
+from reelmill_server.media.output.file import FileOutput, FinalBytes, SideInputs
 from reelmill_server.media.track.cover_art import CoverInputs
 from reelmill_server.media.track.joined import JoinedChunks, decoding_of
 from reelmill_server.media.track.subtitle_cues import SubtitleInputs
@@ -42,11 +42,13 @@ class Conversion:
         subtitle_locations: Sequence[Sequence[Location]] = (),
         watermark_locations: Mapping[str, Location] | None = None,
         joined: JoinedChunks | None = None,
+        final: FinalBytes = lambda path, size, whole: None,
     ) -> None:
         """Prepare a conversion; nothing is opened yet.
 
         `locations` follow the sources of the request, `subtitle_locations` are those of each source's subtitle files, and
-        `watermark_locations` those of watermark files, by URI. `joined`: what chunks have encoded of the plan.
+        `watermark_locations` those of watermark files, by URI. `joined`: what chunks have encoded of the plan. `final`
+        is told how much of a file will stay as it is, as by FileOutput.
         """
         self._side_inputs = SideInputs(
             SubtitleInputs(plan.inputs, locations, subtitle_locations, limits),
@@ -54,6 +56,7 @@ class Conversion:
             watermark_locations or {},
         )
         self._plan, self._directory, self._limits, self._joined_chunks = plan, directory, limits, joined
+        self._final = final
         self._locations = [locations[entry.source] for entry in plan.inputs]
         # What chunks have encoded had its first pass there.
         twice = has_first_pass(plan) and joined is None
@@ -133,6 +136,7 @@ class Conversion:
                 limits=self._limits,
                 stop=self._run.stop,
                 chunk_files=chunk_files,
+                final=self._final,
             )
         except EncoderDown as error:
             error.target = plan.index

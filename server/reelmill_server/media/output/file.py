@@ -1,6 +1,6 @@
 """Write one media file, or one set of segments: the container, and what is written beside its tracks."""
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from fractions import Fraction
 from typing import Any
@@ -18,9 +18,17 @@ from reelmill_server.media.libav.types import AnyPacket
 from reelmill_server.media.output.avi import LateStreams, set_beginnings
 from reelmill_server.media.output.base import MediaFile, Output, Stopped, StopSignal
 from reelmill_server.media.output.beginning import begun_together
+from reelmill_server.media.output.front_index import index_to_front
 from reelmill_server.media.output.last_decoded import LastDecoded
 from reelmill_server.media.overlay.pipeline import make_overlays
-from reelmill_server.media.package.segments import Reframing, begun_late, join_tail, open_output, pad_transport_stream
+from reelmill_server.media.package.segments import (
+    Reframing,
+    begun_late,
+    has_index_first,
+    join_tail,
+    open_output,
+    pad_transport_stream,
+)
 from reelmill_server.media.track import timecode
 from reelmill_server.media.track.audio import AudioTrack
 from reelmill_server.media.track.base import Track, copy_metadata
@@ -44,6 +52,9 @@ _CHAPTERS_AT_THE_END = ("mp4", "mov", "ipod", "matroska", "webm")
 _GAPLESS_CHAPTERS = ("mp4", "mov", "ipod")
 # Containers that must not be closed are kept alive, since freeing closes them; the child process ends soon anyway.
 _LEFT_OPEN: list[OutputContainer] = []
+
+FinalBytes = Callable[[str, int, int], None]
+"""Takes the path of a file, how many bytes at its front are final, and how many it will have."""
 
 
 @dataclass(frozen=True)
@@ -72,14 +83,16 @@ class FileOutput(Output):
         limits: Limits,
         stop: StopSignal,
         chunk_files: Mapping[int, Sequence[ChunkFile]] | None = None,
+        final: FinalBytes = lambda path, size, whole: None,
     ) -> None:
         """Open the file and all encoders.
 
         `sources` follow the inputs of the whole plan `task`; `chunk_files` are, by stream number, those of each stream that
-        chunks have encoded. Raises EncoderDown when an encoder does not open, OutputError when the file cannot be created,
-        UnsupportedFormat when a stream cannot.
+        chunks have encoded; `final` is told how much of a file that is still written to will stay as it is. Raises EncoderDown
+        when an encoder does not open, OutputError when the file cannot be created, UnsupportedFormat when a stream cannot.
         """
         super().__init__(plan, task, path, stop)
+        self._final = final
         self._joined: list[JoinedTrack] = []
         try:
             self._container = open_output(plan, path)
@@ -190,8 +203,15 @@ class FileOutput(Output):
         ends = {number: track.shown_until for number, track in enumerate(self.tracks) if track.shown_until is not None}
         if ends:
             end_tracks(self.path, ends)
+        if has_index_first(self.plan):
+            index_to_front(self.path, self._advanced)
         join_tail(self.plan, self.path)
         pad_transport_stream(self.plan, self.path)
+
+    def _advanced(self, final: int, whole: int) -> None:
+        self._final(self.path, final, whole)
+        if self._stop.is_set():
+            raise Stopped
 
     @property
     def _unclosable(self) -> bool:

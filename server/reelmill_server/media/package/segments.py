@@ -36,6 +36,7 @@ _TAIL_SECONDS = Fraction(1, 10)  # the longest priming is that of HE-AAC, 0.09 s
 _TOLD_BYTES = 204 * 10
 _NULL_PACKET = b"\x47\x1f\xff\x10" + b"\xff" * 184  # ISO/IEC 13818-1, 2.4.3.3
 _INTERLEAVED = (StreamType.VIDEO, StreamType.AUDIO)
+_INDEX_FIRST = "+faststart"
 _EDITING = ("mp4", "mov", "ipod")
 # With an index of its own (sidx), each fragment would begin where the one before it ended: in an open GOP, a keyframe that is
 # shown behind frames that follow it would be shown too early.
@@ -45,9 +46,17 @@ _OPEN_GOPS = {
 }
 
 
+def has_index_first(plan: TargetPlan) -> bool:
+    """Return whether the index of a file is moved to its front when it is finished: libav's muxer only writes it."""
+    return plan.package is None and _INDEX_FIRST in plan.muxer_options.get("movflags", "")
+
+
 def open_output(plan: TargetPlan, path: str) -> OutputContainer:
     """Open what a target is written to: the file at `path`, or its playlist, whose segments lie beside it."""
     options = dict(plan.muxer_options)
+    if has_index_first(plan):
+        flags = options.pop("movflags").replace(_INDEX_FIRST, "")
+        options |= {"movflags": flags} if flags else {}
     if plan.package:
         folder = Path(path).parent
         folder.mkdir()

@@ -244,7 +244,7 @@ def _carry_out(
     search: QualitySearch | None = None,
 ) -> messages.Finished:
     """Convert and verify. Raises as a conversion, and _Replanned if `search` wants another plan for what came of this one."""
-    directory = Path(attempt.assignment.directory)
+    directory, checksums = Path(attempt.assignment.directory), Checksums()
     _empty(directory)
     conversion = Conversion(
         plan,
@@ -255,6 +255,7 @@ def _carry_out(
         subtitle_locations=attempt.subtitle_locations,
         watermark_locations=attempt.watermark_locations,
         joined=joined,
+        final=checksums.final,
     )
     closed: set[str] = set()
     previews = Previews(attempt.assignment.previews)
@@ -269,7 +270,6 @@ def _carry_out(
             closed.add(path)
 
     meter.begin(plan)
-    checksums = Checksums()
     with attempt.stage("convert"), every(REPORT_SECONDS, report), checksums.following(plan, directory):
         produced, warnings = conversion.run()
     if search is not None and (again := search.again(plan, produced)):

@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from reelmill_server.checksums import Checksum
+from reelmill_server.checksums import Checksum, checksum
 from reelmill_server.media.result import checksums
 from reelmill_server.media.result.checksums import Checksums
 from reelmill_server.model.request import SegmentFormat
@@ -98,3 +98,24 @@ def test_a_segment_that_is_read_in_part_is_read_again(tmp_path: Path, monkeypatc
     assert not growing.fits(paths)
     growing.go_on()
     assert not growing.fits(paths)
+
+
+@pytest.mark.timeout(20)
+@pytest.mark.parametrize("after", ["", "changed", "left"])
+def test_a_file_is_taken_in_while_its_end_is_written(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, after: str) -> None:
+    """One that is changed afterwards is read again, and so is one that was left unfinished."""
+    again: list[Path] = []
+    monkeypatch.setattr(checksums, "checksum", lambda paths: (again.extend(paths), checksum(paths))[1])
+    path, taken = tmp_path / "x.mp4", Checksums()
+    plan: Any = SimpleNamespace(targets=[])
+    with taken.following(plan, tmp_path), path.open("wb", buffering=0) as file:
+        for number in range(10):
+            file.write(b"media")
+            if number < 9 or after != "left":
+                taken.final(str(path), 5 * (number + 1), 50)
+    if after == "changed":
+        path.write_bytes(b"other" * 11)
+    taken.begin([media(path)])
+    data = path.read_bytes()
+    assert taken.of([path]) == (len(data), sha256(data).hexdigest())
+    assert again == [path] * bool(after)
