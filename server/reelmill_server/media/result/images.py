@@ -9,6 +9,7 @@ from typing import Any
 from reelmill_server.checksums import checksum
 from reelmill_server.errors import InvalidMedia, OutputInvalid
 from reelmill_server.media.image.stills import WrittenImage, tile_place
+from reelmill_server.media.input.side_by_side import side_by_side
 from reelmill_server.media.libav.log import error_text
 from reelmill_server.media.libav.pillow import UNREADABLE, opened
 from reelmill_server.media.result.files import Result
@@ -32,15 +33,18 @@ def image_results(
 ) -> list[Result]:
     """Return the artifacts of entry `slot`, after every one of its `files` was opened anew and decoded; playlists come last.
 
-    `moved` is called for each. Raises InvalidMedia when there is no image, OutputInvalid when one is not what was written.
+    `moved` is called for each, from two threads. Raises InvalidMedia when there is no image, OutputInvalid when one is not what
+    was written.
     """
     if not files:
         raise InvalidMedia(f"{plan.field}: the source has no frame that the {plan.kind} asks for")
-    results = []
-    for file in files:
+
+    def checked(file: WrittenImage) -> Result:
         _check(file, plan)
-        results.append(_result(slot, plan, file))
         moved()
+        return _result(slot, plan, file)
+
+    results = side_by_side(checked, files) if len(files) > 1 else [checked(files[0])]
     return [*results, *_lists(slot, plan, files, directory)]
 
 
