@@ -5,7 +5,7 @@ a CRF promises the mean of all. Where scouts come before all of a short video, t
 and its curve is as steep as theirs. Samples whose curve is unsure at the CRF that is found are tried there again.
 """
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from math import inf
 
@@ -61,6 +61,7 @@ class CrfSearch:
         self._scores: dict[int, dict[float, float]] = {}
         self._frames: dict[int, int] = {}
         self._scouts: list[tuple[ScoreCurve, int]] = []
+        self._scouted: set[float] = set()
         self._again = 0
 
     def crfs(self, scout: bool = False) -> tuple[float, ...]:
@@ -69,7 +70,7 @@ class CrfSearch:
         """
         offsets: tuple[float, ...] = (-_NEAR, _NEAR)
         if self._scouts:
-            expected, offsets = self.choice().crf, (0.0,)
+            expected, offsets = self._choice_near(self._scouted).crf, (0.0,)
         elif self._scores:
             expected = self.choice().crf
         else:
@@ -90,6 +91,7 @@ class CrfSearch:
         """Note what a scout gave, before anything else."""
         if frames and scores:
             self._scouts.append((self._curve({crf: self._in_whole(score) for crf, score in scores.items()}), frames))
+            self._scouted.update(scores)
 
     def unsure(self) -> Mapping[int, float]:
         """Return the samples that are to be tried again, and the CRF of each; empty: it is known which one to take."""
@@ -110,7 +112,7 @@ class CrfSearch:
             return None
         far = _MISSED[self._metric]
         if self._again < (_MOST_MISSED if off[crf] > far else _MOST_AGAIN):
-            choice = self.choice(min(whole) - _MOST_MOVED, max(whole) + _MOST_MOVED)
+            choice = self._choice_near(whole)
             if choice.crf not in whole:
                 self._again += 1
                 return choice
@@ -134,6 +136,10 @@ class CrfSearch:
         ]
         best = min(choices, key=lambda choice: (round(abs(choice.predicted - self._target), 3), choice.crf))
         return Choice(round(best.crf, 4), round(best.predicted, 3))
+
+    def _choice_near(self, tried: Collection[float]) -> Choice:
+        """Return the best choice that is not far from all CRFs that were tried."""
+        return self.choice(min(tried) - _MOST_MOVED, max(tried) + _MOST_MOVED)
 
     def _curve(self, scores: Mapping[float, float]) -> ScoreCurve:
         return ScoreCurve(self._metric, scores, MeanCurve((*self._scouts,)) if self._scouts else None)

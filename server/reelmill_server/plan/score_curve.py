@@ -11,6 +11,9 @@ _VMAF_TOP = 101.0
 # By how much a curve rises with each CRF: of VMAF's shortfall the logarithm, of XPSNR the dB that are lost.
 _USUAL: Mapping[Metric, float] = {Metric.VMAF: 0.1, Metric.XPSNR: 0.45}
 _BOUNDS: Mapping[Metric, tuple[float, float]] = {Metric.VMAF: (0.04, 0.2), Metric.XPSNR: (0.15, 0.9)}
+# A curve of one score that is so far from the one it should be like is unlike it, and as steep as those of noise and drawings.
+_UNLIKE: Mapping[Metric, float] = {Metric.VMAF: 4.0, Metric.XPSNR: 2.0}
+_STEEP: Mapping[Metric, float] = {Metric.VMAF: 0.25, Metric.XPSNR: 0.9}
 # How far from a measured score a curve is relied on: CRFs, and what usual content loses within three of them. Of a curve of one
 # score alone it is less.
 _RELIED_CRFS, _ALONE = 4.0, 0.6
@@ -49,9 +52,15 @@ class ScoreCurve:
             share = (crf - low) / (high - low)
             return self._score(losses[place - 1] + (losses[place] - losses[place - 1]) * share)
         if self._like and len(crfs) == 1:
-            return self._score(losses[0] + self._loss(self._like.at(crf)) - self._loss(self._like.at(crfs[0])))
+            return self._score(losses[0] + self._lost_like(self._like, crfs[0], crf))
         end = 0 if place == 0 else len(crfs) - 1
         return self._score(losses[end] + self._slope(end) * (crf - crfs[end]))
+
+    def _lost_like(self, like: MeanCurve, known: float, crf: float) -> float:
+        """Return what is lost from the one CRF that is known to another."""
+        if abs(like.at(known) - self._score(self._losses[0])) > _UNLIKE[self._metric]:
+            return _STEEP[self._metric] * (crf - known)
+        return self._loss(like.at(crf)) - self._loss(like.at(known))
 
     def relied(self, crf: float) -> bool:
         """Return whether the score at `crf` can be relied on: it is near to one that was measured, in CRF and in score."""

@@ -1,6 +1,7 @@
 """The search of a CRF: few tries, near the target, the same each time, and within its bounds."""
 
 from collections.abc import Callable, Sequence
+from math import exp
 from statistics import fmean
 
 import pytest
@@ -178,6 +179,28 @@ def test_nothing_ends_far_below_its_target(quality: Callable[[float], float], ta
         choice = result.again(tried[-1])
     assert quality(tried[-1]) > target - 2 and len(tried) <= 6
     assert all(min(abs(crf - other) for other in tried[:place]) <= 8 for place, crf in enumerate(tried) if place)
+
+
+def drawn(crf: float) -> float:
+    """Falls as a drawing of few colors does."""
+    return 101 - 11.5 * exp(0.25 * (crf - 40))
+
+
+@pytest.mark.parametrize("target", [90.0, 93.0, 96.0])
+def test_what_is_unlike_the_first_scout_is_taken_for_steep(target: float) -> None:
+    """The first one tells nothing of what lies far beyond it; few encodes are enough."""
+    result, tried = CrfSearch(QualityTarget(Metric.VMAF, target), "libx264"), []
+    low, high = result.crfs(scout=True)
+    result.note_scout(38, {low: 99.0, high: 98.0})
+    (crf,) = result.crfs(scout=True)
+    assert crf <= high + 8
+    result.note_scout(38, {crf: drawn(crf)})
+    choice: Choice | None = result.choice()
+    while choice:
+        tried.append(choice.crf)
+        result.note(0, 300, {choice.crf: drawn(choice.crf)})
+        choice = result.again(tried[-1])
+    assert abs(drawn(tried[-1]) - target) < 1 and len(tried) <= 3
 
 
 def test_what_bounds_keep_from_its_target_is_not_encoded_again() -> None:
