@@ -228,6 +228,30 @@ def test_dts_is_copied_to_broadcast_and_mp4(shelf: Shelf, convert: Converter, sp
     assert np.abs(judge.sound(path) - judge.sound(source)).max() == 0
 
 
+def test_cuts_of_g722_are_where_they_are_asked_for(shelf: Shelf, convert: Converter) -> None:
+    """libav seeks in WAV to twice the place."""
+    source = made(
+        shelf, "g722.wav", "-af", "volume='between(t,0.8,0.9)':eval=frame", "-ar", "16000", "-ac", "1", "-c:a", "g722"
+    )
+    heard = np.flatnonzero(np.abs(judge.sound(convert(source, LOSSLESS, start=0.7, duration=0.4).path)[:, 0]) > 0.05)
+    assert heard[0] / 16000 == pytest.approx(0.1, abs=0.03) and heard[-1] / 16000 == pytest.approx(0.2, abs=0.03)
+
+
+def test_samples_of_24_bits_in_32_are_integers(shelf: Shelf, convert: Converter) -> None:
+    """libav reads them as floating point: noise, and silence where that is no number. Behind other chunks, too."""
+    plain = made(shelf, "plain.wav", "-c:a", "pcm_s24le")
+    samples = judge.sound(plain)
+    content = (samples * 2**31).astype("<i4").tobytes()
+    form = struct.pack("<HHIIHHHHI", 0xFFFE, 2, 48000, 384000, 8, 32, 22, 24, 3) + struct.pack("<H", 1)
+    chunks = (b"JUNK", bytes(3) + b"\0"), (b"fmt ", form + bytes.fromhex("000000001000800000aa00389b71")), (b"data", content)
+    body = b"".join(kind + struct.pack("<I", 3 if kind == b"JUNK" else len(data)) + data for kind, data in chunks)
+    source = shelf.put("24in32.wav", b"RIFF" + struct.pack("<I", 4 + len(body)) + b"WAVE" + body)
+    converted = convert(source, LOSSLESS)
+    assert np.abs(judge.sound(converted.path) - samples).max() < 1e-6 and not converted.warnings
+    copied = convert(source, target("mkv", None)).path
+    assert np.abs(judge.sound(copied) - samples).max() < 1e-6
+
+
 def test_an_empty_packet_is_no_damage(shelf: Shelf, convert: Converter) -> None:
     """The FLAC encoder gives a last packet without audio, which NUT keeps."""
     source = made(shelf, "empty-packet.nut", "-c:a", "flac")

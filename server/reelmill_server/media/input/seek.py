@@ -39,6 +39,7 @@ _MICROSECOND = Fraction(1, av.time_base)
 _ONE_WAY = "matroska,webm"  # of which libav finds the first recording no more once it has come to the next
 _SEEKING_EACH = ("mov,mp4,m4a,3gp,3g2,mj2",)  # of which libav finds what each stream has at a time
 _BY_POSITION = ("mpegts", "mpeg", "ogg", "flv")
+_WAVES = ("wav", "w64")
 # Seconds since 1970 are less, and more do not fit into 64 bits in the ticks of every container.
 _FAR = 2.0**32
 _MOST_KEPT_BYTES = 256 << 20
@@ -83,6 +84,13 @@ def packets_from(container: InputContainer, streams: Sequence[Stream], others: S
     return result if sure else replace(result, packets=one_after_another(videos, result.packets))
 
 
+def _seeks_wrongly(container: InputContainer) -> bool:
+    """Return whether libav looks for times at other places than they are: G.722 in WAV has half the bytes that it expects."""
+    if container.format.name not in _WAVES:
+        return False
+    return any(canonical_name(stream.codec_context) == "adpcm_g722" for stream in container.streams.audio)
+
+
 def _packets_from(
     container: InputContainer, streams: Sequence[Stream], others: Sequence[Stream], begin: Fraction
 ) -> SeekResult:
@@ -91,7 +99,8 @@ def _packets_from(
     video = next((stream for stream in streams if stream.type == "video"), None)
     if begin > front and begins_again(container):
         return _from_front(container, wanted, video, begin)
-    if begin <= front or container.format.name in UNINDEXED_FORMATS or _is_passed_over(container, wanted, begin):
+    unindexed = container.format.name in UNINDEXED_FORMATS or _seeks_wrongly(container)
+    if begin <= front or unindexed or _is_passed_over(container, wanted, begin):
         seams: list[Fraction] = []
         return SeekResult(continuous(container, wanted, seams), begin, seams=seams)
     delay = _skipped(streams)

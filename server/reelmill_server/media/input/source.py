@@ -24,6 +24,7 @@ from reelmill_server.media.input.followers import first_picture, readable
 from reelmill_server.media.input.pieces import replacement
 from reelmill_server.media.input.restarts import begins_again
 from reelmill_server.media.input.subtitle_text import mended
+from reelmill_server.media.input.wave_header import with_whole_samples
 from reelmill_server.media.libav.demuxing import ReadFile
 from reelmill_server.media.libav.errors import LIBAV_ERRORS, meaning, memory_was_short
 from reelmill_server.media.libav.freeing import park
@@ -111,7 +112,8 @@ def open_stream(file: BinaryIO, limits: Limits, formats: Sequence[str] = FORMATS
     container = _open(ReadFile(file), limits, formats)
     try:
         position = file.tell()
-        other = replacement(file, container, limits) or readable(file, container.format.name)
+        form = container.format.name
+        other = replacement(file, container, limits) or readable(file, form) or with_whole_samples(file, form)
         file.seek(position)  # libav goes on there
         if other is not None:
             container.close()
