@@ -6,6 +6,7 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
+from structlog.testing import capture_logs
 
 from reelmill_server.model.capability import SOFTWARE
 from reelmill_server.model.chunked_plan import ChunkedPlan
@@ -43,9 +44,15 @@ async def test_samples_and_chunks_are_encoded_apart(bench: Bench) -> None:
     assert needs.chunked is None and needs.sampled and 0 < needs.sampled.cost.core_seconds < needs.cost.core_seconds
     chunked = needs.sampled.chunked
     assert chunked.split.reason.endswith("; the CRF is searched first, on 1 samples")
-    search = PlanSearch(chunked.plan, needs.sampled.searches)
+    search, again = PlanSearch(chunked.plan, needs.sampled.searches), replace(request, task_id="task-2", retry_of="task-1")
     while due := search.due():
-        search.note(await bench.attempts.try_samples(request, needs, due, report=bench.reported.append, lane=SOFTWARE))
+        with capture_logs() as logged:
+            tried, retried = [
+                await bench.attempts.try_samples(each, needs, due, report=bench.reported.append, claim=claim, lane=SOFTWARE)
+                for each in (request, again)
+            ]
+        assert retried == tried and [entry["event"] for entry in logged].count("attempt planned") == 1, "it was encoded again"
+        search.note(tried)
     plan = search.plan()
     needs = needs.searched(ChunkedPlan(plan, identified(plan, chunked.split)))
     chunks = [

@@ -184,6 +184,7 @@ class WorkerActivities:
                 work.needs,
                 samples.trials,
                 report=report,
+                claim=self._claim(work),
                 lane=work.lane,
                 least_bytes=work.memory_bytes,
             )

@@ -71,6 +71,7 @@ class Attempts(Protocol):
         trials: Sequence[Trial],
         *,
         report: Callable[[Progress], None],
+        claim: Claim,
         lane: str,
         least_bytes: int,
     ) -> tuple[Tried, ...]:

@@ -88,11 +88,10 @@ class Chunks:
         assert needs and needs.split
         work = replace(work, lane=SOFTWARE)
         numbers = [unit.number for unit in needs.split.units]
-        self._needs = needs
+        self._needs, self.used = needs, True
         if needs.sampled:
             needs = await self._search(needs, needs.sampled, work, history)
             work = replace(work, needs=needs)
-        self.used = True
         await self._carry_out([self._chunk(number, needs) for number in numbers if number not in self._results], work, history)
         if any(number not in self._results for number in numbers):
             raise HistoryFull

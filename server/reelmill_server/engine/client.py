@@ -39,6 +39,7 @@ from reelmill_server.telemetry import tracing
 
 _RPC_SECONDS = timedelta(seconds=5)
 _LISTED = 1000
+_ATTEMPTS = (CONVERT, ENCODE_UNIT, TRY_SAMPLES)
 _RUNNING_QUERY = "WorkflowType = 'MediaConvert' AND ExecutionStatus = 'Running'"
 _ANY_QUERY = "__temporal_workflow_metadata"  # each workflow answers it, of any version
 _LANES: Mapping[str, str] = {
@@ -104,7 +105,7 @@ class Engine:
         description = await self._describe(task_id)
         for activity in description.raw_description.pending_activities if description else ():
             queue = activity.activity_options.task_queue.name
-            if activity.activity_type.name in (CONVERT, ENCODE_UNIT, TRY_SAMPLES) and queue in _LANES:
+            if activity.activity_type.name in _ATTEMPTS and queue in _LANES:
                 return _LANES[queue]
         return ""
 
@@ -212,7 +213,7 @@ class Engine:
         try:
             description = await handle.describe(rpc_timeout=_RPC_SECONDS)
             pending = description.raw_description.pending_activities
-            attempts = (activity for activity in pending if activity.activity_type.name in (CONVERT, ENCODE_UNIT))
+            attempts = (activity for activity in pending if activity.activity_type.name in _ATTEMPTS)
             states = [activity.state for activity in attempts if activity.activity_id == activity_id]
             if states:
                 return _CLAIM_STATES.get(states[0], ClaimState.TAKEN_OVER)

@@ -100,8 +100,7 @@ class Attempts(Units):
             reserve=reserve,
         )
         self._fast, self._inspections = Looks(admission, fast_slots), Looks(admission, inspect_slots)
-        self.admission, self._shared = admission, shared
-        self._name, self._storage, self._bounds = name, storage, bounds
+        self.admission, self._name, self._storage, self._bounds = admission, name, storage, bounds
 
     async def withdraw(self, credentials: Credentials, files: Sequence[PendingFile]) -> None:
         """Remove what a lost attempt published, as far as it is still there."""

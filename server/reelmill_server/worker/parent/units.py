@@ -28,6 +28,7 @@ from reelmill_server.worker.parent.opening import Opener
 from reelmill_server.worker.parent.publish_guard import PublishGuard
 from reelmill_server.worker.parent.range_server import RangeServer
 from reelmill_server.worker.parent.reservation import Reservations
+from reelmill_server.worker.parent.sample_cache import SampleCache
 from reelmill_server.worker.parent.stall_watch import Bounds
 from reelmill_server.worker.parent.supervisor import Supervisor
 from reelmill_server.worker.parent.waiting_child import Reserve
@@ -54,7 +55,7 @@ class Units:
         self._opener = Opener(storage, scratch, capabilities, bounds, metrics, shared)
         self._chunks = KeptChunks(shared, scratch)
         self._reservations = Reservations(admission, bounds, metrics)
-        self.capabilities, self._scratch, self._metrics = capabilities, scratch, metrics
+        self.capabilities, self._scratch, self._shared, self._metrics = capabilities, scratch, shared, metrics
 
     async def erase(self, task_id: str) -> None:
         """Remove the files that chunks of a task left in shared scratch."""
@@ -98,24 +99,31 @@ class Units:
         trials: Sequence[Trial],
         *,
         report: Callable[[Progress], None],
+        claim: Claim,
         lane: str,
         least_bytes: int = 0,
     ) -> tuple[Tried, ...]:
-        """Encode samples of a task whose CRFs are searched; return what came of them, in the order of `trials`. Otherwise like
-        `encode_unit`.
+        """Encode samples of a task whose CRFs are searched; return what came of them, in the order of `trials`, and keep it for
+        a retry. Otherwise like `encode_unit`.
         """
         assert needs.sampled
+        chunked = needs.sampled.chunked
+        cache = SampleCache(self._shared, self._scratch, chunked.split, trials) if self._shared else None
         async with heartbeats(report) as heartbeat:
             with blaming_limits(), self.capabilities.lease() as lease:
+                if cache and request.retry_of and (tried := await cache.load(request.retry_of)):
+                    await cache.store(request.task_id, tried, PublishGuard(claim).check)
+                    return tried
                 held = self._reservations.hold(needs, least_bytes, lane, heartbeat, lease)
-                chunked = needs.sampled.chunked
                 async with held as memory_bytes, self._opened(request, chunked, memory_bytes) as (opened, range_server):
                     searches = needs.sampled.searches
                     assignment = replace(opened, action="try_samples", searches=searches, trials=tuple(trials))
                     done = await self._supervisor.unit(assignment, range_server, heartbeat, messages.SamplesTried)
                     check_tried(assignment, done.tried)
                     count_usage(self._metrics, lane, "unit", done.usage)
-                    return done.tried
+                if cache:
+                    await cache.store(request.task_id, done.tried, PublishGuard(claim).check)
+                return done.tried
 
     @asynccontextmanager
     async def _opened(
