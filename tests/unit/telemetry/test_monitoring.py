@@ -5,6 +5,7 @@ import re
 import shutil
 import subprocess
 from collections.abc import Iterator
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -34,6 +35,7 @@ _CLOSED = {
 }
 
 
+@cache
 def _metrics() -> dict[str, set[str]]:
     """The name of every series, and its labels."""
     metrics = Metrics().created.values()
@@ -45,6 +47,7 @@ def _metrics() -> dict[str, set[str]]:
     return results
 
 
+@cache
 def _rules() -> list[dict[str, Any]]:
     return [rule for group in yaml.safe_load(RULES.read_text())["spec"]["groups"] for rule in group["rules"]]
 
@@ -65,7 +68,8 @@ def _queries() -> Iterator[tuple[str, str]]:
         for target in panel["targets"]:
             yield panel["title"], target["expr"]
     for file in (ROOT / "k8s").rglob("*.yaml"):
-        for document in yaml.safe_load_all(file.read_text()):
+        text = file.read_text()
+        for document in yaml.safe_load_all(text) if "ScaledObject" in text else ():
             if isinstance(document, dict) and document.get("kind") == "ScaledObject":
                 for trigger in document["spec"]["triggers"]:
                     if trigger["type"] == "prometheus":

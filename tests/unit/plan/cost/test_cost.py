@@ -8,13 +8,13 @@ from pathlib import Path
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from pydantic import TypeAdapter
 
 from reelmill_server.model.cost import Cost
 from reelmill_server.model.image_request import FrameMode, ImageKind
 from reelmill_server.model.media_info import AudioStreamInfo, MediaInfo, VideoStreamInfo
 from reelmill_server.model.overlay_plan import BlurPlan, Box, DelogoPlan
 from reelmill_server.model.overlay_request import DesensitizationRule, DesensitizationSpec
+from reelmill_server.model.plain import adapter
 from reelmill_server.model.plan import (
     COPY,
     AudioOutput,
@@ -43,8 +43,8 @@ from reelmill_server.plan.output.images import ANIMATIONS
 from reelmill_server.plan.output.images import STILLS as STILL_FORMATS
 
 _GOLDEN = Path(__file__).parents[3] / "golden"
-_PLANS = {path.stem: TypeAdapter(Plan).validate_json(path.read_text()) for path in (_GOLDEN / "plans").glob("*.json")}
-_INFOS = {path.stem: TypeAdapter(MediaInfo).validate_json(path.read_text()) for path in (_GOLDEN / "infos").glob("*.json")}
+_PLANS = {path.stem: adapter(Plan).validate_json(path.read_text()) for path in (_GOLDEN / "plans").glob("*.json")}
+_INFOS = {path.stem: adapter(MediaInfo).validate_json(path.read_text()) for path in (_GOLDEN / "infos").glob("*.json")}
 _SECOND = 1_000_000
 
 
