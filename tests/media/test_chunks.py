@@ -22,7 +22,7 @@ from reelmill_server.model.request import AudioSpec, ExtractSpec, SegmentFormat,
 from reelmill_server.model.units import UnitFile
 from tests import judge
 from tests.media.chunked import Chunked, split_of
-from tests.media.converter import CLIP, NO_LIMITS, Converted, Converter, encoded, plan_of, target
+from tests.media.converter import CLIP, NO_LIMITS, Converted, Converter, capabilities, encoded, plan_of, target
 from tests.sources import Audio, Clip, Subtitle, Video
 
 pytestmark = pytest.mark.media
@@ -360,8 +360,8 @@ def _alpha(path: Path) -> bool:
 def test_vmaf_is_the_mean_of_all_chunks(convert: Converter, chunked: Chunked) -> None:
     wanted = replace(target("mp4", encoded(crf=40.0), None), measure_vmaf=True)
     clip = Clip(video=(replace(FILM, pattern="ramp", seconds=3.0),), audio=())
-    if "libvmaf" not in av.filter.filters_available:
-        pytest.skip("no libvmaf in this build of libav")
+    if not capabilities()["libvmaf"].available:
+        pytest.skip("no libvmaf here")
     (serial,), (joined,) = convert(clip, wanted).artifact.streams, chunked(clip, wanted).artifact.streams
     assert serial.vmaf is not None and joined.vmaf is not None
     assert abs(serial.vmaf - joined.vmaf) < 2

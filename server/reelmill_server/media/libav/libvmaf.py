@@ -107,7 +107,7 @@ def _fault(library: ctypes.CDLL) -> str:
 
 @cache
 def _model() -> ctypes.c_void_p:
-    """Return the model, which is only read, and serves all scores of this process: to parse it takes 5 ms."""
+    """Return the model, which is only read once it is parsed, and serves all scores of this process."""
     model = ctypes.c_void_p()
     _check("model_load", load().vmaf_model_load(byref(model), byref(_ModelConfiguration()), _MODEL))
     return model
