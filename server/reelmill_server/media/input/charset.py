@@ -44,7 +44,10 @@ _SINGLE: Mapping[str, str] = {
     "iso8859_13": "iso8859-13",
     "iso8859_15": "iso8859-15",
     "iso8859_16": "iso8859-16",
+    **{name: name for name in ("cp737", "cp850", "cp857", "cp862", "cp720", "cp775")},
 }
+# Charsets of DOS that have letters where others have punctuation, and how many of a text's bytes must lie there.
+_LOW, _LOW_BYTES, _LOW_SHARE = ("cp737", "cp850", "cp857", "cp862"), bytes(range(0x80, 0xB0)), 0.5
 _MULTI: Mapping[str, str] = {
     "gb18030": "gb18030",
     "big5hkscs": "big5hkscs",
@@ -58,14 +61,14 @@ _WRITTEN_IN: Mapping[str, str] = {
     "cs ces cze sk slk slo pl pol hu hun hr hrv scr sl slv bs bos": "cp1250 iso8859_2 iso8859_16 cp852",
     "ro ron rum mo mol": "cp1250 iso8859_16 cp852",
     "sr srp scc": "cp1251 cp1250 iso8859_2 iso8859_5",
-    "tr tur az aze": "cp1254 iso8859_9",
-    "lt lit lv lav": "cp1257 iso8859_13",
-    "et est": "cp1257 cp1252 iso8859_15 iso8859_13",
+    "tr tur az aze": "cp1254 iso8859_9 cp857",
+    "lt lit lv lav": "cp1257 iso8859_13 cp775",
+    "et est": "cp1257 cp1252 iso8859_15 iso8859_13 cp775 cp850",
     "ru rus be bel bg bul mk mkd mac kk kaz mn mon": "cp1251 koi8_r iso8859_5 cp866",
     "uk ukr": "cp1251 koi8_u iso8859_5 cp866",
-    "el ell gre": "cp1253 iso8859_7",
-    "he heb iw yi yid": "cp1255",
-    "ar ara fa fas per ur urd": "cp1256",
+    "el ell gre": "cp1253 iso8859_7 cp737",
+    "he heb iw yi yid": "cp1255 cp862",
+    "ar ara fa fas per ur urd": "cp1256 cp720",
     "th tha": "cp874 tis_620",
     "vi vie": "cp1258",
     "ja jpn": "cp932 euc_jp",
@@ -74,12 +77,14 @@ _WRITTEN_IN: Mapping[str, str] = {
     "sq sqi alb": "cp1252 cp1250 iso8859_15",
     "en eng fr fra fre de deu ger es spa it ita pt por nl nld dut sv swe da dan nb nob no nor nn nno fi fin is isl ice "
     "ca cat gl glg eu eus baq ga gle gd gla cy cym wel af afr id ind ms msa may la lat lb ltz fo fao br bre oc oci co cos "
-    "sw swa tl tgl": "cp1252 iso8859_15",
+    "sw swa tl tgl": "cp1252 iso8859_15 cp850",
 }
 _CHARSETS: Mapping[str, Sequence[str]] = {
     language: charsets.split() for languages, charsets in _WRITTEN_IN.items() for language in languages.split()
 }
-_LATIN = frozenset({"cp1250", "cp1252", "cp1254", "cp1257", "cp1258", "cp852"}) | {f"iso8859_{n}" for n in (2, 9, 13, 15, 16)}
+_LATIN = frozenset({"cp1250", "cp1252", "cp1254", "cp1257", "cp1258", "cp852", "cp850", "cp857", "cp775"}) | {
+    f"iso8859_{n}" for n in (2, 9, 13, 15, 16)
+}
 _NO_LETTERS = bytes(letter for letter in range(128) if not chr(letter).isalpha())
 _SAMPLE_BYTES = 1 << 16
 _BROKEN_SHARE = 0.1  # of the lines that are not ASCII; where a charset cannot read more, the text is in another one
@@ -147,12 +152,13 @@ def _guess(data: bytes, expected: Sequence[str]) -> str:
     lines = [line for line in data.split(b"\n") if _is_text(line)]
     if _LATIN.issuperset(expected) and not _is_latin(lines):
         expected = ()  # the language that was named is not that of the text
-    fitting = [name for name in expected if _fits(name, data)]
+    possible = _SINGLE.keys() - (() if _is_low(lines) else _LOW) | _MULTI.keys()
+    fitting = [name for name in expected if name in possible and _fits(name, data)]
     if not fitting:
         broken = next((name for name in expected or _MULTI if _nearly_fits(name, lines)), "")
         if broken:
             return broken
-        fitting = [name for name in _KNOWN if _fits(name, data)]  # those of DOS and KOI8 fit anything
+        fitting = [name for name in _KNOWN if name in possible and _fits(name, data)]  # those of DOS and KOI8 fit anything
     fitting = [name for name in fitting if not _mixes_letters(name, lines)] or fitting
     return fitting[0] if len(fitting) == 1 else _likeliest(lines, fitting)
 
@@ -162,6 +168,12 @@ def _is_latin(lines: Sequence[bytes]) -> bool:
     text = b"".join(lines)
     accented = len(text.translate(None, bytes(range(128))))
     return accented < len(text.translate(None, _NO_LETTERS)) * _ACCENTED_SHARE
+
+
+def _is_low(lines: Sequence[bytes]) -> bool:
+    """Return whether so many bytes lie where charsets of DOS have their letters that others would be mostly punctuation."""
+    accented = b"".join(lines).translate(None, bytes(range(0x80)))
+    return len(accented.translate(None, _LOW_BYTES)) < len(accented) * (1 - _LOW_SHARE)
 
 
 def _mixes_letters(name: str, lines: Sequence[bytes]) -> bool:
