@@ -15,7 +15,7 @@ from sqlalchemy import delete, update
 from reelmill_server.errors import ResourceNotFound, ServiceUnavailable
 from reelmill_server.model.task import Outcome, Progress, ReportedProgress, TaskPhase, TaskQuery, TaskRecord, TaskStatus
 from reelmill_server.model.waiting import Wait, WaitReason
-from reelmill_server.tasks import feed, waits
+from reelmill_server.tasks import following, waits
 from reelmill_server.tasks.changes import Change, ChangeStore
 from reelmill_server.tasks.database import Database
 from reelmill_server.tasks.feed import Feeds
@@ -226,11 +226,11 @@ async def test_nobody_watching_means_nobody_looking(world: World) -> None:
     watch = world.feeds.watch("default", "task")
     await anext(watch)
     await watch.aclose()
-    assert world.feeds._loop is not None
-    await asyncio.wait_for(world.feeds._loop, 20)
+    assert world.feeds._following.loop is not None
+    await asyncio.wait_for(world.feeds._following.loop, 20)
     looks = world.changes.reads["rounds"]
     await asyncio.sleep(5 * POLL)
-    assert world.changes.reads["rounds"] == looks and not world.feeds._followers
+    assert world.changes.reads["rounds"] == looks and not world.feeds._following.followers
 
 
 @pytest.mark.parametrize("broken", [ServiceUnavailable("away"), RuntimeError("a defect")])
@@ -307,7 +307,7 @@ async def test_an_end_is_told_before_the_feeds_close(world: World) -> None:
     await anext(watch)
     await world.end("task")
     async with asyncio.timeout(10):
-        while not world.feeds._followers["default"].entries["task"].status.final:
+        while not world.feeds._following.followers["default"].entries["task"].status.final:
             await asyncio.sleep(POLL)
     world.feeds.close()
     assert [snapshot.record.status for snapshot in [result async for result in watch]] == [TaskStatus.SUCCEEDED]
@@ -338,7 +338,7 @@ async def test_a_project_is_watched_with_a_filter(world: World) -> None:
         assert (snapshot.record.task_id, snapshot.record.status) == ("run", TaskStatus.SUCCEEDED)
         await watch.aclose()
     await asyncio.sleep(2 * POLL)
-    assert not world.feeds._followers
+    assert not world.feeds._following.followers
 
 
 async def test_a_project_watch_sees_a_task_that_begins_and_ends_between_looks(world: World) -> None:
@@ -389,7 +389,7 @@ async def test_a_slow_watcher_is_told_the_latest_state_only(world: World) -> Non
     await world.add("task")
     watch = world.feeds.watch_all(TaskQuery("default"))
     await anext(watch)
-    follower = world.feeds._followers["default"]
+    follower = world.feeds._following.followers["default"]
     for percent in range(1, 60):
         await world.tell("task", percent)
         await _until(lambda percent=percent: follower.entries["task"].progress.percent == percent)  # type: ignore[misc]
@@ -401,8 +401,8 @@ async def test_a_slow_watcher_is_told_the_latest_state_only(world: World) -> Non
 
 async def test_a_watcher_that_is_too_far_behind_has_to_watch_again(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
     """Changes are not kept for ever: it is told so, and nobody else is."""
-    monkeypatch.setattr(feed, "_LOG", 20)
-    monkeypatch.setattr(feed, "_LEAST", 1)
+    monkeypatch.setattr(following, "_LOG", 20)
+    monkeypatch.setattr(following, "_LEAST", 1)
     slow, quick = (world.feeds.watch_all(TaskQuery("default")) for _ in range(2))
     await world.add("first")
     for watch in (slow, quick):
@@ -477,9 +477,9 @@ async def test_a_watcher_that_comes_while_the_loop_ends_is_served(world: World) 
     await world.add("task")
     first = world.feeds.watch("default", "task")
     await anext(first)
-    assert world.feeds._loop is not None
-    world.feeds._loop.cancel()
-    await asyncio.wait([world.feeds._loop])
+    assert world.feeds._following.loop is not None
+    world.feeds._following.loop.cancel()
+    await asyncio.wait([world.feeds._following.loop])
     await first.aclose()
     watch = world.feeds.watch("default", "task")
     await anext(watch)
@@ -515,7 +515,7 @@ async def test_progress_reaches_all_projects_whoever_comes_meanwhile(world: Worl
 
     async def joined(*arguments: Any) -> Progress:
         came.append(Follower(f"new{len(came)}"))
-        world.feeds._followers[came[-1].project_name] = came[-1]
+        world.feeds._following.followers[came[-1].project_name] = came[-1]
         return await progress_of(*arguments)
 
     monkeypatch.setattr(world.feeds._snapshots, "progress_of", joined)
@@ -525,7 +525,7 @@ async def test_progress_reaches_all_projects_whoever_comes_meanwhile(world: Worl
     async with asyncio.timeout(5):
         await asyncio.gather(_until_percent(watch, 50), _until_percent(last, 50))
     for follower in came:
-        del world.feeds._followers[follower.project_name]
+        del world.feeds._following.followers[follower.project_name]
     await asyncio.gather(watch.aclose(), last.aclose())
 
 
@@ -541,5 +541,5 @@ async def test_tasks_that_were_watched_to_their_end_are_forgotten(world: World) 
         await world.end(name)
         async with asyncio.timeout(5):
             assert [snapshot async for snapshot in watch][-1].record.status is TaskStatus.SUCCEEDED
-    await _until(lambda: set(world.feeds._followers["default"].entries) == {"stays"})
+    await _until(lambda: set(world.feeds._following.followers["default"].entries) == {"stays"})
     await stays.aclose()
