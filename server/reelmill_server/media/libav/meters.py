@@ -92,6 +92,7 @@ class VmafMeter(Meter):
 
     def mean(self) -> float | None:
         mean = self._score.mean()
+        self._graph, self._inputs, self._sinks = None, [], []
         return None if mean is None else round(mean, 3)
 
     def _add_ends(self, graph: Graph) -> Sequence[tuple[Any, int]]:
