@@ -69,7 +69,15 @@ class Run:
                 if output is not alone:
                     output.start()
             kind = CopyFeed if copied else Feed
-            self._feed = kind(self._plan, self.outputs, sources, self.decoding, self.accountant, self._scope, self.stop)
+            self._feed = kind(
+                self._plan,
+                self.outputs,
+                sources,
+                decoding=self.decoding,
+                accountant=self.accountant,
+                scope=self._scope,
+                stop=self.stop,
+            )
             if alone is not None:
                 alone.write_alone(self._feed.steps())
             else:

@@ -61,6 +61,7 @@ class Feed:
         plan: Plan,
         outputs: Sequence[Output],
         sources: Sequence[InputContainer],
+        *,
         decoding: Decoding,
         accountant: Accountant,
         scope: Scope,
