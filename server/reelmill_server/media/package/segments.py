@@ -5,7 +5,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from fractions import Fraction
 from itertools import accumulate, chain
-from math import inf
+from math import ceil, floor, inf
 from pathlib import Path
 from typing import Any, BinaryIO
 
@@ -225,7 +225,8 @@ class Cuts:
         self._channels = CaptionChannels() if planned.type == StreamType.VIDEO else None
         self.dolby_vision: DolbyVision | None = None
         self._base: Fraction | None = None  # known with the first packet
-        self._first = self._border = 0  # ticks
+        self._first = self._border = self._slack = 0  # ticks
+        self._ticks: list[int] = []  # of the starts, after the first packet
         self.count = 0
         self.independent = True
 
@@ -239,21 +240,29 @@ class Cuts:
         ticks = packet.pts
         if self._channels is not None:
             self._channels.see(self._search.of(packet))
-        if packet.is_keyframe and self.count < len(self._starts):
-            off, length = (ticks - self._first) * self._base - self._starts[self.count], (packet.duration or 0) * self._base
-            # In a manifest, the segment of an open GOP begins with the first frame that is shown.
-            if -max(_LIST_SECONDS, length) <= off <= max(_LIST_SECONDS, (1 + _MOST_LEADING) * length):
-                self.count, self._border = self.count + 1, ticks
-                self.independent = self.independent and starts_decoding(packet, self._codec)
-                return
-        if ticks < self._border:
+        if packet.is_keyframe and self._begins_segment(ticks, packet.duration or 0, self._base):
+            self.count, self._border = self.count + 1, ticks
+            self.independent = self.independent and starts_decoding(packet, self._codec)
+        elif ticks < self._border:
             self.independent = False  # a leading frame: it refers to the segment before
+
+    def _begins_segment(self, ticks: int, duration: int, base: Fraction) -> bool:
+        """Return whether the next segment may begin with a keyframe."""
+        if self.count == len(self._starts):
+            return False
+        # All packets of audio are keyframes: only those near the place are compared exactly.
+        if ticks - self._first + max(self._slack, duration) < self._ticks[self.count]:
+            return False
+        off, length = (ticks - self._first) * base - self._starts[self.count], duration * base
+        # In a manifest, the segment of an open GOP begins with the first frame that is shown.
+        return -max(_LIST_SECONDS, length) <= off <= max(_LIST_SECONDS, (1 + _MOST_LEADING) * length)
 
     def _begin(self, packet: AnyPacket) -> bool:
         """Learn from the first packet what its stream is; return whether times have a unit."""
         if not packet.time_base:
             return False
         self._base, self._first = exact(packet.time_base), packet.pts or 0
+        self._ticks, self._slack = [floor(start / self._base) for start in self._starts], ceil(_LIST_SECONDS / self._base)
         if self._channels is not None:
             context = packet.stream.codec_context
             self._search = CaptionSearch(codec_name(context), bytes(context.extradata or b""))
