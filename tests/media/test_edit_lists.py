@@ -105,3 +105,21 @@ def test_a_delay_is_not_in_the_length_of_what_ends_early(convert: Converter, she
     source = edited(shelf.get(clip), tmp_path / "late.mp4", [(-1, 8), (0, 20)])
     for spec in (target("mp4", encoded()), target("mp4"), target("mkv")):
         assert judge.numbers(convert(source, spec).path)[:20] == [*range(20)]
+
+
+@pytest.mark.parametrize(("edits", "rate", "told"), [([(0, 10), (-1, 10), (10, 10)], 1, "pauses"), ([(0, 20)], 2, "changes")])
+def test_what_of_an_edit_list_is_not_followed_is_told(
+    convert: Converter, shelf: Shelf, tmp_path: Path, edits: Edits, rate: int, told: str
+) -> None:
+    """libav shows media where there is to be none, and all at its usual speed."""
+    source = edited(shelf.get(SOURCE), tmp_path / "edited.mp4", edits)
+    data = bytearray(source.read_bytes())
+    for number in range(len(edits)):
+        place = data.index(b"elst") + 12 + 12 * number + 8
+        data[place : place + 2] = rate.to_bytes(2)
+    source.write_bytes(data)
+    (warning,) = convert(source, target("mp4", encoded(), None)).warnings
+    assert f"the edit list of the video of sources[0] {told}" in warning
+    assert not convert(
+        edited(shelf.get(SOURCE), tmp_path / "plain.mp4", [(-1, 5), (0, 20)]), target("mp4", audio=None)
+    ).warnings

@@ -1,9 +1,9 @@
 """Read the lengths that an MP4 or QuickTime file claims (ISO/IEC 14496-12, 8.2.2, 8.3.2, 8.4.2, 8.6.6)."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from fractions import Fraction
-from typing import BinaryIO
+from typing import BinaryIO, NamedTuple
 
 from reelmill_server.media.input.boxes import boxes
 
@@ -13,6 +13,19 @@ _LENGTH_AT = {b"mvhd": (16, 24), b"mdhd": (16, 24), b"tkhd": (20, 28)}
 _NUMBER_AT = (12, 20)  # of the track, in `tkhd`
 _EMPTY = -1  # where an edit begins that shows nothing
 _EDITS_AT = 8  # in `elst`, behind version and count
+
+
+class Edit(NamedTuple):
+    """An entry of an edit list: its `length` in ticks of the movie, where it begins in the media, and its `rate` (16.16)."""
+
+    length: int
+    begin: int
+    rate: int
+
+    @property
+    def is_empty(self) -> bool:
+        """Whether it shows nothing."""
+        return self.begin == _EMPTY
 
 
 @dataclass(frozen=True)
@@ -59,14 +72,12 @@ def _track(file: BinaryIO, span: tuple[int, int], scale: int) -> TrackLengths:
     number, shown = track_number(file, span), Fraction(_length(file, span, b"tkhd")[0], scale)
     length, media_scale = next((_length(file, box, b"mdhd") for box in boxes(file, *span, b"mdia")), (0, 1))
     media = Fraction(length, media_scale)
-    for edits in boxes(file, *span, b"edts"):
-        for begin, end in boxes(file, *edits, b"elst"):
-            entries = list(_edits(file, begin, end))
-            total = sum(length for length, _ in entries)
-            delay = sum(length for length, begin in entries if begin == _EMPTY)
-            skipped = next((begin for _, begin in entries if begin != _EMPTY), 0)
-            delays = Fraction(delay, scale), Fraction(skipped, media_scale)
-            return TrackLengths(number, shown, media, Fraction(total, scale), *delays)
+    for edits in edits_of(file, span):
+        total = sum(edit.length for edit in edits)
+        delay = sum(edit.length for edit in edits if edit.is_empty)
+        skipped = next((edit.begin for edit in edits if not edit.is_empty), 0)
+        delays = Fraction(delay, scale), Fraction(skipped, media_scale)
+        return TrackLengths(number, shown, media, Fraction(total, scale), *delays)
     return TrackLengths(number, shown, media)
 
 
@@ -93,11 +104,19 @@ def _length(file: BinaryIO, span: tuple[int, int], kind: bytes) -> tuple[int, in
     return 0, 1
 
 
-def _edits(file: BinaryIO, begin: int, end: int) -> Iterator[tuple[int, int]]:
-    """Yield the length of each edit, and where it begins in the media."""
+def edits_of(file: BinaryIO, track: tuple[int, int]) -> Iterator[Sequence[Edit]]:
+    """Yield the edit list of a track, if it has one."""
+    for edits in boxes(file, *track, b"edts"):
+        for begin, end in boxes(file, *edits, b"elst"):
+            yield list(_edits(file, begin, end))
+
+
+def _edits(file: BinaryIO, begin: int, end: int) -> Iterator[Edit]:
     file.seek(begin)
     content = file.read(end - begin)
     width = 8 if content[:1] == b"\1" else 4
     for place in range(_EDITS_AT, len(content) - 2 * width - 3, 2 * width + 4):
-        length, media = (content[at : at + width] for at in (place, place + width))
-        yield int.from_bytes(length), int.from_bytes(media, signed=True)
+        length, media, rate = (
+            content[at : at + size] for at, size in ((place, width), (place + width, width), (place + 2 * width, 4))
+        )
+        yield Edit(int.from_bytes(length), int.from_bytes(media, signed=True), int.from_bytes(rate, signed=True))

@@ -1,13 +1,13 @@
 """Read what the tables of MP4 and QuickTime say of tracks that libav does not hand out (ISO/IEC 14496-12, 8.5, 8.7.4)."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from typing import Any, BinaryIO
 
 from av.container import InputContainer
 
 from reelmill_server.media.input.boxes import boxes
-from reelmill_server.media.input.movie_lengths import track_number
+from reelmill_server.media.input.movie_lengths import Edit, edits_of, track_number
 from reelmill_server.model.media_info import MediaInfo, StreamInfo
 
 _MOVIES = "mov,mp4,m4a,3gp,3g2,mj2"
@@ -15,15 +15,19 @@ _TABLES = (b"mdia", b"minf", b"stbl")
 # Sample entries of what is encrypted: by Common Encryption (ISO/IEC 23001-7), and FairPlay.
 _ENCRYPTED = (b"encv", b"enca", b"enct", b"encs", b"drms", b"drmi", b"drmt")
 _COUNT_AT, _ENTRIES_AT = 4, 8
+_USUAL_RATE = 0x1_0000
 _CHUNK_BYTES, _DESCRIPTION_AT = 12, 8  # of an entry of `stsc`
 
 
 @dataclass(frozen=True)
 class Track:
-    """A track: `encrypted`, or in so many `descriptions` (parameters of its codec), which follow each other."""
+    """A track: `encrypted`, or in so many `descriptions` (parameters of its codec), which follow each other; `unfollowed`: what
+    its edit list does that libav ignores.
+    """
 
     encrypted: bool = False
     descriptions: int = 1
+    unfollowed: str = ""
 
 
 def with_tracks(info: MediaInfo, container: InputContainer) -> MediaInfo:
@@ -33,16 +37,15 @@ def with_tracks(info: MediaInfo, container: InputContainer) -> MediaInfo:
         return info
     position = file.tell()
     try:
-        tracks = dict(_tracks(file))
+        tracks, whole = dict(_tracks(file)), not _is_fragmented(file)
     finally:
         file.seek(position)  # libav goes on there
     told = {stream.index: tracks[stream.id] for stream in container.streams if stream.id in tracks}
-    whole = any(stream.frames for stream in container.streams)  # else the samples are in fragments
 
     def known(stream: StreamInfo) -> dict[str, Any]:
         track = told.get(stream.index, Track())
         nothing = whole and (not stream.frame_count or stream.duration_seconds == 0)
-        return {"encrypted": track.encrypted, "descriptions": track.descriptions, "empty": nothing}
+        return {**vars(track), "empty": nothing}
 
     return replace(
         info,
@@ -56,8 +59,22 @@ def _tracks(file: BinaryIO) -> Iterator[tuple[int, Track]]:
     for movie in boxes(file, 0, end, b"moov"):
         for track in boxes(file, *movie, b"trak"):
             for table in _inside(file, track, _TABLES):
-                yield track_number(file, track), _track(file, table)
+                unfollowed = "".join(_unfollowed(edits) for edits in edits_of(file, track))
+                yield track_number(file, track), replace(_track(file, table), unfollowed=unfollowed)
         return
+
+
+def _is_fragmented(file: BinaryIO) -> bool:
+    """Return whether samples may be in fragments."""
+    movies = boxes(file, 0, file.seek(0, 2), b"moov")
+    return any(True for movie in movies for _ in boxes(file, *movie, b"mvex"))
+
+
+def _unfollowed(edits: Sequence[Edit]) -> str:
+    if any(edit.rate != _USUAL_RATE for edit in edits if not edit.is_empty and edit.length):
+        return "changes its speed"
+    shown = [edit.is_empty for edit in edits if edit.length]
+    return "pauses it midway" if False in shown and True in shown[shown.index(False) :] else ""
 
 
 def _inside(file: BinaryIO, span: tuple[int, int], way: tuple[bytes, ...]) -> Iterator[tuple[int, int]]:

@@ -102,13 +102,15 @@ def stream_number(inputs: Inputs, sound: StreamPlan) -> int:
 def _audio(context: TargetContext, spec: AudioSpec, number: int, like: Input, members: Sequence[Input]) -> StreamPlan:
     stream = like.audio[number]
     counted = len(members) > 1 or like.aligned
+    streams = [(item, stream_at(item.audio, number)) for item in members]
+    context.warn_of_edits("audio", streams)
     if spec.codec == COPY and not context.target.audio_asked:
-        spec = _joinable(context, spec, stream, [(item, stream_at(item.audio, number)) for item in members])
+        spec = _joinable(context, spec, stream, streams)
     if spec.codec == COPY:
         rules.check(rules.speed_problems(context.target, context.target.field))
-        return joined_copy(context, "audio", [(item, stream_at(item.audio, number)) for item in members], stream)
+        return joined_copy(context, "audio", streams, stream)
     planned = _encoded_audio(context, spec, stream, like)
-    parts = [_audio_part(context, planned, item, stream_at(item.audio, number)) for item in members]
+    parts = [_audio_part(context, planned, item, own) for item, own in streams]
     return joining.with_speed(replace(planned, parts=tuple(parts), counted=counted), context.speed("audio"))
 
 

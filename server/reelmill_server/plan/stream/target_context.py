@@ -1,6 +1,6 @@
 """What the streams of a target depend on, and what goes for all kinds of them."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, replace
 from fractions import Fraction
 
@@ -30,6 +30,13 @@ class TargetContext:
     def warn(self, text: str) -> None:
         """Add a warning about the target."""
         self.warnings.append(f"{self.target.field}{text}")
+
+    def warn_of_edits(self, kind: str, members: Iterable[tuple[Input, StreamInfo | None]]) -> None:
+        """Add warnings about edit lists of the streams of a kind that are not followed."""
+        for item, stream in members:
+            if stream and stream.unfollowed:
+                what = f"the edit list of the {kind} of sources[{item.source_number}] {stream.unfollowed}"
+                self.warn(f".{kind}: {what}, which is not followed: its frames are shown or heard at other times")
 
     def speed(self, kind: str) -> Fraction:
         """Return the playback speed of a kind of stream (`video`, `audio`)."""

@@ -43,8 +43,9 @@ def _video(context: TargetContext, spec: VideoSpec, number: int, like: Input, me
         if item.info.still and not item.held:
             hint = "set duration to show it for longer"
             context.warn(f".video: sources[{item.source_number}] is a still image, which is shown for one frame: {hint}")
+    streams = [(item, stream_at(item.video, number)) for item in members]
+    context.warn_of_edits("video", streams)
     if spec.codec == COPY:
-        streams = [(item, stream_at(item.video, number)) for item in members]
         edges, reason = smart_cut.edges_of(context.target, spec, streams, context.speed("video"), context.facts)
         if not reason:
             copied = joined_copy(context, "video", streams, stream)
