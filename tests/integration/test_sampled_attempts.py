@@ -43,7 +43,7 @@ async def test_samples_and_chunks_are_encoded_apart(bench: Bench) -> None:
     needs = deferred.value.needs
     assert needs.chunked is None and needs.sampled and 0 < needs.sampled.cost.core_seconds < needs.cost.core_seconds
     chunked = needs.sampled.chunked
-    assert chunked.split.reason.endswith("; the CRF is searched first, on 1 samples")
+    assert chunked.split.reason.endswith("; the CRF is searched first, on 1 sample")
     search, again = PlanSearch(chunked.plan, needs.sampled.searches), replace(request, task_id="task-2", retry_of="task-1")
     while due := search.due():
         with capture_logs() as logged:

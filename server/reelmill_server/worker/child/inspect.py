@@ -151,7 +151,8 @@ def planned(attempt: Attempt, plan: Plan, probed: ProbedSources) -> messages.Pla
     searches = searches_of(plan, keys) if cut.units else ()
     if searches:
         count = sum(len(search.samples) for search in searches)
-        cut = identified(plan, replace(cut, reason=f"{cut.reason}; the CRF is searched first, on {count} samples"))
+        text = f"{cut.reason}; the CRF is searched first, on {count} sample{'s' if count > 1 else ''}"
+        cut = identified(plan, replace(cut, reason=text))
     return messages.Planned(plan, probed.media, cut, searches)
 
 
