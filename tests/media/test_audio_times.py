@@ -258,3 +258,17 @@ def test_an_empty_packet_is_no_damage(shelf: Shelf, convert: Converter) -> None:
     done = convert(source, LOSSLESS)
     assert len(judge.sound(done.path)) == len(judge.sound(source))
     assert not done.warnings
+
+
+def test_copied_packets_without_a_length_last_as_long_as_those_before(shelf: Shelf, convert: Converter) -> None:
+    """As those of Vorbis in NUT."""
+    source = made(shelf, "lengthless.nut", "-c:a", "libvorbis")
+    path = convert(source, target("mkv", None)).path
+    assert len(judge.sound(path)) == pytest.approx(len(judge.sound(source)), abs=2048)
+
+
+def test_a_cut_of_flac_in_ogg_has_the_audio_of_its_time(convert: Converter) -> None:
+    """Of the first page behind where it has sought, libav gives wrong times."""
+    source = Clip("ogg", (), (Audio("flac", seconds=3, clicks=(1.5, 2.0, 2.5)),))
+    for asked in (LOSSLESS, target("mkv", None)):
+        assert judge.clicks(convert(source, asked, start=1.4).path) == pytest.approx([0.1, 0.6, 1.1], abs=0.022)

@@ -314,6 +314,16 @@ def test_sound_and_picture_stay_together(convert: Converter, container: str, cod
     assert judge.numbers(converted.path) == list(range(50))
 
 
+@pytest.mark.parametrize("b_frames", [2, pytest.param(0, marks=pytest.mark.matrix)])
+@pytest.mark.parametrize("form", ["mxf", pytest.param("mov", marks=pytest.mark.matrix)])
+def test_mpeg2_beside_pcm_is_copied_to_mxf(convert: Converter, form: str, b_frames: int) -> None:
+    """Which tells when frames are shown, apart from when they are decoded."""
+    video = Video("mpeg2video", size=(64, 48), b_frames=b_frames, gop=7, seconds=0.6)
+    converted = convert(Clip(form, (video,), (Audio("pcm_s16le", seconds=0.6, clicks=(0.4,)),)), target("mxf"))
+    assert judge.numbers(converted.path) == [*range(15)] and judge.times(converted.path)[0] == 0
+    assert judge.clicks(converted.path) == pytest.approx([0.4], abs=0.001)
+
+
 @pytest.mark.parametrize("container", ["mov", "avi", "asf", "mxf"])
 def test_pcm_beside_video_is_copied(convert: Converter, container: str) -> None:
     """Sample for sample, at its time."""

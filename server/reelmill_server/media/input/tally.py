@@ -150,7 +150,7 @@ class Tally:
         begin = self._next if shown is None else shown
         if begin is None:
             begin = self._ticks[1]
-        if decoded is None and not length and self._before is not None:
+        if (decoded is None or not self.video) and not length and self._before is not None:
             length = max(begin - self._before, 0)
         self._next, self._before = begin + length, begin
         stop = self._stop

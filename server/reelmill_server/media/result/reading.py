@@ -25,6 +25,7 @@ from reelmill_server.media.output.base import MediaFile
 from reelmill_server.media.package.segments import Cuts
 from reelmill_server.media.result.readback import out_of_order
 from reelmill_server.model.plan import COPY, StreamPlan, StreamType
+from reelmill_server.plan.clock import TELLING_B_FRAMES, UNSURE_FORMATS
 
 _SAMPLE_PACKETS = 50  # of audio, at each end
 _GOOD_SHARE = Fraction(1, 3)  # of copied packets: two fields may make one frame, and recordings begin and end anywhere
@@ -139,6 +140,10 @@ def read_streams(
             sight.extent = ShownExtent(container.format.name in INDEXED_FORMATS)
     gaps = {stream.index for stream in media if codec_name(stream.codec_context) == "mov_text"}
     videos = {stream.index for stream in media if stream.type == "video"}
+    if container.format.name in UNSURE_FORMATS:  # of which libav knows both timestamps of some codecs
+        told = {stream.index for stream in media if codec_name(stream.codec_context) in TELLING_B_FRAMES}
+    else:
+        told = set()
     ends = {index: end for index, (_, end) in claimed_ends(container).items() if index in videos}
     for index in readings.keys() & ends.keys():
         readings[index].end = ends[index]
@@ -147,7 +152,7 @@ def read_streams(
             moved()
         whole_run = _without_gaps(run) if run.index in gaps else run
         video = run.index in videos
-        readings[run.index].count_all(whole_run, video, video and unordered)
+        readings[run.index].count_all(whole_run, video, video and unordered and run.index not in told)
         if cuts is not None and run.index == cuts.stream:
             for packet in run.packets:
                 cuts.see(packet)
