@@ -169,6 +169,15 @@ def test_views_of_both_eyes_in_a_frame_are_told(shelf: Shelf, convert: Converter
     assert judge.numbers(converted.path) == list(range(50))
 
 
+def test_views_that_mp4_says_are_told(shelf: Shelf, convert: Converter) -> None:
+    """libav's muxer writes MP4 without them, and Matroska with them."""
+    path = boxed(shelf, "stereo.mp4", FLAT, box(b"st3d", bytes(4) + b"\1"))
+    for spec in (target("mp4", audio=None), target("mkv", encoded(), None)):
+        assert any("stereoscopic (top_bottom)" in text for text in convert(path, spec).warnings)
+    copied = convert(path, target("mkv", audio=None))
+    assert not copied.warnings and "top and bottom" in said(copied.path)
+
+
 @pytest.mark.parametrize(("alpha", "words"), [(True, "transparency"), (False, "second view")])
 def test_layers_that_are_not_decoded_are_told(shelf: Shelf, convert: Converter, alpha: bool, words: str) -> None:
     """Phones write them: transparency, and the view of the other eye. Here they are empty."""

@@ -98,6 +98,8 @@ class VideoStreamInfo(StreamInfo):
 
     `hidden_seconds`: how long before the file's beginning an edit list hides frames that later ones need.
 
+    `stereo`: how frames hold the views of both eyes, as Matroska names it; empty: they hold one.
+
     `layer`: what H.265 has beside the layer that is decoded: "alpha" or the "view" of the other eye.
 
     `still`: a single frame that nothing says a duration of, as in files of images.
@@ -139,6 +141,7 @@ class VideoStreamInfo(StreamInfo):
     header_colors: bool = False
     header_aspect: bool = False
     header_fields: bool = False
+    stereo: str = ""
 
     @property
     def turned(self) -> bool:

@@ -1,4 +1,6 @@
-"""Read how a container says that frames are cropped: PyAV hands it out only to muxers, so a trial header tells."""
+"""Read how a container says that frames are cropped, or hold two views: PyAV hands it out only to muxers, so a trial header
+tells.
+"""
 
 from dataclasses import replace
 from typing import Any
@@ -10,13 +12,20 @@ from reelmill_server.model.media_info import Crop, VideoStreamInfo
 _CROPPING_FORMATS = ("matroska,webm", "mov,mp4,m4a,3gp,3g2,mj2")
 # Elements of Matroska (RFC 9559).
 _LEFT, _TOP, _RIGHT, _BOTTOM = 0x54CC, 0x54BB, 0x54DD, 0x54AA
+_STEREO = 0x53B8
+_STEREO_MODES = (
+    " left_right bottom_top top_bottom checkerboard_rl checkerboard_lr row_interleaved_rl row_interleaved_lr "
+    "col_interleaved_rl col_interleaved_lr anaglyph_cyan_red right_left anaglyph_green_magenta block_lr block_rl"
+).split(" ")
 
 
 def cropped(info: VideoStreamInfo, stream: Any) -> VideoStreamInfo:
-    """Return `info` of `stream` with its cropping, and the size that is left; unchanged if there is none."""
+    """Return `info` of `stream` with its cropping, and the size that is left, and how its frames hold views of both eyes."""
     if stream.container.format.name not in _CROPPING_FORMATS or info.attached_picture or not info.width:
         return info
     header = trial_header(stream)
+    if 0 < (mode := header.get(_STEREO, 0)) < len(_STEREO_MODES):
+        info = replace(info, stereo=_STEREO_MODES[mode])
     left, top, right, bottom = (header.get(edge, 0) for edge in (_LEFT, _TOP, _RIGHT, _BOTTOM))
     width, height = info.width - left - right, info.height - top - bottom
     if (width, height) == (info.width, info.height) or width <= 0 or height <= 0:

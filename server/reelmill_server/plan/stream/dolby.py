@@ -56,5 +56,5 @@ def flat_warnings(stream: VideoStreamInfo) -> Iterator[str]:
 
 def stereo_mode(stream: VideoStreamInfo) -> str:
     """Return how frames hold the views of both eyes, as Matroska says it; nothing where they hold one view."""
-    mode = stream.metadata.get("stereo_mode", "")
+    mode = stream.metadata.get("stereo_mode", "") or stream.stereo
     return "" if mode == "mono" else mode
