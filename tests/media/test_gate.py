@@ -17,6 +17,7 @@ from reelmill_server.media.input.bundle import Run
 from reelmill_server.media.input.probe import probe_file
 from reelmill_server.media.libav.packets import twin
 from reelmill_server.media.output import file as output_file
+from reelmill_server.media.output.avi import LateStreams
 from reelmill_server.media.output.base import MediaFile
 from reelmill_server.media.package import segments
 from reelmill_server.media.package.playlists import MediaPlaylist
@@ -38,6 +39,9 @@ CLIP = Clip("mp4", (Video(seconds=3, b_frames=2),), (Audio(seconds=3),))
 UNCLAIMED = replace(CLIP, format="matroska")  # it claims no length for each stream
 TAGGED, MUTE = Clip("mp4", (Video(color_space=1),), ()), Clip("mp4", (Video(seconds=1),), ())
 SHORT = Clip("mp4", (Video(seconds=1),), (Audio(seconds=1),))
+LATE_AUDIO = Clip(
+    "matroska", (Video("mpeg4", size=(64, 48), seconds=0.6, b_frames=0),), (Audio("libmp3lame", seconds=0.3, start=0.3),)
+)
 ENCODED, COPIED = target("mp4", encoded(), AudioSpec("aac")), target("mkv")
 SLIDES = Clip("mp4", (Video(times=tuple(map(Fraction, range(6))), last=Fraction(1), gop=250, b_frames=3),), ())
 SEGMENTS = replace(target("ts", encoded(), AudioSpec("aac")), segment=SegmentSpec(SegmentFormat.HLS, 1_000_000))
@@ -300,6 +304,13 @@ FAULTS = (
     Fault("a rendition in fMP4 is moved", "off the clock", FRAGMENTS, path=shifted(("audio", "video"), Fraction(1))),
     Fault("audio in DASH is moved", "off the clock", DASH, path=shifted(("audio",), Fraction(1, 10))),
     Fault("audio is moved by a frame of video", "further apart", path=shifted(("audio",), Fraction(1, 25))),
+    Fault(
+        "streams of AVI begin together",
+        "further apart",
+        target("avi"),
+        (LATE_AUDIO,),
+        lambda patch: patch.setattr(LateStreams, "all_of", lambda self, bundles: bundles),
+    ),
     Fault("a short playlist", "playlist ends", SEGMENTS, path=lists_less),
     Fault("a short manifest", "playlist ends", DASH, path=lists_less),
     Fault("a wrong playlist", "does not begin with a key frame", SEGMENTS, file=lists_wrongly),

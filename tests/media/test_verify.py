@@ -17,7 +17,7 @@ from reelmill_server.media.result.files import make_results
 from reelmill_server.media.result.verify import verify
 from reelmill_server.media.track.base import StreamStats
 from reelmill_server.model.capability import Limits
-from reelmill_server.model.plan import Plan
+from reelmill_server.model.plan import AttachmentPlan, Plan
 from reelmill_server.model.request import AudioSpec, SourceSpec, TargetSpec
 from tests import judge
 from tests.media.converter import Converter, encoded, plan_of, target
@@ -142,6 +142,13 @@ def test_a_missing_stream_is_rejected(produced: MediaFile) -> None:
     plan = replace(produced.plan, streams=(*produced.plan.streams, audio))
     with pytest.raises(OutputInvalid, match="streams"):
         verify(replace(produced, plan=plan, written=(*produced.written, produced.written[1])))
+
+
+def test_a_missing_attachment_is_rejected(produced: MediaFile) -> None:
+    """A file attached to Matroska was planned."""
+    plan = replace(produced.plan, attachments=(AttachmentPlan(0, 2),))
+    with pytest.raises(OutputInvalid, match="has 0 attached files, not 1"):
+        verify(replace(produced, plan=plan))
 
 
 def longer(written: StreamStats) -> StreamStats:
