@@ -3,6 +3,7 @@
 import io
 import struct
 
+import av
 import pytest
 
 from reelmill_server.media.input.missing_bytes import missing_bytes
@@ -31,3 +32,20 @@ def test_what_no_file_has_is_not_missing(file: io.BytesIO, missing: int) -> None
     result = missing_bytes(file, "w64")
     assert result == missing
     check_message(messages.Probed((MediaInfo("w64", "Sony Wave64", 1064, 0, missing_bytes=result),)))
+
+
+@pytest.mark.parametrize(("form", "muxer"), [("matroska,webm", "matroska"), ("avi", "avi"), ("asf", "asf")])
+def test_a_file_that_says_how_long_it_is_misses_what_was_cut_off(form: str, muxer: str) -> None:
+    """To the byte; a streamed one says nothing."""
+    file = io.BytesIO()
+    with av.open(file, "w", format=muxer) as output:
+        stream = output.add_stream("mpeg4", rate=25)
+        stream.width, stream.height, stream.pix_fmt = 64, 48, "yuv420p"
+        for number in range(3):
+            frame = av.VideoFrame(64, 48, "yuv420p")
+            frame.pts = number
+            output.mux(stream.encode(frame))
+        output.mux(stream.encode(None))
+    whole = file.getvalue()
+    assert missing_bytes(io.BytesIO(whole), form) == missing_bytes(io.BytesIO(whole + bytes(500)), form) == 0
+    assert missing_bytes(io.BytesIO(whole[:-200]), form) == 200
