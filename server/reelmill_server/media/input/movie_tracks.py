@@ -41,10 +41,11 @@ def with_tracks(info: MediaInfo, container: InputContainer) -> MediaInfo:
     finally:
         file.seek(position)  # libav goes on there
     told = {stream.index: tracks[stream.id] for stream in container.streams if stream.id in tracks}
+    lasting = {stream.index for stream in container.streams if stream.duration}  # with what an edit list waits for them
 
     def known(stream: StreamInfo) -> dict[str, Any]:
         track = told.get(stream.index, Track())
-        nothing = whole and (not stream.frame_count or stream.duration_seconds == 0)
+        nothing = whole and (not stream.frame_count or (stream.index in lasting and not stream.duration_seconds))
         return {**vars(track), "empty": nothing}
 
     return replace(
