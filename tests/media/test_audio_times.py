@@ -267,8 +267,14 @@ def test_copied_packets_without_a_length_last_as_long_as_those_before(shelf: She
     assert len(judge.sound(path)) == pytest.approx(len(judge.sound(source)), abs=2048)
 
 
-def test_a_cut_of_flac_in_ogg_has_the_audio_of_its_time(convert: Converter) -> None:
-    """Of the first page behind where it has sought, libav gives wrong times."""
+def test_flac_in_ogg_is_heard_at_its_time(convert: Converter) -> None:
+    """Of the first page, libav gives wrong times: where it has sought, and where audio begins later than video."""
     source = Clip("ogg", (), (Audio("flac", seconds=3, clicks=(1.5, 2.0, 2.5)),))
     for asked in (LOSSLESS, target("mkv", None)):
         assert judge.clicks(convert(source, asked, start=1.4).path) == pytest.approx([0.1, 0.6, 1.1], abs=0.022)
+    video = ("-f", "lavfi", "-i", "color=s=64x48:d=2", "-map", "1", "-map", "0", "-c:v", "libtheora")
+    late = made(convert.shelf, "late.ogv", *video, "-af", "asetpts=PTS+0.3/TB", "-c:a", "flac", seconds="2")
+    converted = convert(late, target("mkv", encoded(), AudioSpec("flac")))
+    heard = np.abs(judge.sound(converted.path)[:, 0]) > 0.01
+    assert float(judge.sound_start(converted.path)) + np.argmax(heard) / 48000 == pytest.approx(0.3, abs=0.01)
+    assert heard[15000:90000].reshape(-1, 500).any(axis=1).all()  # without a gap

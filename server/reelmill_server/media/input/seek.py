@@ -18,7 +18,7 @@ from reelmill_server.media.input.part import TOLERANCE
 from reelmill_server.media.input.restarts import begins_again
 from reelmill_server.media.input.timeline import continuous
 from reelmill_server.media.input.video_clock import counts_all, counts_decoding, one_after_another, timed_by_decoding
-from reelmill_server.media.libav.codec_names import canonical_name, codec_name
+from reelmill_server.media.libav.codec_names import canonical_name
 from reelmill_server.media.libav.demuxing import forget, packets_of
 from reelmill_server.media.libav.errors import check_memory
 from reelmill_server.media.libav.log import error_text
@@ -97,7 +97,7 @@ def _packets_from(
     wanted = [*streams, *others]
     front = Fraction(container.start_time or 0, av.time_base)
     video = next((stream for stream in streams if stream.type == "video"), None)
-    if begin > front and (begins_again(container) or _is_mistimed(container, wanted)):
+    if begin > front and begins_again(container):
         return _from_front(container, wanted, video, begin)
     unindexed = container.format.name in UNINDEXED_FORMATS or _seeks_wrongly(container)
     if begin <= front or unindexed or _is_passed_over(container, wanted, begin):
@@ -123,11 +123,6 @@ def _packets_from(
     if not _seek(container, before) and not _seek(container, front):
         _rewind_any(container)
     return SeekResult(continuous(container, wanted), begin)
-
-
-def _is_mistimed(container: InputContainer, wanted: Iterable[Stream]) -> bool:
-    """Return whether libav gives wrong times behind where it has sought: to the frames of FLAC on the first page of Ogg."""
-    return container.format.name == "ogg" and any(codec_name(stream.codec_context) == "flac" for stream in wanted)
 
 
 def _hear_from(container: InputContainer, streams: Iterable[Stream], target: Fraction, key: Fraction | None = None) -> None:

@@ -22,6 +22,7 @@ _BEGINNINGS = {("ogg", "flac"): _FLAC, ("ogg", "theora"): _THEORA, ("mpeg", "ac3
 _BEGINNINGS |= {("mpeg", f"mp{layer}"): tuple(bytes((0xFF, second)) for second in range(0xE0, 0x100)) for layer in (1, 2, 3)}
 _ANYWHERE = (_FLAC, _THEORA)
 _MOST_BEFORE_KEYFRAMES = 64  # with more, it may be refreshed gradually
+_MOST_OF_PAGE, _MOST_LATE_SECONDS = 255, 10  # packets, of Ogg; from when on the times of all streams may jump
 _MOST_HELD = 4096  # packets that wait for one of video, which may have ended
 _SHARING = ("mpeg",)  # of which one packet of the container may hold several frames, and a time for one
 _REPEATING = ("theora",)  # an empty packet shows the frame before it once more, and containers other than Ogg lose it
@@ -111,6 +112,10 @@ def packets_of(container: InputContainer, streams: Sequence[Any]) -> Iterator[An
         if (beginning := _BEGINNINGS.get((container.format.name, codec_name(stream.codec_context))))
     }
     repeating = _repeating(streams)
+    if container.format.name == "ogg":
+        for stream in streams:
+            if codec_name(stream.codec_context) == "flac":
+                packets = _first_page_in_time(packets, stream.index)
     packets = _frames(packets, beginnings) if beginnings else packets
     packets = split_packets(packets) if container.format.name == "flac" else packets
     videos = {stream.index for stream in streams if stream.type == "video"}
@@ -126,6 +131,36 @@ def packets_of(container: InputContainer, streams: Sequence[Any]) -> Iterator[An
 
 def _repeating(streams: Iterable[Any]) -> set[int]:
     return {stream.index for stream in streams if codec_name(stream.codec_context) in _REPEATING}
+
+
+def _first_page_in_time(packets: Iterator[Any], index: int) -> Iterator[Any]:
+    """Yield the packets; the first frames of FLAC in Ogg lie right before those of the second page, which tells a time: libav
+    has those of the first begin anywhere, at the front of a stream that begins late as where it has sought. Recordings of
+    broadcasts begin hours late, which is no time to wait for.
+    """
+    held: list[Any] = []
+    frames: list[Any] = []
+    for packet in packets:
+        held.append(packet)
+        if packet.stream.index != index:
+            if len(held) > _MOST_HELD:
+                break
+            continue
+        is_frame = bool(packet.size) and bytes(memoryview(packet)[:2]).startswith(_FLAC)
+        if packet.size and not is_frame and not frames:
+            continue  # the headers
+        if not is_frame or packet.pts is None or not packet.duration:
+            break  # the end, or another recording
+        late = packet.pts - (frames[-1].pts + frames[-1].duration) if frames else 0
+        if late:
+            for frame in frames if late * packet.time_base < _MOST_LATE_SECONDS else ():
+                frame.pts = frame.dts = frame.pts + late
+            break
+        frames.append(packet)
+        if len(frames) > _MOST_OF_PAGE:
+            break
+    yield from held
+    yield from packets
 
 
 def _frames(packets: Iterable[Any], beginnings: Mapping[int, tuple[bytes, ...]]) -> Iterator[Any]:
