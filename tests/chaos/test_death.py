@@ -19,7 +19,8 @@ from tests.clips import moving_picture
 pytestmark = [pytest.mark.cluster, pytest.mark.xdist_group("chaos")]
 # On one core, slow enough to be killed in the middle, and quick enough to be done twice.
 SLOW = {"video": "h264", "preset": "veryslow", "size": "480x270"}
-QUICK_ENGINE = ("--heartbeat-timeout-seconds", "3", "--reconcile-seconds", "1")
+# A worker on a busy machine may say nothing for some seconds.
+QUICK_ENGINE = ("--heartbeat-timeout-seconds", "6", "--reconcile-seconds", "1")
 
 
 @pytest.fixture(scope="module")

@@ -24,7 +24,8 @@ class Cluster:
         self.files.mkdir()
         (self.files / "clip.mp4").write_bytes(clip.read_bytes())
         self.common = ("--file-root", str(folder), "--scratch-uri", self.scratch.as_uri())
-        quick = ("--heartbeat-timeout-seconds", "3", "--reconcile-seconds", "1", "--worker-slots", "0")
+        # A worker on a busy machine may say nothing for some seconds.
+        quick = ("--heartbeat-timeout-seconds", "8", "--reconcile-seconds", "1", "--worker-slots", "0")
         data = ("--data-dir", str(folder / "api"), "--listen", "127.0.0.1:0", "--retry-keep-seconds", str(keep_seconds))
         self.api = servers.Server("serve", folder / "api", *data, *quick, *self.common)
         self.workers: list[servers.Server] = []
