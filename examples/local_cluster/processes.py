@@ -56,9 +56,10 @@ def processes(parent: int) -> dict[int, str]:
 
 
 def forbid_real_time() -> None:
-    """Give up the privilege of real-time threads, for this process and all that it starts.
+    """Give up the privilege of real-time threads, for this process and those that it forks.
 
-    As root, SVT-AV1 would use it, and a single encode would starve everything else on the machine.
+    As root, SVT-AV1 would use it, and a single encode would starve everything else on the machine. Programs that root executes
+    have it again; servers encode in children, which give it up.
     """
     if sys.platform == "linux":
         drop_capabilities(NOT_REAL_TIME)
