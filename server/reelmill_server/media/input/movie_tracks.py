@@ -1,5 +1,6 @@
 """Read what the tables of MP4 and QuickTime say of tracks that libav does not hand out (ISO/IEC 14496-12, 8.5, 8.7.4)."""
 
+import re
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from typing import Any, BinaryIO
@@ -15,6 +16,7 @@ _TABLES = (b"mdia", b"minf", b"stbl")
 # Sample entries of what is encrypted: by Common Encryption (ISO/IEC 23001-7), and FairPlay.
 _ENCRYPTED = (b"encv", b"enca", b"enct", b"encs", b"drms", b"drmi", b"drmt")
 _COUNT_AT, _ENTRIES_AT = 4, 8
+_BIT_RATE = re.compile(rb"\0\0\0\x14btrt.{12}", re.DOTALL)
 _USUAL_RATE = 0x1_0000
 _CHUNK_BYTES, _DESCRIPTION_AT = 12, 8  # of an entry of `stsc`
 
@@ -91,8 +93,18 @@ def _track(file: BinaryIO, table: tuple[int, int]) -> Track:
         kinds = [kind for kind in _ENCRYPTED for _ in boxes(file, begin + _ENTRIES_AT, end, kind)]
         file.seek(begin + _COUNT_AT)
         several = int.from_bytes(file.read(4)) > 1
-        return Track(bool(kinds), len(_used(file, table)) if several else 1)
+        return Track(bool(kinds), _different(file, (begin + _ENTRIES_AT, end), _used(file, table)) if several else 1)
     return Track()
+
+
+def _different(file: BinaryIO, span: tuple[int, int], used: set[bytes]) -> int:
+    """Return how many of the sample descriptions that are used say something else, whatever their bit rates are."""
+    file.seek(span[0])
+    content, entries, at = file.read(span[1] - span[0]), list[bytes](), 0
+    while (size := int.from_bytes(content[at : at + 4])) >= _ENTRIES_AT:
+        entries.append(_BIT_RATE.sub(b"", content[at + 4 : at + size]))
+        at += size
+    return len({entries[number] for which in used if (number := int.from_bytes(which) - 1) < len(entries)}) or 1
 
 
 def _used(file: BinaryIO, table: tuple[int, int]) -> set[bytes]:
