@@ -6,6 +6,7 @@ from contextlib import asynccontextmanager
 from typing import Any, cast
 
 import pytest
+from pydantic import TypeAdapter
 from temporalio import activity
 from temporalio.api.enums.v1 import EventType
 from temporalio.client import Client, WorkflowHistory
@@ -13,11 +14,21 @@ from temporalio.exceptions import ApplicationError
 from temporalio.worker import Worker
 
 from reelmill_server.engine import FAST_QUEUE, INSPECT_QUEUE, bounds, encode_queue
+from reelmill_server.engine.chunks import Chunks
 from reelmill_server.engine.claim import TaskClaim
 from reelmill_server.engine.client import Engine
 from reelmill_server.engine.control_activities import ControlActivities
 from reelmill_server.engine.notification import NotifyActivities
-from reelmill_server.engine.work import AttemptResult, SampleResult, SampleWork, UnitResult, UnitWork, Withdrawal, Work
+from reelmill_server.engine.work import (
+    AttemptResult,
+    Continuation,
+    SampleResult,
+    SampleWork,
+    UnitResult,
+    UnitWork,
+    Withdrawal,
+    Work,
+)
 from reelmill_server.engine.workers import control_worker, presence_worker
 from reelmill_server.engine.workflow import MediaConvertWorkflow
 from reelmill_server.model.chunked_plan import ChunkedPlan, KeptFile, SampledPlan
@@ -27,7 +38,7 @@ from reelmill_server.model.needs import FAST, Needs
 from reelmill_server.model.plan import Plan
 from reelmill_server.model.publication import PendingFile
 from reelmill_server.model.request import ConvertRequest
-from reelmill_server.model.sample import Trial
+from reelmill_server.model.sample import Sample, StreamSearch, Trial
 from reelmill_server.model.task import Artifact, Outcome, TaskStatus
 from reelmill_server.model.units import Split, UnitFile, VideoUnit
 from reelmill_server.plan.chunks import identified
@@ -233,6 +244,18 @@ async def test_samples_tell_the_crf_that_all_chunks_have(world: World) -> None:
 
 
 @pytest.mark.slow
+def test_a_round_of_very_many_samples_is_not_too_large_for_the_engine() -> None:
+    """Each activity has all samples in it, and those of a round are scheduled in one message of 4 MiB at most."""
+    sample = Sample(0, VideoUnit(1000, 36_000_000_000, 36_003_000_000))
+    searches = tuple(StreamSearch(number, 0, (sample,) * 120) for number in range(5))
+    sampled = SampledPlan(ChunkedPlan(OPEN, Split(UNITS)), searches, Cost(core_seconds=6.0))
+    trials = [Trial(search, number, (20.0, 25.0)) for search in range(5) for number in range(1, 120)]
+    units = [*Chunks(Continuation())._samples(trials, SAMPLED, sampled)]
+    assert len(units) * len(TypeAdapter(SampledPlan).dump_json(sampled)) < 3 << 20
+    asked = [unit.asked(Work(ConvertRequest("many", "default", (), ()))) for unit in units]
+    assert [trial for work in asked for trial in work.trials] == trials
+
+
 async def test_workers_that_know_no_samples_search_by_themselves(world: World) -> None:
     """As part of one attempt that does all."""
     world.outdated, world.needs = True, SAMPLED

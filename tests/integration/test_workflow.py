@@ -316,6 +316,15 @@ def test_stops_of_chunks_do_not_end_a_task() -> None:
     assert not history.exhausted(1)
 
 
+def test_a_worker_that_knows_no_samples_costs_the_task_no_attempt() -> None:
+    """It is of an earlier version: the next attempt, which asks for none, is the first of the task's own."""
+    history = History(Continuation())
+    unknown = ApplicationError("Activity function try_samples is not registered on this worker", type="NotFoundError")
+    failure = Failure.of(unknown)
+    history.add(failure)
+    assert not history.exhausted(1) and "earlier version" in failure.message
+
+
 async def test_the_view_shows_that_a_task_runs(world: World) -> None:
     """And the publish guard checks the present attempt alone; a task that waits says in which queue."""
     seen: list[bool] = []

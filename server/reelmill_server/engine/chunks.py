@@ -16,7 +16,7 @@ from temporalio.exceptions import ApplicationError, FailureError, is_cancelled_e
 
 from reelmill_server.engine import encode_queue
 from reelmill_server.engine.bounds import Backoff, HistoryFull, history_is_full
-from reelmill_server.engine.history import OF_CHUNK, Failure, History
+from reelmill_server.engine.history import OF_CHUNK, UNKNOWN_ACTIVITY, Failure, History
 from reelmill_server.engine.more_memory import ran_out, with_more_memory
 from reelmill_server.engine.names import CONVERT, ENCODE_UNIT, TRY_SAMPLES, UNITS
 from reelmill_server.engine.scheduling import available_workers, run_activity
@@ -32,10 +32,10 @@ from reelmill_server.plan.chunks import identified
 from reelmill_server.plan.quality import PlanSearch
 
 _SAMPLES = "samples-on-workers"  # workflows of before searched CRFs in a single pass
-_UNKNOWN_ACTIVITY = "NotFoundError"  # of the engine's library, on a worker of an earlier version, which has no samples
-_DISCARDS = (ChunksDiffer.code, SourceChanged.code, _UNKNOWN_ACTIVITY)
+_DISCARDS = (ChunksDiffer.code, SourceChanged.code, UNKNOWN_ACTIVITY)
 _LEAST_WORKERS = 2
 _MOST_SAMPLE_UNITS = 64  # of one round of a search: the history has three events for each
+_MOST_SAMPLES_SENT = 16_384  # in one round: each unit is told all samples, 120 bytes each, and the engine takes 4 MiB at once
 
 
 @dataclass(frozen=True)
@@ -133,7 +133,8 @@ class Chunks:
 
     def _samples(self, trials: Sequence[Trial], needs: Needs, sampled: SampledPlan) -> Iterator[_Unit]:
         """Yield a unit for each trial; if there are very many, for some each."""
-        size = ceil(len(trials) / _MOST_SAMPLE_UNITS)
+        told = sum(len(search.samples) for search in sampled.searches)
+        size = ceil(len(trials) / max(min(_MOST_SAMPLE_UNITS, _MOST_SAMPLES_SENT // told), 1))
         for number, begin in enumerate(range(0, len(trials), size), len(sampled.chunked.split.units)):
             asked = partial(SampleWork, number=number, trials=tuple(trials[begin : begin + size]))
             yield _Unit(TRY_SAMPLES, number, needs.for_samples(), asked, SampleResult, self._keep_tried)

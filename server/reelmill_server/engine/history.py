@@ -14,6 +14,9 @@ from reelmill_server.model.task import FailedAttempt, Outcome, TaskStatus
 from reelmill_server.model.time import MICROSECONDS
 
 WORKER_LOST, WORKER_DRAINING = "WorkerLost", "WorkerDraining"
+UNKNOWN_ACTIVITY = "NotFoundError"
+"""Of the engine's library, on a worker of an earlier version, which has no samples: the next attempt asks for none."""
+_OF_WORKERS = (WORKER_LOST, WORKER_DRAINING, UNKNOWN_ACTIVITY)
 
 # The loss of a worker is not the task's fault, until it happens again and again. Nor is a stop, until it is clear that the task
 # takes longer than workers are given.
@@ -46,9 +49,10 @@ class Failure:
         cause = error.cause if isinstance(error, ActivityError) else error
         if isinstance(cause, ApplicationError):
             details = (*cause.details, *_NO_DETAILS[len(cause.details) :])
+            unknown = cause.type == UNKNOWN_ACTIVITY
             return cls(
                 cause.type or InternalError.code,
-                cause.message,
+                "a worker of an earlier version cannot encode samples" if unknown else cause.message,
                 not cause.non_retryable,
                 started_us=int(details[1]),
                 percent=int(details[2]),
@@ -108,9 +112,10 @@ class History:
         self._percent = max(self._percent, failure.percent)
 
     def exhausted(self, max_attempts: int) -> bool:
-        """Return whether no attempt is left. One whose worker was lost or stopped does not count, but for ten of a kind."""
+        """Return whether no attempt is left. One whose worker was lost, stopped or too old does not count, but for ten lost
+        or stopped."""
         lost = sum(attempt.code == WORKER_LOST for attempt in self._failed)
-        own = sum(attempt.code not in (WORKER_LOST, WORKER_DRAINING) for attempt in self._failed)
+        own = sum(attempt.code not in _OF_WORKERS for attempt in self._failed)
         if own >= max_attempts or lost >= _MAX_WORKERS_LOST:
             return True
         # A chunk of many that meets a stop says nothing about the length of the others.
@@ -119,7 +124,7 @@ class History:
 
     def pause(self) -> float:
         """Return the seconds before the next attempt: none when the worker was the cause, else longer each time."""
-        if self._failed[-1].code in (WORKER_LOST, WORKER_DRAINING):
+        if self._failed[-1].code in _OF_WORKERS:
             return 0.1
         return _BACKOFF_SECONDS[min(len(self._failed), len(_BACKOFF_SECONDS)) - 1]
 
