@@ -38,8 +38,10 @@ def abort_on_lost_threads() -> None:
 
     def ignored(exception: "sys.UnraisableHookArgs") -> None:
         text = exception.err_msg
-        # From Python 3.13 the text is formatted before the hook is called, and absent if there was no memory for that, either.
-        if issubclass(exception.exc_type, MemoryError) and (text is None or "in thread started by" in text):
+        # From Python 3.13 the text is formatted before the hook is called; without memory for that, there is neither text nor
+        # object. Errors in finalizers, which are ignored as ever, have no text, but an object.
+        lost = exception.object is None if text is None else "in thread started by" in text
+        if lost and issubclass(exception.exc_type, MemoryError):
             os.abort()
         default(exception)
 
