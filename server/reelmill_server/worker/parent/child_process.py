@@ -42,8 +42,9 @@ _ASK_SECONDS = 1.0
 _TERMINATE_SECONDS = 0.5
 _KILL_SECONDS = 5.0
 _SEND_SECONDS = 5.0
-_LARGE = (messages.Planned, messages.Finished, messages.ChunkEncoded, messages.Probed, messages.TrialResults)
-_LAST = (messages.Finished, messages.ChunkEncoded, messages.Probed, messages.TrialResults, messages.Failed)
+_RESULTS = (messages.Finished, messages.ChunkEncoded, messages.Probed, messages.SamplesTried, messages.TrialResults)
+_LARGE = (messages.Planned, *_RESULTS)
+_LAST = (*_RESULTS, messages.Failed)
 _MAX_WAITING_MESSAGES = 1000  # a child that floods its parent is as good as dead
 
 
