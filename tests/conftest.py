@@ -61,7 +61,7 @@ def _waiting_tasks() -> str:
     """Return the stacks of all tasks of asyncio that have not ended."""
     stacks = io.StringIO()
     for task in gc.get_objects():
-        if isinstance(task, asyncio.Task) and not task.done():
+        if issubclass(type(task), asyncio.Task) and not task.done():  # isinstance() would ask what weak proxies stand for
             task.print_stack(file=stacks)
     return stacks.getvalue()
 
