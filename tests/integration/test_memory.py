@@ -239,17 +239,24 @@ async def test_who_exceeds_its_estimate_is_stopped_before_the_container_is_full(
 
 @pytest.mark.slow
 @pytest.mark.skipif(cgroups.delegated(cgroups.current()) is None, reason="no cgroup may be made here")
-async def test_a_child_that_the_kernel_ended_had_too_little_memory(monkeypatch: pytest.MonkeyPatch) -> None:
-    """In a cgroup of its own, which is gone afterwards; this process lives. The watch is late here: it never looks."""
+@pytest.mark.parametrize(
+    ("used", "words"), [(100, "more than the 256 MiB that one attempt may take"), (890, "the kernel ended it")]
+)
+async def test_a_child_that_the_kernel_ended_had_too_little_memory(
+    monkeypatch: pytest.MonkeyPatch, used: int, words: str
+) -> None:
+    """In a cgroup of its own, which is gone afterwards; this process lives. The watch is late here: it never looks. What was
+    full is named: the cgroup, or the machine.
+    """
     child_process.preload()
-    watch = memory_watch.MemoryWatch()
+    watch = memory_watch.MemoryWatch(lambda: MachineMemory(900 * MIB, used * MIB, True))
     monkeypatch.setattr(watch, "_look", lambda _: False)
     monkeypatch.setattr(child_process, "MEMORY_WATCH", watch)
     monkeypatch.setattr(child_process, "enter", partial(_hold, "touches", 900))
     results: list[MemoryCgroup | None] = []
     own = MemoryCgroup.own
     monkeypatch.setattr(MemoryCgroup, "own", lambda *rest: results.append(own(*rest)) or results[-1])
-    with pytest.raises(OutOfMemory, match="the kernel ended it"):
+    with pytest.raises(OutOfMemory, match=words):
         await _held(Limits(max_memory_bytes=256 * MIB), 60)
     assert [group and group.directory.exists() for group in results] == [False]
 

@@ -88,9 +88,13 @@ class MemoryWatch:
         """Return the error of a child that this watch ended, or, if it was `killed`, the kernel for its memory."""
         if child.stopped:
             return child.blame(child.stopped)
-        if killed and self._kills(child) > child.kills_before:
-            return child.blame(f"{_peak(child)}, and the kernel ended it: {self._total().words()}")
-        return None
+        if not killed or self._kills(child) <= child.kills_before:
+            return None
+        total, most = self._total(), child.group.limit_bytes if child.group and child.limit_bytes else 0
+        if most and not _is_short(total):  # its own group was full before the watch looked again
+            child.peak_bytes = max(child.peak_bytes, most)
+            return child.blame(_above_limit(child))
+        return child.blame(f"{_peak(child)}, and the kernel ended it: {total.words()}")
 
     def _kills(self, child: WatchedChild) -> int:
         group = child.group or container_cgroup()
@@ -118,15 +122,14 @@ class MemoryWatch:
             if child.limit_bytes:
                 tense = tense or now > child.limit_bytes * _TENSE_SHARE
                 if now > child.limit_bytes:
-                    self._stop(child, f"{_peak(child)}, more than the {_mib(child.limit_bytes)} that one attempt may take")
+                    self._stop(child, _above_limit(child))
             if not child.stopped and (threads := thread_count(child.pid)) > child.most_threads:
                 child.too_many_threads = True
                 self._stop(child, f"the attempt started {threads} threads, more than the {child.most_threads} that it may")
         total = self._total()
         if not total.limit_bytes:
             return tense
-        reserve = min(max(total.limit_bytes // _RESERVE_SHARE, _LEAST_RESERVE_BYTES), _MOST_RESERVE_BYTES)
-        if total.used_bytes > total.limit_bytes - reserve and not any(child.stopped for child in children):
+        if _is_short(total) and not any(child.stopped for child in children):
             worst = max(children, key=lambda child: memory[child] - child.expected_bytes)
             self._stop(worst, f"{_peak(worst)}, and more is not left: {total.words()}")
         return tense or total.used_bytes > total.limit_bytes * _TENSE_SHARE
@@ -139,6 +142,16 @@ class MemoryWatch:
 
 
 _ROUND_UP = (1 << 20) - 1
+
+
+def _is_short(total: MachineMemory) -> bool:
+    """Return whether what is left for the kernel and the server is used up."""
+    reserve = min(max(total.limit_bytes // _RESERVE_SHARE, _LEAST_RESERVE_BYTES), _MOST_RESERVE_BYTES)
+    return bool(total.limit_bytes) and total.used_bytes > total.limit_bytes - reserve
+
+
+def _above_limit(child: WatchedChild) -> str:
+    return f"{_peak(child)}, more than the {_mib(child.limit_bytes)} that one attempt may take"
 
 
 def _peak(child: WatchedChild) -> str:
