@@ -3,7 +3,7 @@
 from reelmill_server import __version__
 
 BUILD_ID = f"reelmill-server {__version__}"
-"""What workers tell the engine of their code: Temporal's SDK would load and hash that of each module when a server starts."""
+"""Build ID of a worker. Without one, Temporal's SDK would load and hash the code of all modules when a server starts."""
 
 CONTROL_QUEUE = "reelmill-control"
 """Workflow tasks and control activities; served by api replicas, which reach the task records."""

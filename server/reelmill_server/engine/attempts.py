@@ -1,4 +1,4 @@
-"""What the engine's activities ask of a worker."""
+"""The interface of a worker that the engine's activities call."""
 
 from collections.abc import Callable, Sequence
 from typing import Protocol

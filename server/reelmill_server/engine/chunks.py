@@ -35,7 +35,7 @@ _SAMPLES = "samples-on-workers"  # workflows of before searched CRFs in a single
 _DISCARDS = (ChunksDiffer.code, SourceChanged.code, UNKNOWN_ACTIVITY)
 _LEAST_WORKERS = 2
 _MOST_SAMPLE_UNITS = 64  # of one round of a search: the history has three events for each
-_MOST_SAMPLES_SENT = 16_384  # in one round: each unit is told all samples, 120 bytes each, and the engine takes 4 MiB at once
+_MOST_SAMPLES_SENT = 16_384  # in one round: each unit is sent all samples, 120 bytes each, and the engine takes 4 MiB at once
 
 
 @dataclass(frozen=True)
@@ -133,8 +133,8 @@ class Chunks:
 
     def _samples(self, trials: Sequence[Trial], needs: Needs, sampled: SampledPlan) -> Iterator[_Unit]:
         """Yield a unit for each trial; if there are very many, for some each."""
-        told = sum(len(search.samples) for search in sampled.searches)
-        size = ceil(len(trials) / max(min(_MOST_SAMPLE_UNITS, _MOST_SAMPLES_SENT // told), 1))
+        samples = sum(len(search.samples) for search in sampled.searches)
+        size = ceil(len(trials) / max(min(_MOST_SAMPLE_UNITS, _MOST_SAMPLES_SENT // samples), 1))
         for number, begin in enumerate(range(0, len(trials), size), len(sampled.chunked.split.units)):
             asked = partial(SampleWork, number=number, trials=tuple(trials[begin : begin + size]))
             yield _Unit(TRY_SAMPLES, number, needs.for_samples(), asked, SampleResult, self._keep_tried)

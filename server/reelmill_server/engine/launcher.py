@@ -23,7 +23,7 @@ from pathlib import Path
 
 HOST = "127.0.0.1"
 OPEN = "reelmill: the engine runs without a network namespace"
-"""What the log says where others reach the engine."""
+"""Line of the log when other processes of this machine can reach the engine."""
 
 _PR_SET_PDEATHSIG = 1
 _CLONE_NEWUSER, _CLONE_NEWNET = 0x10000000, 0x40000000

@@ -1,4 +1,4 @@
-"""What a task has announced, as the engine keeps it: for one whose workflow was ended by others."""
+"""Files that a task has announced, read from the engine: for a task whose workflow somebody else ended."""
 
 from collections.abc import Mapping, Sequence
 from datetime import timedelta

@@ -128,7 +128,7 @@ class SampleWork:
 
 @dataclass(frozen=True)
 class SampleResult:
-    """What came of the trials."""
+    """Results of the trials."""
 
     tried: tuple[Tried, ...]
 

@@ -39,7 +39,7 @@ class Trial:
 
 @dataclass(frozen=True)
 class Tried:
-    """What came of a trial: how many frames the sample has, and the score at each of its CRFs, in their order; of a sample
+    """Result of a trial: how many frames the sample has, and the score at each of its CRFs, in their order; of a sample
     without frames, none.
     """
 

@@ -36,7 +36,7 @@ _EXPECTED: Mapping[str, str] = {
     "literal_error": "expected {expected}",
     "too_short": "expected at least one value",
 }
-"""What is said of an error of pydantic, by its type; of the others, what pydantic says."""
+"""Texts for errors of pydantic, by their type; the others keep pydantic's text."""
 
 
 @dataclass(frozen=True)

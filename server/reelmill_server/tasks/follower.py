@@ -73,7 +73,7 @@ class Follower:
         self.loading: dict[str, asyncio.Task[Mapping[str, Snapshot]]] = {}
         self.shown = _Shown()
         self.waits: object = None
-        """What the watched tasks were looked at with, of `Waits.state`."""
+        """The `Waits.state` with which the watched tasks were last read."""
         self._changed = asyncio.Event()
         self._wakers: dict[str, asyncio.Event] = {}
 

@@ -105,8 +105,8 @@ class Following:
                     entry = follower.keep(change)
                     entry.report = reports.get(change.task_id, UNREPORTED)
                     entry.progress = entry.report.progress
-                more = len(page) == BATCH
-                page = await self._changes.running(follower.project_name, page[-1].task_id) if more else ()
+                is_full = len(page) == BATCH
+                page = await self._changes.running(follower.project_name, page[-1].task_id) if is_full else ()
         except KeyError:
             follower.fail(no_such_project(follower.project_name))
         except ReelmillError as error:

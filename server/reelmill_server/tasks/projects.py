@@ -29,7 +29,7 @@ def _has_unfinished(priority: int) -> ColumnElement[bool]:
 
 
 FOR_NEW_TASK = select(projects, *map(_has_unfinished, _PRIORITIES)).where(projects.c.project_name == bindparam("name"))
-"""What a new task has to know of the project `name`; made once, as each asks for it."""
+"""Query of what a new task needs of the project `name`; built once, as each submit runs it."""
 
 
 def no_such_project(project_name: str) -> ResourceNotFound:

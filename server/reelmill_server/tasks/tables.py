@@ -138,7 +138,7 @@ task_progress = Table(
     ),
     Column("problem", PlainText, nullable=False, server_default="", comment="why it does not go on; empty: it does"),
 )
-"""What is known of unfinished tasks beside their rows, which other columns need not be written anew for."""
+"""Facts of unfinished tasks that change often: kept beside their rows, so that the other columns are not rewritten."""
 
 task_previews = Table(
     "task_previews",

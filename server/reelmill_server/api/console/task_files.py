@@ -37,7 +37,7 @@ TYPES = {
     ".oga": "audio/ogg",
     ".wav": "audio/wav",
 }
-"""What browsers may take files for; others are downloaded."""
+"""Media types of files that browsers may show; others are downloaded."""
 _LISTS = (
     task_pb2.ARTIFACT_KIND_PLAYLIST,
     task_pb2.ARTIFACT_KIND_MASTER_PLAYLIST,

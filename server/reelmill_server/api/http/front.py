@@ -38,7 +38,7 @@ class Front:
         self._bodies = Bodies()
         self._vendor = Vendor(self.methods, self._bodies.read)
         self.index: Handler = _nothing
-        """What answers GET at the root, where it is no call of the vendor's."""
+        """Handler of GET at the root, unless it is a call of the vendor's."""
 
     def add_routes(self, router: web.UrlDispatcher) -> None:
         """Add the routes of all RPCs."""

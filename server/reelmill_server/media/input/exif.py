@@ -1,6 +1,5 @@
-"""What tells how an image is to be turned, where libav does not read it, or refuses the image for it, made plain: EXIF whose
-orientation is a number of 32 bits, EXIF with the prefix or as text of another format, broken EXIF, and XMP. Color profiles of
-hundreds of megabytes are left out.
+"""Rewrite an image's orientation into the form that libav reads: EXIF whose orientation is a number of 32 bits, EXIF
+with the prefix or as text of another format, broken EXIF, and XMP. Color profiles of hundreds of megabytes are left out.
 """
 
 import io

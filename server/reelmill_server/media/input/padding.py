@@ -99,11 +99,11 @@ def _end(packet: AnyPacket, duration: int) -> None:
     """
     packet.duration = duration
     if any(packet.iter_sidedata()) and packet.has_sidedata("skip_samples"):
-        told = packet.get_sidedata("skip_samples")
-        if len(bytes(told)) == _SKIP_SAMPLES.size and codec_name(packet.stream.codec_context) in _SHORT_FRAMES:
-            front, _, *reasons = _SKIP_SAMPLES.unpack(bytes(told))
-            told.update(_SKIP_SAMPLES.pack(front, 0, *reasons))
-            packet.set_sidedata(told)
+        side_data = packet.get_sidedata("skip_samples")
+        if len(bytes(side_data)) == _SKIP_SAMPLES.size and codec_name(packet.stream.codec_context) in _SHORT_FRAMES:
+            front, _, *reasons = _SKIP_SAMPLES.unpack(bytes(side_data))
+            side_data.update(_SKIP_SAMPLES.pack(front, 0, *reasons))
+            packet.set_sidedata(side_data)
 
 
 def _signed(packets: Iterable[AnyPacket]) -> Iterator[AnyPacket]:

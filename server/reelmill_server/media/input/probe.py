@@ -125,7 +125,7 @@ def _with_changes(info: MediaInfo, container: InputContainer, tables: Tables) ->
     changes, moves = tables.changes(), tables.moves()
     pids = {stream.index: stream.id for stream in container.streams}
 
-    def told(stream: StreamInfo) -> dict[str, Any]:
+    def facts(stream: StreamInfo) -> dict[str, Any]:
         pid = pids[stream.index]
         found: dict[str, Any] = {"encrypted": pid in tables.scrambled - tables.clear}
         if change := changes.get(pid):
@@ -134,9 +134,9 @@ def _with_changes(info: MediaInfo, container: InputContainer, tables: Tables) ->
 
     return replace(
         info,
-        video=tuple(replace(stream, **told(stream)) for stream in info.video),
+        video=tuple(replace(stream, **facts(stream)) for stream in info.video),
         audio=tuple(
-            replace(stream, **told(stream), empty=not stream.sample_rate and pids[stream.index] not in tables.spans)
+            replace(stream, **facts(stream), empty=not stream.sample_rate and pids[stream.index] not in tables.spans)
             for stream in info.audio
         ),
         moved_bytes=info.size_bytes - min(moves.values()) if moves else 0,

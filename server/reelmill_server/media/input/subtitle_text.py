@@ -50,5 +50,5 @@ def unread_cues(text: str, begins: Sequence[int | None]) -> int:
         return max(0, sum(1 for _ in _EVENT.finditer(lines)) - len(begins))
     if lines.lstrip("\ufeff \t\n").startswith(_WEBVTT):
         lines = _COMMENT.sub("", lines)
-    told = {tuple(map(int, _MARKS.split(f"0:{match[1]}")))[-_PARTS:] for match in _SHOWN_TIMING.finditer(lines)}
-    return max(0, len(told) - len(set(begins)))
+    timings = {tuple(map(int, _MARKS.split(f"0:{match[1]}")))[-_PARTS:] for match in _SHOWN_TIMING.finditer(lines)}
+    return max(0, len(timings) - len(set(begins)))

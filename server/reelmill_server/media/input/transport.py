@@ -61,7 +61,7 @@ class Change(NamedTuple):
 
 @dataclass
 class Tables:
-    """What samples of an MPEG-TS tell: `spans`, the first and last place in the file of each PID's packets; `kinds`, "video" or
+    """Facts from samples of MPEG-TS: `spans`, the first and last place in the file of each PID's packets; `kinds`, "video" or
     "audio" for PIDs that carry it; `codecs`, for each PID, the places at which a program (by number) claims which codec for it;
     `pmts`, the PIDs of programs' tables; `scrambled` and `clear`, those with packets that are encrypted, and that are not.
     """

@@ -12,7 +12,7 @@ from reelmill_server.errors import InternalError, OutOfMemory, OutputError, Reel
 from reelmill_server.media.libav.log import error_text
 
 LIBAV_ERRORS = (av.error.FFmpegError, ValueError)
-"""What PyAV raises when libav fails; ValueError for something that is not open or not known."""
+"""Exceptions that PyAV raises when libav fails; ValueError for something that is not open or not known."""
 
 _DISK = frozenset(
     getattr(errno, name) for name in "ENOSPC EDQUOT EIO EFBIG EROFS EMFILE ENFILE EACCES ENOENT ENOTDIR ENODEV".split()

@@ -9,7 +9,7 @@ from PIL import Image
 # Pillow's own limit has an error of its own, whatever the limits here are; those are checked by whoever opens.
 Image.MAX_IMAGE_PIXELS = None
 UNREADABLE = (OSError, ValueError, SyntaxError)
-"""What Pillow raises for a file that it cannot read."""
+"""Exceptions that Pillow raises for a file that it cannot read."""
 
 
 def opened(file: Path | BinaryIO, formats: tuple[str, ...] | None = None) -> AbstractContextManager[Image.Image]:

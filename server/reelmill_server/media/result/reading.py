@@ -141,9 +141,9 @@ def read_streams(
     gaps = {stream.index for stream in media if codec_name(stream.codec_context) == "mov_text"}
     videos = {stream.index for stream in media if stream.type == "video"}
     if container.format.name in UNSURE_FORMATS:  # of which libav knows both timestamps of some codecs
-        told = {stream.index for stream in media if codec_name(stream.codec_context) in TELLING_B_FRAMES}
+        b_frames_known = {stream.index for stream in media if codec_name(stream.codec_context) in TELLING_B_FRAMES}
     else:
-        told = set()
+        b_frames_known = set()
     ends = {index: end for index, (_, end) in claimed_ends(container).items() if index in videos}
     for index in readings.keys() & ends.keys():
         readings[index].end = ends[index]
@@ -152,7 +152,7 @@ def read_streams(
             moved()
         whole_run = _without_gaps(run) if run.index in gaps else run
         video = run.index in videos
-        readings[run.index].count_all(whole_run, video, video and unordered and run.index not in told)
+        readings[run.index].count_all(whole_run, video, video and unordered and run.index not in b_frames_known)
         if cuts is not None and run.index == cuts.stream:
             for packet in run.packets:
                 cuts.see(packet)

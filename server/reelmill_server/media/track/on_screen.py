@@ -12,7 +12,7 @@ from reelmill_server.media.libav.timestamps import exact, first_tick
 from reelmill_server.plan.clock import finer
 
 UNSEEN = Fraction(1, 10)
-"""What a span lacks at its start for less than this is the rest of a frame that began before it, not a frame of its own."""
+"""Seconds. A shorter gap at a span's start shows the rest of a frame that began before it, and gets no frame of its own."""
 
 
 class FramesOnScreen:

@@ -42,13 +42,13 @@ class _Parameters:
     def check(self, packet: AnyPacket) -> bool:
         # Looking for any comes first: asking for a kind takes longer than reading the packet does.
         if any(packet.iter_sidedata()) and packet.has_sidedata("new_extradata"):
-            told = bytes(packet.get_sidedata("new_extradata"))
-            if self._extradata and told != self._extradata:
+            parameters = bytes(packet.get_sidedata("new_extradata"))
+            if self._extradata and parameters != self._extradata:
                 raise UnsupportedFormat(
                     f"the parameters of the source's {self._codec} change midway, of which the output would have the first "
                     "ones only: choose a codec other than copy"
                 )
-            self._extradata = told
+            self._extradata = parameters
         return True
 
 

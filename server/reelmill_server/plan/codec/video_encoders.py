@@ -112,7 +112,7 @@ def choose(
 
 
 _RATES = {"bitrate": "a mean bit rate", "max_bitrate": "quality within a maximum bit rate"}
-"""What an accelerator may lack, by the name of its feature."""
+"""Rate control that an accelerator may lack, by the name of its feature."""
 
 
 def _unsuited(spec: VideoSpec, device: str, known: Capability | None) -> str:

@@ -17,8 +17,8 @@ _FIRST_FIELD = {"tt": "tff", "tb": "tff", "bb": "bff", "bt": "bff"}
 
 def header_fields(stream: VideoStreamInfo) -> tuple[str, ...]:
     """Return the filter that gives frames of `stream` the fields of its header; none if they have their own, or none."""
-    told = stream.header_fields and stream.codec in _FIELDLESS
-    return (f"setparams=field_mode={_FIRST_FIELD[stream.field_order]}",) if told else ()
+    needed = stream.header_fields and stream.codec in _FIELDLESS
+    return (f"setparams=field_mode={_FIRST_FIELD[stream.field_order]}",) if needed else ()
 
 
 def header_colours(stream: VideoStreamInfo) -> tuple[str, ...]:

@@ -1,4 +1,4 @@
-"""What the streams of a target depend on, and what goes for all kinds of them."""
+"""Context of the streams of a target, and the rules that hold for every kind of stream."""
 
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, replace

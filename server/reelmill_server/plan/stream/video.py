@@ -31,7 +31,7 @@ _POORER = {"444": "422", "422": "420"}
 _DEINTERLACE = "bwdif=mode=send_frame:deint=interlaced"
 _SQUARE_CODECS = ("vp9", "av1")
 VMAF_FILTER = "libvmaf"
-"""What measures VMAF, among the filters of a worker."""
+"""Name under which a worker reports that it can measure VMAF."""
 # Below 40 pixels a side libvmaf's results vary from run to run, below 18 it crashes. Version 3 finds up to 3 points too little
 # where the width is below 256 and, as 80 and 144, not a multiple of 32: its ADM is wrong there.
 _LEAST_MEASURED, _ANY_WIDTH, _GOOD_WIDTH = 64, 256, 32

@@ -31,7 +31,7 @@ LACKING = {
     5: "Landlock 5 (Linux 6.10): devices are closed by seccomp only",
     6: "Landlock 6 (Linux 6.12): signals to other processes are closed by seccomp only",
 }
-"""What a kernel lacks whose Landlock is older than a version."""
+"""Protection that a kernel lacks if its Landlock is older than a version."""
 
 _READ = AccessFS.READ_FILE | AccessFS.READ_DIR
 _WRITE = _READ | AccessFS.WRITE_FILE | AccessFS.TRUNCATE | AccessFS.REFER
@@ -64,7 +64,7 @@ _SYSTEM = (
     "~/.fonts",
     "~/.local/share/fonts",
 )
-"""What libraries read, and fonts."""
+"""Files that libraries read, and fonts."""
 _INSTALLED = (
     *map(sysconfig.get_path, ("stdlib", "platstdlib", "purelib", "platlib")),
     str(sysconfig.get_config_var("LIBDIR")),

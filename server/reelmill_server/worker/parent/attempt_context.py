@@ -1,4 +1,4 @@
-"""What serves an attempt, and what its plan needs of a worker."""
+"""Services that an attempt uses, and the resources that its plan needs of a worker."""
 
 import asyncio
 from collections.abc import Awaitable, Callable
