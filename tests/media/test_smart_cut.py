@@ -103,8 +103,12 @@ def check(converted: Converted, source: Path, start: float, duration: float) -> 
     (stream,) = [stream for stream in converted.plan.targets[0].streams if stream.encoder == COPY and stream.smart_cut]
     assert stream.smart_cut
     edges, places = stream.smart_cut.edges, shown(source, start, duration)
+    wanted = [judge.times(source)[place] for place in places]
+    if edges.holds:
+        places.insert(0, places[0] - 1)
+        wanted.insert(0, Fraction(str(judge.describe(source).start)) + Fraction(str(start)))
     assert judge.numbers(converted.path) == [judge.numbers(source)[place] for place in places]
-    times, wanted = judge.times(converted.path), [judge.times(source)[place] for place in places]
+    times = judge.times(converted.path)
     apart = [time - times[0] - (asked - wanted[0]) for time, asked in zip(times, wanted, strict=True)]
     assert max(map(abs, apart)) <= Fraction(1, 900)  # Matroska counts milliseconds
     got, had = judge.frames(converted.path), judge.frames(source)
@@ -128,6 +132,18 @@ def test_a_cut_may_end_shortly_behind_its_first_keyframe(convert: Converter, cod
     converted = convert(clip, target("mkv", REQUIRED, None), start=0.04, duration=frames / 25)
     assert judge.numbers(converted.path) == [*range(1, frames + 1)]
     assert converted.artifact.streams[0].packet_count == frames
+
+
+@pytest.mark.parametrize("gop", [8, 6])
+@pytest.mark.parametrize("codec", ["libx264", pytest.param("libx265", marks=pytest.mark.matrix)])
+def test_a_cut_that_begins_in_a_pause_shows_the_frame_on_screen(convert: Converter, codec: str, gop: int) -> None:
+    """Also where the next one is a keyframe, before which nothing else is encoded."""
+    times = tuple(Fraction(number, 25) + (number >= 8) for number in range(20))
+    options = (*CLOSED_H265.options, ("forced-idr", "1")) if codec == "libx265" else ()
+    clip = Clip("mp4", (Video(codec, size=(64, 64), times=times, gop=gop, options=options),), ())
+    converted = convert(clip, target("mkv", REQUIRED, None), start=0.8)
+    assert judge.numbers(converted.path) == [*range(7, 20)]
+    assert [float(time) for time in judge.times(converted.path)[:3]] == pytest.approx([0, 0.52, 0.56], abs=0.002)
 
 
 @pytest.mark.sample(every=93)

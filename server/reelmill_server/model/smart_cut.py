@@ -20,7 +20,8 @@ class CutEdges:
     `start_frames` before and the `end_frames` after them are encoded; decoding those at the end begins with the keyframe at
     `decode_from_us`. `continues`: the first copied frame is no beginning for decoders, but a recovery point (H.264), into which
     the encoded frames before it must lead; `held`: by how much the numbers of frames before it are less than its own that are
-    dropped by number later. `objection`: why the cut cannot be made so; then nothing else is set.
+    dropped by number later. `holds`: the first of `start_frames` is shown before the cut, and still when that begins.
+    `objection`: why the cut cannot be made so; then nothing else is set.
     """
 
     copy_from_us: int | None = None
@@ -31,6 +32,7 @@ class CutEdges:
     objection: str = ""
     continues: bool = False
     held: tuple[int, ...] = ()
+    holds: bool = False
 
     @property
     def encoded_frames(self) -> int:

@@ -34,6 +34,9 @@ OVERRUN = Fraction(1, 2)
 LATE = Fraction(2, 1000)
 """Seconds by which a frame may be late and still be the requested one: some containers (Matroska, FLV) count milliseconds."""
 
+UNSEEN = Fraction(1, 10)
+"""Seconds. A shorter gap at a span's start shows the rest of a frame that began before it, and gets no frame of its own."""
+
 _FINE = Fraction(1, 1000)
 _COARSE = Fraction(1, 100)
 _MOST_TICKS = 2**31 - 1  # of libav's rational numbers

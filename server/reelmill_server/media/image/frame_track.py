@@ -13,10 +13,9 @@ from reelmill_server.media.input.source import average_rate
 from reelmill_server.media.libav.filter_graph import Chain
 from reelmill_server.media.libav.types import AnyPacket
 from reelmill_server.media.track.base import Track
-from reelmill_server.media.track.on_screen import UNSEEN
 from reelmill_server.model.plan import ImagePlan
 from reelmill_server.model.time import FALLBACK_RATE
-from reelmill_server.plan.clock import UNTIMED_FORMATS
+from reelmill_server.plan.clock import UNSEEN, UNTIMED_FORMATS
 
 
 class Selector(Protocol):

@@ -26,7 +26,7 @@ from reelmill_server.model.media_info import MediaInfo
 from reelmill_server.model.request import ConvertRequest
 from reelmill_server.model.smart_cut import CutEdges
 from reelmill_server.model.time import MICROSECONDS
-from reelmill_server.plan.clock import Clock
+from reelmill_server.plan.clock import UNSEEN, Clock
 from reelmill_server.plan.stream.smart_cut import edges_needed, span_of
 
 _FARTHEST = Fraction(300)  # seconds from an edge to a keyframe: what is longer is not searched
@@ -82,7 +82,7 @@ def cut_edges(location: Location, index: int, begin: Fraction | None, end: Fract
         try:
             if begins_again(container):
                 raise _Objection("its timestamps begin again")
-            key, start_frames, held = (None, 0, ()) if begin is None else _start(container, index, begin, end)
+            key, start_frames, held, holds = (None, 0, (), False) if begin is None else _start(container, index, begin, end)
             until, decode_from, end_frames = (None, None, 0) if end is None else _end(container, index, end)
             if start_frames or end_frames:
                 _check_spliceable(container.streams[index])
@@ -92,7 +92,9 @@ def cut_edges(location: Location, index: int, begin: Fraction | None, end: Fract
     if until is not None and first is not None and until <= first:
         return CutEdges(objection=_NOTHING)
     continues = key is not None and key.continues
-    return CutEdges(_us(first), _us(until), _us(decode_from), start_frames, end_frames, continues=continues, held=held)
+    return CutEdges(
+        _us(first), _us(until), _us(decode_from), start_frames, end_frames, continues=continues, held=held, holds=holds
+    )
 
 
 def microseconds(shown: int, base: Any) -> int:
@@ -113,30 +115,37 @@ def _check_spliceable(stream: Any) -> None:
         check_fields(extradata)
 
 
-def _start(container: InputContainer, index: int, begin: Fraction, end: Fraction | None) -> tuple[_Entry, int, tuple[int, ...]]:
-    """Return the first frame that is copied, how many frames before it are encoded, and `CutEdges.held`."""
+def _start(
+    container: InputContainer, index: int, begin: Fraction, end: Fraction | None
+) -> tuple[_Entry, int, tuple[int, ...], bool]:
+    """Return the first frame that is copied, how many frames before it are encoded, `CutEdges.held` and `holds`."""
     least = 1
     reason: Unspliceable | None = None
     while True:
         try:
-            key, frames = _first_key(container, index, begin, end, least)
+            key, shown = _first_key(container, index, begin, end, least)
         except _Objection as objection:
             raise reason or objection from None
+        inside = [time for time in shown if begin - TOLERANCE <= time < key.shown]
+        holds = len(inside) < len(shown) and min((*inside, key.shown)) - begin >= UNSEEN
+        frames = len(inside) + holds
         if not key.continues:
-            return key, frames, ()
+            return key, frames, (), holds
         point = RecoveryPoint(bytes(container.streams[index].codec_context.extradata or b""))
         try:
             _look_at(point, container, index, key.shown)
             if frames >= point.least_frames:
-                return key, frames, point.held
+                return key, frames, point.held, holds
         except Unspliceable as unusual:
             reason = unusual  # the next one may not be: where a cut began, frames are missing that others drop
         least = frames + 1
 
 
-def _first_key(container: InputContainer, index: int, begin: Fraction, end: Fraction | None, least: int) -> tuple[_Entry, int]:
-    """Return the first keyframe at or after `begin`, a recovery point only behind so many frames at `least`, and how many are
-    shown before it.
+def _first_key(
+    container: InputContainer, index: int, begin: Fraction, end: Fraction | None, least: int
+) -> tuple[_Entry, Sequence[Fraction]]:
+    """Return the first keyframe at or after `begin`, a recovery point only behind so many frames at `least`, and when the
+    frames before it are shown, from the keyframe at or before `begin` on.
     """
     entries = _entries(container, index, begin)
     first = next(entries, None)
@@ -155,7 +164,7 @@ def _first_key(container: InputContainer, index: int, begin: Fraction, end: Frac
         shown.append(entry.shown)
     if key is None or (end is not None and key.shown >= end - TOLERANCE):
         raise _Objection(_NOTHING)
-    return key, sum(begin - TOLERANCE <= time < key.shown for time in shown)
+    return key, [time for time in shown if time < key.shown]
 
 
 def _look_at(point: RecoveryPoint, container: InputContainer, index: int, shown: Fraction) -> None:

@@ -30,7 +30,7 @@ def adjustments(planned: StreamPlan, written: StreamStats, given: StreamTotals |
         StreamAdjustment(_SKIPPED, skipped, items),
         StreamAdjustment(_REPEATED, repeated, items, added=True),
         StreamAdjustment(_HELD, written.held, items, added=True),
-        StreamAdjustment(_REPLACED, written.encoded, items),
+        StreamAdjustment(_REPLACED, written.encoded - written.held, items),
         StreamAdjustment(_ENCODED, written.encoded, "frames", added=True),
         StreamAdjustment(_AHEAD, written.ahead, items, added=True),
         StreamAdjustment(_BLACK, written.black, items, added=True),

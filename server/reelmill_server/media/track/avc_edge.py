@@ -15,8 +15,10 @@ from reelmill_server.model.smart_cut import CutEdges
 class AvcEdge(Edge):
     """An edge whose frames are shown as fields, or whole, as they were: each has the message that its packet had."""
 
-    def __init__(self, codec: EdgeCodec, edges: CutEdges, wanted: Callable[[Fraction], bool], opening: bool) -> None:
-        super().__init__(codec, edges, wanted, opening)
+    def __init__(
+        self, codec: EdgeCodec, edges: CutEdges, wanted: Callable[[Fraction], bool], begin: Fraction | None = None
+    ) -> None:
+        super().__init__(codec, edges, wanted, begin)
         self._timings: dict[int, bytes] = {}
 
     def feed(self, packet: AnyPacket, base: Any, free: bool) -> None:

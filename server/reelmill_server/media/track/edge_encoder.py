@@ -19,7 +19,7 @@ from reelmill_server.media.libav.errors import LIBAV_ERRORS, check_memory
 from reelmill_server.media.libav.log import captured_log, error_text
 from reelmill_server.media.libav.packets import twin
 from reelmill_server.media.libav.parameter_sets import Splice, Unspliceable, spare_number, splice
-from reelmill_server.media.libav.timestamps import exact
+from reelmill_server.media.libav.timestamps import exact, first_tick
 from reelmill_server.media.libav.types import AnyPacket
 from reelmill_server.model.plan import StreamPlan
 from reelmill_server.model.smart_cut import CutEdges
@@ -105,11 +105,13 @@ class Edge:
     Each takes the decode timestamp of one of the source's packets: those are in order, and none is later than its frame.
     """
 
-    def __init__(self, codec: EdgeCodec, edges: CutEdges, wanted: Callable[[Fraction], bool], opening: bool) -> None:
-        """`edges`: those of its part. `opening`: packets of the source follow the edge, so that it takes the last of the free
-        decode timestamps; else they lie before it, and it takes the first.
+    def __init__(
+        self, codec: EdgeCodec, edges: CutEdges, wanted: Callable[[Fraction], bool], begin: Fraction | None = None
+    ) -> None:
+        """`edges`: those of its part. `begin`: where the cut begins, whose packets follow the edge, so that it takes the last
+        of the free decode timestamps; None: it ends the cut, and takes the first.
         """
-        self._codec, self._edges, self._wanted, self._opening = codec, edges, wanted, opening
+        self._codec, self._edges, self._wanted, self._opening = codec, edges, wanted, begin is not None
         self._decoder = codec.decoder()
         self._encoder: Any = None  # opened with the first frame
         self._base = Fraction(1)
@@ -118,6 +120,9 @@ class Edge:
         self._durations: dict[int, int] = {}
         self._encoded: list[AnyPacket] = []
         self._frames = 0
+        self._hold_at = begin if edges.holds else None
+        self._before: VideoFrame | None = None  # what is on screen then, until a frame that is wanted follows
+        self._held: int | None = None  # when it was shown, ticks
 
     def feed(self, packet: AnyPacket, base: Any, free: bool) -> None:
         """Decode a packet of the source, in ticks of `base`; `free`: it is not copied, and its decode timestamp free."""
@@ -132,6 +137,7 @@ class Edge:
         """Return the packets of the edge; `key`: the keyframe of the source that follows them."""
         if self._is_fed:
             self._decode(None)
+            self._hold()
         if self._encoder is not None:
             self._encode(None)
         encoded = [(self._data(number), not number) for number in range(len(self._encoded))]
@@ -163,9 +169,20 @@ class Edge:
         except LIBAV_ERRORS as error:
             check_memory(error)
             raise InvalidMedia(f"the frames at an edge of the cut cannot be decoded: {error_text(error)}") from error
-        for frame in frames:
-            if frame.pts is not None and self._wanted(frame.pts * self._base):
+        for frame in (frame for frame in frames if frame.pts is not None):
+            time = frame.pts * self._base
+            if self._wanted(time):
+                self._hold()
                 self._encode(frame)
+            elif self._hold_at is not None and time < self._hold_at:
+                self._before = frame
+
+    def _hold(self) -> None:
+        """Encode the frame that is on screen when the cut begins, before all others."""
+        if self._before is not None:
+            frame, self._before = self._before, None
+            self._held = frame.pts
+            self._encode(frame)
 
     def _open(self) -> Any:
         return self._codec.encoder(self._base)
@@ -196,7 +213,10 @@ class Edge:
     def _packet(self, encoded: AnyPacket, data: bytes, decoded: int) -> AnyPacket:
         packet = AnyPacket(data)
         assert encoded.pts is not None  # those of its frame
-        packet.pts, packet.dts = encoded.pts, min(decoded, encoded.pts)
+        shown = encoded.pts
+        if shown == self._held and self._hold_at is not None:
+            shown = first_tick(self._hold_at, self._base)
+        packet.pts, packet.dts = shown, min(decoded, shown)
         packet.time_base, packet.is_keyframe = self._base, self._begins(encoded)
-        packet.duration = self._durations.get(encoded.pts or 0, 0)
+        packet.duration = max(self._durations.get(encoded.pts, 0) - (shown - encoded.pts), 0)
         return packet

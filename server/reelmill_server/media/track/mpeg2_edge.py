@@ -22,8 +22,10 @@ class Mpeg2Edge(Edge):
     The encoder begins anew where that changes, or the sequence header of the source does.
     """
 
-    def __init__(self, codec: EdgeCodec, edges: CutEdges, wanted: Callable[[Fraction], bool], opening: bool) -> None:
-        super().__init__(codec, edges, wanted, opening)
+    def __init__(
+        self, codec: EdgeCodec, edges: CutEdges, wanted: Callable[[Fraction], bool], begin: Fraction | None = None
+    ) -> None:
+        super().__init__(codec, edges, wanted, begin)
         self._headers: dict[int, Headers] = {}
         self._read = Headers()  # of the last packet
         self._shown: list[tuple[int, Headers]] = []

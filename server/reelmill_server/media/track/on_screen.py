@@ -9,10 +9,7 @@ from av import VideoFrame
 from reelmill_server.media.input.part import Span
 from reelmill_server.media.libav.filter_graph import FrameTwins
 from reelmill_server.media.libav.timestamps import exact, first_tick
-from reelmill_server.plan.clock import finer
-
-UNSEEN = Fraction(1, 10)
-"""Seconds. A shorter gap at a span's start shows the rest of a frame that began before it, and gets no frame of its own."""
+from reelmill_server.plan.clock import UNSEEN, finer
 
 
 class FramesOnScreen:

@@ -55,8 +55,9 @@ class SmartCutTrack(CopyTrack):
         self._edges, self._seam = self.plan.smart_cut.parts[place], self.frames > 0
         if self._codec is not None and self._edges.start_frames:
             self._opening = self._edge_kind(
-                self._codec, self._edges, lambda time: not span.before(time) and self._is_early(time), opening=True
+                self._codec, self._edges, lambda time: not span.before(time) and self._is_early(time), span.begin
             )
+            self.written.held += self._edges.holds
 
     def feed(self, part: Part, stream: int, item: AnyPacket) -> Iterator[AnyPacket]:
         base = part.bases.of(item, stream)
@@ -139,9 +140,7 @@ class SmartCutTrack(CopyTrack):
         begins = packet.is_keyframe and _us((packet.pts or 0) * exact(base)) == self._edges.decode_from_us
         if begins and self._codec is not None and self._edges.end_frames:
             span = self._span
-            self._closing = self._edge_kind(
-                self._codec, self._edges, lambda time: self._is_late(time) and not span.after(time), opening=False
-            )
+            self._closing = self._edge_kind(self._codec, self._edges, lambda time: self._is_late(time) and not span.after(time))
         if self._closing is not None:
             self._closing.feed(packet, base, free=False)
         yield from super().feed(part, stream, packet)
