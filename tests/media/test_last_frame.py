@@ -13,9 +13,9 @@ from tests.sources import Clip, Shelf, Video
 pytestmark = pytest.mark.media
 
 
-def clip(fps: str, pause: bool = False) -> Clip:
-    """50 frames, perhaps with a pause before the last three; libav reads no durations of these."""
-    times = tuple(number / Fraction(fps) + (3 if pause and number >= 47 else 0) for number in range(50))
+def clip(fps: str, pause: int = 50) -> Clip:
+    """50 frames, perhaps with a pause before the frame `pause`; libav reads no durations of these."""
+    times = tuple(number / Fraction(fps) + (3 if number >= pause else 0) for number in range(50))
     return Clip("mpegts", (Video(times=times, last=1 / Fraction(fps), time_base=Fraction(1, 90000)),), ())
 
 
@@ -34,7 +34,7 @@ def test_the_last_frame_lasts_as_long_as_the_others(convert: Converter, fps: str
 
 def test_a_pause_before_it_makes_it_no_longer(convert: Converter) -> None:
     """The shortest of the last distances counts."""
-    converted = convert(clip("25", pause=True), target("mp4", encoded(), None))
+    converted = convert(clip("25", pause=47), target("mp4", encoded(), None))
     assert judge.describe(converted.path).duration == pytest.approx(5, abs=0.011)
 
 
@@ -46,3 +46,10 @@ def test_such_sources_are_joined(join: Joiner, shelf: Shelf, fps: str, video: Vi
     _, (path,) = join([source, source], target("mp4", video, None))
     assert len(judge.frames(path)) == 100
     assert judge.describe(path).duration == pytest.approx(float(100 / Fraction(fps)), abs=0.02)
+
+
+def test_sources_whose_last_frame_comes_after_a_pause_are_joined(join: Joiner, shelf: Shelf) -> None:  # noqa: F811
+    """That frame is as short as the others, for both counts."""
+    source = (clip("25", pause=49), SourceSpec("file:///a"))
+    _, (path,) = join([source, source], target("mp4", encoded(), None))
+    assert judge.describe(path).duration == pytest.approx(10, abs=0.05)

@@ -1,16 +1,18 @@
 """Pictures and sound stay together, whatever a source's clock, edit lists, gaps and seams are like; nothing is lost."""
 
+from dataclasses import replace
 from fractions import Fraction
 from itertools import product
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 from reelmill_server.errors import UnsupportedFormat
 from reelmill_server.model.plan import COPY
 from reelmill_server.model.request import AudioSpec, TargetSpec
 from tests import judge
-from tests.media.converter import Converter, encoded, target
+from tests.media.converter import CLIP, Converter, encoded, target
 from tests.sources import Audio, Clip, Shelf, Video
 
 pytestmark = pytest.mark.media
@@ -81,6 +83,48 @@ def test_the_clock_of_a_transport_stream_wraps(convert: Converter, asked: Target
     converted = convert(clip("mpegts", "aac", offset=95443.7177 - 2.4), asked)
     assert heard(converted.path) == pytest.approx([0, 0], abs=0.004)
     assert judge.describe(converted.path).duration < 2.2
+
+
+def loud(path: Path) -> tuple[float, float]:
+    """When the first and the last sample of a tone are heard, seconds."""
+    samples = np.flatnonzero(np.abs(judge.sound(path)[:, 0]) > 0.05)
+    return samples[0] / 48000, samples[-1] / 48000
+
+
+def test_a_recording_shortly_before_its_clock_wraps_is_slowed_down_and_joined(convert: Converter) -> None:
+    """libav counts down to the moment of the wrap: all times are negative."""
+    early = convert.shelf.get(clip("mpegts", "aac", offset=95443.7177 - 10))
+    slow = convert(early, replace(ENCODE, speed=Fraction(1, 2)))
+    assert judge.describe(slow.path).duration == pytest.approx(4, abs=0.1)
+    cut = replace(CLIP, start_us=1_000_000)
+    joined = convert.concat([(early, cut), (early, cut)], target("mkv", encoded(), AudioSpec("aac")))
+    assert judge.describe(joined.path).duration == pytest.approx(2, abs=0.15)
+
+
+@pytest.mark.parametrize(("speed", "start"), [(Fraction(1, 2), 0), (Fraction(2), 0.4)])
+def test_audio_that_begins_late_keeps_its_distance_at_another_speed(convert: Converter, speed: Fraction, start: float) -> None:
+    """What comes before it is stretched, too."""
+    late = Clip("matroska", (Video(seconds=2),), (Audio("flac", seconds=1, start=0.9),))
+    converted = convert(late, replace(target("mkv", encoded(), AudioSpec("flac")), speed=speed), start=start)
+    assert loud(converted.path)[0] == pytest.approx((0.9 - start) / speed, abs=0.01)
+
+
+def test_audio_whose_rate_changes_is_whole_at_another_speed(convert: Converter, tmp_path: Path) -> None:
+    """Each rate has a tempo filter of its own."""
+    both = tmp_path / "both.aac"
+    clips = [Clip("adts", (), (Audio(rate=rate, seconds=1, hz=hz),)) for rate, hz in ((48000, 440), (44100, 880))]
+    both.write_bytes(b"".join(convert.shelf.get(one).read_bytes() for one in clips))
+    slow = convert(both, replace(target("flac", None, AudioSpec("flac")), speed=Fraction(1, 2)))
+    for second, hz in ((1.6, 440), (2.2, 880), (3.6, 880)):
+        begin = round(second * 48000)
+        assert judge.pitch(judge.sound(slow.path)[begin : begin + 12000, 0], 48000) == pytest.approx(hz, abs=4)
+
+
+def test_audio_that_outlasts_the_video_is_whole_at_another_speed(convert: Converter) -> None:
+    """Nothing is joined, so that nothing needs to end with the video."""
+    longer = Clip("mp4", (Video(seconds=1),), (Audio(seconds=1.4),))
+    slow = convert(longer, replace(target("mkv", encoded(), AudioSpec("flac")), speed=Fraction(1, 2)))
+    assert loud(slow.path)[1] == pytest.approx(2.8, abs=0.03)
 
 
 TRIMMED = clip("mp4", "aac", offset=-0.6)

@@ -113,15 +113,15 @@ class Accountant:
         if any(self._inputs[part.input].align is not AlignMode.NONE for part in plan.parts):
             return None
         total: StreamTotals | None = None
+        lengths = doubts = Fraction(0)  # also of parts in which this stream has nothing
         for wanted in own_parts(plan):
             for (part, stream, kind), tally in self._tallies.items():
                 if (part.number, stream, kind) == (wanted.input, wanted.stream, decoded):
                     given = tally.given(from_key)
-                    if given is not None:
-                        length, doubt = self._length(part)
-                        given = replace(given, length=length, doubt=doubt)
+                    length, doubt = self._length(part)
+                    lengths, doubts = lengths + length, doubts + doubt
                     total = given if total is None else total if given is None else total + given
-        return total
+        return total and replace(total, length=lengths, doubt=doubts)
 
     def _length(self, wanted: Part) -> tuple[Fraction, Fraction]:
         """Return how long a part lasts, seconds, and by how much that may be wrong: with its video, or with audio that goes on
@@ -132,7 +132,7 @@ class Accountant:
             given = tally.given(False) if part is wanted else None
             if given is not None:
                 kind = self._kinds[part, stream]
-                ends[kind] = max(ends.get(kind, Fraction(0)), given.last)
+                ends[kind] = max(ends.get(kind, given.last), given.last)
         video, audio = ends.get("video"), ends.get("audio")
         if video is None or audio is None:
             return max((end for end in (video, audio) if end is not None), default=Fraction(0)), Fraction(0)

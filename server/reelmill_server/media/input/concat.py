@@ -73,6 +73,7 @@ class ConcatReader:
         number = self._todo.pop(0)
         used = frozenset(part.stream for stream in self._streams for part in own_parts(stream) if part.input == number)
         self.reader = Reader(number, self._inputs[number], self._sources[number], used, self._lead_in)
+        self.reader.part.alone = len(self._numbers) == 1 and not self.aligned
         return self.reader
 
 

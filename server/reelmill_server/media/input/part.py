@@ -55,7 +55,7 @@ class Part:
     `over` holds the tracks and streams that have all of their span: writing threads add, the reading thread looks. `shown`
     counts the frames of a source without timestamps; `times` and `video_times` complete those of audio and of video frames, by
     stream, and `blocks` join those of audio. `sought`: where the span begins, seconds of the source; None: with it.
-    `changes`: of codecs midway; None: there are none.
+    `changes`: of codecs midway; None: there are none. `alone`: nothing is joined to it, so that no stream needs to end with it.
     """
 
     number: int
@@ -70,6 +70,7 @@ class Part:
     times: defaultdict[int, FrameTimes] = field(default_factory=lambda: defaultdict(FrameTimes))
     video_times: dict[int, VideoTimes] = field(default_factory=dict)
     changes: CodecChanges | None = None
+    alone: bool = False
     blocks: defaultdict[int, AudioBlocks] = field(default_factory=lambda: defaultdict(AudioBlocks))
 
     @cached_property
@@ -85,6 +86,11 @@ class Part:
         """Return where the stream ends as far as it was read, seconds of the source; None: unknown."""
         extent = self.extents.get(stream)
         return None if extent is None or stream in self.untold else extent.end
+
+    def end_of(self, stream: int) -> Fraction:
+        """Return where a stream ends of which packets were read, seconds of the source; of audio, without its padding."""
+        times = self.times.get(stream)
+        return self.extents[stream].last if times is None or times.final is None else times.final
 
     def wanted(self, track: object, stream: int) -> bool:
         """Return whether `track` still wants `stream`."""

@@ -69,7 +69,9 @@ class Reader:
         self._by_decoding = {stream.index for stream in source.streams if counts_decoding(stream)}
         self._claimed_ends = {} if plan.still else claimed_ends(source)
         self._unread = set(self._claimed_ends) & used  # streams whose last packet was not read
-        self._claimed = 0.0  # how far a packet claims to reach, whatever is shown after it; not exact, as its claim is not
+        self._claimed = float(
+            self._begin
+        )  # how far a packet claims to reach, whatever is shown after it; not exact, as its claim is not
         self.latest = float("-inf")
         """When the last packet begins, about, seconds of the source."""
         self._bytes = 0
@@ -182,9 +184,8 @@ class Reader:
         """Return how far each kind of stream reaches. Another thread may ask while packets are noted."""
         ends: dict[str, Fraction] = {}
         for index, kind in [*self._counting.items()]:
-            times = self.part.times.get(index)
-            end = self._extents[index].last if times is None or times.final is None else times.final
-            ends[kind] = max(ends.get(kind, Fraction(0)), end)
+            end = self.part.end_of(index)
+            ends[kind] = max(ends.get(kind, end), end)
         return ends
 
     def _reached(self) -> Fraction:
@@ -248,7 +249,7 @@ class Reader:
         """Return whether all of the span was read of every kind of stream that is used."""
         ends = self._ends()
         kinds = {self._source.streams[index].type for index in self._used} & {*_LASTING}
-        return self._stop is not None and all(ends.get(kind, Fraction(0)) >= self._stop for kind in kinds)
+        return self._stop is not None and all(kind in ends and ends[kind] >= self._stop for kind in kinds)
 
     def length(self) -> Fraction:
         """Return the final length of the span, seconds."""

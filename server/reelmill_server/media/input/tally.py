@@ -7,7 +7,7 @@ from typing import Any
 
 from reelmill_server.media.input.bundle import Run
 from reelmill_server.media.input.part import TOLERANCE
-from reelmill_server.media.libav.timestamps import exact
+from reelmill_server.media.libav.timestamps import exact, shortest_step
 
 
 @dataclass(frozen=True)
@@ -130,11 +130,13 @@ class Tally:
         self._over = False
         self._next: int | None = None
         self._before: int | None = None
+        self._begins: list[int] = []  # of the last frames, if they do not say how long they last
 
     def _measure(self, base: Any) -> None:
         tick = exact(base)
         before = None if self._next is None else self._next * exact(self.base)
         self._before = None
+        self._begins = []
         self._next = None if before is None else round(before / tick)
         self.base = base
         self._ticks = tuple(-(-(time - TOLERANCE) // tick) for time in (self.key, self.begin))
@@ -142,16 +144,17 @@ class Tally:
         self._now = self._counts.setdefault(tick, (_Count(), _Count()))
 
     def add(self, shown: int | None, decoded: int | None, length: int, base: Any, divisible: bool = False) -> None:
-        """Add an item, in ticks of `base`; one without a time follows the one before it, and a frame without a length lasts as
-        long as the one before it. One that is `divisible` counts from where the span begins in it.
+        """Add an item, in ticks of `base`; one without a time follows the one before it. One without a length lasts as long as
+        that one, a frame as long as the shortest of those before it. One that is `divisible` counts from where the span begins
+        in it.
         """
         if base is not self.base and base != self.base:
             self._measure(base)
         begin = self._next if shown is None else shown
         if begin is None:
             begin = self._ticks[1]
-        if (decoded is None or not self.video) and not length and self._before is not None:
-            length = max(begin - self._before, 0)
+        if not length:
+            length = self._usual(begin, decoded)
         self._next, self._before = begin + length, begin
         stop = self._stop
         if stop is not None and (begin if decoded is None else decoded) >= stop:
@@ -169,6 +172,12 @@ class Tally:
                 self._now[0].add(max(begin, key), front, items=0)
         elif begin >= key or (divisible and end > key):
             self._now[0].add(max(begin, key), end)
+
+    def _usual(self, begin: int, decoded: int | None) -> int:
+        """Return how long an item lasts that does not say so; 0: unknown, or packets of video, which may be reordered."""
+        if self.video:
+            return shortest_step(self._begins, begin) if decoded is None else 0
+        return 0 if self._before is None else max(begin - self._before, 0)
 
     def takes(self, run: Run) -> bool:
         """Return whether all of a run, which is `timed`, counts as the items before it."""

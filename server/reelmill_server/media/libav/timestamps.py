@@ -10,7 +10,7 @@ from typing import Any
 
 from reelmill_server.media.libav.codec_names import codec_name
 
-_STEPS = 5  # so many of the last frames tell how long one lasts: with a pause among them, too
+_STEPS = 5  # so many of the last frames tell how long one lasts
 
 
 class AffineMap:
@@ -66,6 +66,15 @@ def first_tick(time: Fraction, base: Fraction) -> int:
     return -(-time // base)
 
 
+def shortest_step(begins: list[int], begin: int) -> int:
+    """Return how long a frame lasts that does not say so: it begins at `begin`, and those before it at `begins`, ascending,
+    which is kept up to date. Of the last distances the shortest counts, as a pause may be among them.
+    """
+    insort(begins, begin)
+    del begins[:-_STEPS]
+    return min((after - before for before, after in pairwise(begins)), default=0)
+
+
 class Extent:
     """The extent of packets in time, seconds: when the first begins, when the last begins, and when the last ends.
 
@@ -75,13 +84,14 @@ class Extent:
     def __init__(self) -> None:
         self._base: Any = None  # the type is PyAV's own
         self._ticks: tuple[Fraction, int, int, int] | None = None  # the time base; first, last start, last end
-        self._before: tuple[Fraction | None, Fraction, Fraction] = (None, Fraction(0), Fraction(0))  # of other time bases
+        self._before: tuple[Fraction | None, Fraction | None, Fraction | None] = (None, None, None)  # of other time bases
 
     def add(self, begin: int, duration: int, base: Any) -> None:
         """Add a packet, in ticks of `base`, its time base."""
         end = begin + duration
         if self._ticks is None or (base is not self._base and base != self._base):
-            self._before = (self.first, self.last_start, self.last)
+            if self._ticks is not None:
+                self._before = (self.first, self.last_start, self.last)
             self._base, self._ticks = base, (exact(base), begin, begin, end)
             return
         tick, first, last, reached = self._ticks
@@ -109,7 +119,7 @@ class Extent:
     def reach(self, time: Fraction) -> None:
         """Add something that ends at `time`."""
         first, last, reached = self._before
-        self._before = (first, last, max(reached, time))
+        self._before = (first, last, time if reached is None else max(reached, time))
 
     # Take the current values before the older ones: in the other order, what moves between them meanwhile would be missed.
 
@@ -125,17 +135,18 @@ class Extent:
 
     @property
     def last_start(self) -> Fraction:
-        """Return when the last packet begins; not less than 0."""
-        now = self._ticks
-        before = self._before[1]
-        return before if now is None else max(before, now[2] * now[0])
+        """Return when the last packet begins, which may be before 0; 0: there was none."""
+        return self._latest_of(1)
 
     @property
     def last(self) -> Fraction:
-        """Return when the last packet ends; not less than 0."""
-        now = self._ticks
-        before = self._before[2]
-        return before if now is None else max(before, now[3] * now[0])
+        """Return when the last packet ends, which may be before 0; 0: there was none."""
+        return self._latest_of(2)
+
+    def _latest_of(self, which: int) -> Fraction:
+        now, before = self._ticks, self._before
+        times = before[which], None if now is None else now[which + 1] * now[0]
+        return max((time for time in times if time is not None), default=Fraction(0))
 
 
 class ShownExtent(Extent):
@@ -150,7 +161,8 @@ class ShownExtent(Extent):
         super().__init__()
         self._by_decoding = by_decoding
         self._reordered = False
-        self._shortest = self._latest = 0
+        self._shortest = 0
+        self._latest = 0, 0  # when the packet decoded last begins and ends
         self._shown: list[int] = []  # the last begins, ascending, since a packet came without a duration
 
     def add(self, begin: int, duration: int, base: Any) -> None:
@@ -164,12 +176,10 @@ class ShownExtent(Extent):
         if begin >= last:
             last, reached = begin, begin + duration
         if not duration or self._shown:
-            insort(self._shown, begin)
-            del self._shown[:-_STEPS]
-            self._shortest = min((after - before for before, after in pairwise(self._shown)), default=0)
+            self._shortest = shortest_step(self._shown, begin)
         if (self._by_decoding and self._reordered) or self._shown:
             reached = last + self._shortest
-        self._latest = begin + duration
+        self._latest = begin, begin + duration
         self._ticks = (tick, min(first, begin), last, reached)
 
     def add_all(self, begins: Sequence[int], durations: Sequence[int], base: Any) -> None:
@@ -188,7 +198,7 @@ class ShownExtent(Extent):
             last, reached = latest, latest + durations[place]
         if self._by_decoding and self._reordered:
             reached = last + self._shortest
-        self._latest = begins[-1] + durations[-1]
+        self._latest = begins[-1], begins[-1] + durations[-1]
         self._ticks = (tick, min(first, *begins), last, reached)
 
     def end_at(self, end: int, hides: bool = False) -> None:
@@ -200,6 +210,7 @@ class ShownExtent(Extent):
         if self._ticks is None:
             return
         *known, last, _ = self._ticks
-        ends = [time for time in (end, end if hides else self._latest) if time > last]
+        begin, over = self._latest
+        ends = [time for time in (end, end if hides or begin < last else over) if time > last]
         if ends:
             self._ticks = (*known, last, max(ends))  # type: ignore[assignment]

@@ -80,7 +80,7 @@ class AudioTrack(Track):
 
     def end(self, part: Part, length: Fraction, last: bool) -> Iterator[AnyPacket]:
         for number, audio in self._of(part):
-            yield from self._take(number, audio.end(length))
+            yield from self._take(number, audio.end(part, length))
             if self._mixer and last:
                 yield from self._encode_all(self._mixer.close(number))
 

@@ -50,6 +50,7 @@ class AudioInput:
         self._samples: int | None = None
         self._source_rate = 0
         self._sound_end: Fraction | None = None
+        self._lead = Fraction(0)  # seconds of the span before its first sample
         self.written = StreamStats()
 
     def begin(self, part: Part, span: Span) -> None:
@@ -66,16 +67,18 @@ class AudioInput:
         """Return filters that make the span begin at 0 and cut it to the sample.
 
         aresample's async=1 fills gaps with silence and drops overlaps, so that samples and clock agree. A new chain
-        continues where the last one ended, after `_samples` samples.
+        continues where the last one ended, after `_samples` samples. The tempo filter leaves the first sample at its time: that
+        is what it is to be at the speed of the output.
         """
-        rate, span = self._rate, self._span
+        rate, span, speed = self._rate, self._span, self._clock.speed
         start = round(span.begin * rate)
         end = f":end_pts={round(span.end * rate)}" if span.end is not None else ""
-        resumed = ""
+        resumed, lead = "", self._lead
         if self._samples is not None:  # aresample takes first_pts in samples of the source's rate
-            begin = span.begin + self._samples * self._clock.speed / rate
-            resumed = f":first_pts={round(begin * self._source_rate)}"
-        return (f"{resampling(rate)}{resumed}", f"atrim=start_pts={start}{end}", f"asetpts=PTS-({start})")
+            lead = self._samples * speed / rate
+            resumed = f":first_pts={round((span.begin + lead) * self._source_rate)}"
+        moved = start - round((lead / speed - lead) * rate)
+        return (f"{resampling(rate)}{resumed}", f"atrim=start_pts={start}{end}", f"asetpts=PTS-({moved})")
 
     def feed(self, part: Part, item: AudioBlock) -> Iterator[AudioFrame]:
         """Yield the frames that are ready once `item` went in."""
@@ -88,6 +91,8 @@ class AudioInput:
             part.close(self, self.parts[part.number].stream)
             return
         self._source_rate = frame.sample_rate
+        if self._sound_end is None:
+            self._lead = max(time - self._span.begin, Fraction(0))
         self.written.taken += item.count
         # A filter cuts to the sample, since a frame may begin before the span and end in it.
         for whole in self._without_gap(frame, time):
@@ -111,8 +116,8 @@ class AudioInput:
         """Generate audio up to `seconds` of the part; here, none."""
         return iter(())
 
-    def end(self, length: Fraction) -> Iterator[AudioFrame]:
-        """Yield what the filters still hold and end the part."""
+    def end(self, part: Part, length: Fraction) -> Iterator[AudioFrame]:
+        """Yield what the filters still hold and end the part, which lasts `length`."""
         if self._chain is not None:
             yield from self._count(self._chain.flush())
             self._chain = None
@@ -146,14 +151,22 @@ class ExactAudioInput(AudioInput):
             yield from self._give(self._fifo.samples)
             yield from self._fill_silence(until)
 
-    def end(self, length: Fraction) -> Iterator[AudioFrame]:
-        until = self._sample(length)
-        for frame in super().end(length):
+    def end(self, part: Part, length: Fraction) -> Iterator[AudioFrame]:
+        until = self._sample(max(length, self._own_length(part)) if part.alone else length)
+        for frame in super().end(part, length):
             yield from self._queue(frame)
         self.written.cut[BEYOND] += max(self._position + self._fifo.samples - until, 0)
         yield from self._give(min(self._fifo.samples, until - self._position))
         yield from self._fill_silence(until)
         self._fifo = AudioFifo()
+
+    def _own_length(self, part: Part) -> Fraction:
+        """Return how long the audio of a part lasts, seconds; 0: none was read."""
+        stream, span = self.parts[part.number].stream, self._span
+        if stream not in part.extents:
+            return Fraction(0)
+        end = part.end_of(stream)
+        return (end if span.end is None else min(end, span.end)) - span.begin
 
     def _sample(self, seconds: Fraction) -> int:
         return nearest(self._clock.at(seconds) * self._rate)

@@ -4,6 +4,7 @@ from collections.abc import Callable
 from fractions import Fraction
 from functools import partial
 
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -41,10 +42,10 @@ def test_an_extent_reaches_as_far_as_its_packets(packets: list[tuple[int, int, F
     begins = [begin * base for begin, _, base in packets]
     ends = [(begin + duration) * base for begin, duration, base in packets]
     assert extent.first == min(begins, default=None)
-    assert extent.last_start == max([*begins, Fraction(0)])
-    assert extent.last == max([*ends, Fraction(0)])
+    assert extent.last_start == max(begins, default=0)
+    assert extent.last == max(ends, default=0)
     extent.reach(extent.last + 1)
-    assert extent.last == max([*ends, Fraction(0)]) + 1
+    assert extent.last == max(ends, default=0) + 1
 
 
 def test_an_extent_knows_the_distance_to_the_packet_before() -> None:
@@ -70,6 +71,16 @@ def test_an_extent_takes_packets_together(kind: Callable[[], Extent], runs: list
             one_by_one.add(begin, duration, base)
         together.add_all([begin for begin, _ in run], [duration for _, duration in run], base)
     assert vars(together) == vars(one_by_one)
+
+
+@pytest.mark.parametrize(("order", "end"), [((0, 30, 10), 40), ((0, 10, 30), 120)])
+def test_a_length_ends_video_if_the_packet_decoded_last_is_shown_last(order: tuple[int, ...], end: int) -> None:
+    """A cut leaves frames out that lie between the one shown last and the one decoded last, whose length leads beyond both."""
+    extent = ShownExtent(by_decoding=True)
+    for begin in order:
+        extent.add(begin, 90 if begin == order[-1] else 10, Fraction(1, 100))
+    extent.end_at(40)
+    assert extent.last == Fraction(end, 100)
 
 
 @given(RATIONALS, RATIONALS, st.lists(TICKS, max_size=5))

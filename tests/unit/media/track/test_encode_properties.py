@@ -192,7 +192,7 @@ def heard(parts: Sequence[tuple[list[tuple[int, int]], int]]) -> np.ndarray[Any,
             frame = AudioFrame.from_ndarray(np.full((1, samples), 100 * loud, np.int16), "s16", "mono")
             frame.pts, frame.sample_rate, frame.time_base = begin, SAMPLE_RATE, Fraction(1, SAMPLE_RATE)
             given_frames += line.feed(part, AudioBlock(frame))
-        given_frames += line.end(Fraction(length, SAMPLE_RATE))
+        given_frames += line.end(part, Fraction(length, SAMPLE_RATE))
     position = 0
     for frame in given_frames:
         assert frame.pts == position
