@@ -24,6 +24,8 @@ from tests.media.test_animations import animation, played
 from tests.media.test_joined import PLAIN, SOUND, Joiner, beside, join, seconds_of_sound
 from tests.media.test_snapshots import alone, made, snapshots
 from tests.sources import BRIGHT, DARK, Shelf
+from tests.unit.media.input.test_color_profile import PLAIN as PLAIN_NAME
+from tests.unit.media.input.test_color_profile import profile
 
 __all__ = ["join"]
 
@@ -254,6 +256,18 @@ def test_images_of_a_still(convert: Converter, still: Path) -> None:
     moving = convert(still, alone(animation("gif")), duration=2)
     assert played(moving) == [(700, pytest.approx(2))] or moving.artifact.duration_seconds == 2
     assert len(made(convert(still, alone(snapshots("png", interval_us=SECOND)), duration=3))) == 1
+
+
+def test_a_color_profile_is_kept_or_told(convert: Converter, tmp_path: Path) -> None:
+    """Photos of phones have one (Display P3), by which libav converts no colors."""
+    path = tmp_path / "photo.jpg"
+    picture(700).save(path, icc_profile=profile(name=PLAIN_NAME))
+    converted = convert(
+        path, alone(snapshots("png", "file:///out/a"), snapshots("webp", "file:///out/b")), target(audio=None, video=encoded())
+    )
+    assert Image.open(made(converted)[0]).info["icc_profile"] == profile(name=PLAIN_NAME)
+    told = {warning.partition(":")[0] for warning in converted.warnings if 'profile "Display P3"' in warning}
+    assert told == {"targets[0].image.snapshots[0]", "targets[1]"}
 
 
 def test_stills_and_films_follow_each_other(join: Joiner, still: Path, tmp_path: Path) -> None:

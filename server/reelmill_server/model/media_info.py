@@ -102,7 +102,8 @@ class VideoStreamInfo(StreamInfo):
 
     `layer`: what H.265 has beside the layer that is decoded: "alpha" or the "view" of the other eye.
 
-    `still`: a single frame that nothing says a duration of, as in files of images.
+    `still`: a single frame that nothing says a duration of, as in files of images; `color_profile`: the name of its color
+    profile, empty: its colors are those of sRGB.
 
     Only the container says: `crop`, of which `width` and `height` are left; the colors, with `header_colors`; the sample aspect
     ratio, with `header_aspect`; the order of fields, with `header_fields`.
@@ -142,6 +143,7 @@ class VideoStreamInfo(StreamInfo):
     header_aspect: bool = False
     header_fields: bool = False
     stereo: str = ""
+    color_profile: str = ""
 
     @property
     def turned(self) -> bool:

@@ -11,6 +11,7 @@ import av
 from av.container import InputContainer
 
 from reelmill_server.errors import InvalidMedia, MediaLimitExceeded, UnsupportedFormat
+from reelmill_server.media.input.color_profile import color_profile
 from reelmill_server.media.input.first_frames import FirstFrames, first_frames
 from reelmill_server.media.input.followers import FOLLOWED_FORMATS, follower_bytes
 from reelmill_server.media.input.headers import in_seconds, is_cover, media_info_of
@@ -81,6 +82,7 @@ def probe_file(
         return replace(info, text=text_of(location, limits))
     still = any(first[index].count == 1 for index in images)
     info = _with_unread_bytes(info, location, still)
+    profile = _profile(location) if still else ""
     if restarts or (measure_length and untold_length(info) and not still):
         with open_source(location, limits) as container:
             info = _with_measured_length(info, container)
@@ -94,6 +96,7 @@ def probe_file(
                 decoding_times=stream.index in unordered,
                 hidden_seconds=hidden[stream.index],
                 still=stream.index in images and first[stream.index].count == 1,
+                color_profile=profile,
             )
             if stream.index in first
             else stream
@@ -116,6 +119,11 @@ def _with_unread_bytes(info: MediaInfo, location: Location, still: bool) -> Medi
         with open_bytes(location) as file:
             info = replace(info, further_pages=further_pages(file))
     return info
+
+
+def _profile(location: Location) -> str:
+    with open_bytes(location) as file:
+        return color_profile(file)
 
 
 def _with_changes(info: MediaInfo, container: InputContainer, tables: Tables) -> MediaInfo:

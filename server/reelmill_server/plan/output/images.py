@@ -1,6 +1,6 @@
 """Plan images: which frames to take, their size, and the names of files."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from fractions import Fraction
 
@@ -18,6 +18,7 @@ from reelmill_server.plan.stream import dolby, hdr
 from reelmill_server.plan.stream.alpha import ON_BLACK, has_alpha, on_black
 from reelmill_server.plan.stream.geometry import Geometry, displayed_size, plan_geometry, tilt_warnings
 from reelmill_server.plan.stream.header_facts import header_colours, header_crop, header_fields
+from reelmill_server.plan.stream.profile import lost_profile
 from reelmill_server.plan.stream.undecodable import undecodable
 from reelmill_server.plan.stream.video import burst_rate, usual_rate
 
@@ -66,6 +67,8 @@ ANIMATIONS: Mapping[str, ImageCodec] = {
     "avif": ImageCodec("av1", "pillow", _RGB, _RGBA),
 }
 """Codecs of animations, by extension."""
+_WITH_PROFILES = ("mjpeg", "png", "apng")
+"""Encoders that write the color profile of a frame."""
 _CODECS = {ImageKind.SNAPSHOT: STILLS, ImageKind.SPRITE: _SHEETS, ImageKind.ANIMATION: ANIMATIONS}
 
 
@@ -145,8 +148,8 @@ def _plan_image(context: ImageContext, spec: ImageSpec, like: Input, number: int
     most = _KEPT_BYTES // (stream.width * stream.height * 3)
     if spec.frames.mode is FrameMode.DHASH and frames.number > most:
         raise MediaLimitExceeded(f"{where}: the strongest changes are kept in memory: at most {most} of a source of this size")
-    if any(source.transparent for source in _sources(context, number)) and not _shows_alpha(codec):
-        context.warn(spec, ON_BLACK)
+    for text in _losses([*_sources(context, number)], codec):
+        context.warn(spec, text)
     if not name.numbered and spec.kind is not ImageKind.ANIMATION and spec.frames.number != 1:
         context.warn(spec, f"all pictures go to {plan.prefix}: the last one stays (name them apart with {{index}})")
     return plan
@@ -155,6 +158,14 @@ def _plan_image(context: ImageContext, spec: ImageSpec, like: Input, number: int
 def _sources(context: ImageContext, number: int) -> Iterator[VideoStreamInfo]:
     """Yield the streams that images are made of."""
     return (item.video[number] for item in context.inputs.main if number < len(item.video))
+
+
+def _losses(sources: Sequence[VideoStreamInfo], codec: ImageCodec) -> Iterator[str]:
+    """Yield what images of `sources` cannot show."""
+    if any(source.transparent for source in sources) and not _shows_alpha(codec):
+        yield ON_BLACK
+    if codec.encoder not in _WITH_PROFILES:
+        yield from dict.fromkeys(filter(None, map(lost_profile, sources)))
 
 
 def _resolved(length: int | Fraction | None, shown: int) -> int:

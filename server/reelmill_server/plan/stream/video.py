@@ -21,6 +21,7 @@ from reelmill_server.plan.stream.adaptive import adapted_video
 from reelmill_server.plan.stream.alpha import ON_BLACK, has_alpha, on_black
 from reelmill_server.plan.stream.geometry import Geometry, displayed_size, plan_geometry
 from reelmill_server.plan.stream.header_facts import header_colours, header_crop, header_fields
+from reelmill_server.plan.stream.profile import lost_profile
 from reelmill_server.plan.stream.undecodable import undecodable
 
 _YUV = re.compile(r"yuv(?P<full>j)?(?P<alpha>a)?(?P<chroma>4\d\d)p(?P<depth>9|10|12|14|16)?")
@@ -165,6 +166,7 @@ def plan_video(
     )
     warnings = (
         ON_BLACK * bool(opaque and stream.transparent),
+        lost_profile(stream),
         hdr.unasked(spec.codec) * (mapped and not spec.pixel_format),
         hdr.lost_metadata(choice.encoder, stream) if stays else "",
         hdr.unusual(spec.codec) if stays and not spec.pixel_format else "",
