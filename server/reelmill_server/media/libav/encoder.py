@@ -3,6 +3,8 @@
 import re
 from contextlib import nullcontext
 from fractions import Fraction
+from functools import cache
+from pathlib import Path
 from typing import Any
 
 import av.logging
@@ -21,6 +23,7 @@ from reelmill_server.model.plan import StreamPlan, VideoOutput
 
 _NOT_CAPTURED = nullcontext[list[Any]]([])
 _FULL = re.compile(r"out of memory \(10\)|incompatible client key", re.IGNORECASE)
+_AVX512_WIDTH = 128  # of x264's frames, or a multiple: others have macroblock trees that vary with AVX-512
 
 
 class EncoderDown(EncoderFailed):
@@ -93,7 +96,7 @@ def _opened(plan: StreamPlan, output: OutputContainer, global_header: bool | Non
         stream = output.add_stream(
             plan.encoder,
             rate=plan.video.frame_rate,
-            options=dict(plan.options),
+            options=_options(plan),
             hwaccel=hardware_frames(plan.device, plan.encoder),
         )
         configure_video(stream.codec_context, plan.video, plan.encoder)
@@ -111,6 +114,27 @@ def _opened(plan: StreamPlan, output: OutputContainer, global_header: bool | Non
         stream.codec_context.flags = int(stream.codec_context.flags) & ~flag | (flag if global_header else 0)
     stream.codec_context.open(strict=False)
     return stream
+
+
+def _options(plan: StreamPlan) -> dict[str, str]:
+    """Return the encoder's options. Where a CRF is searched, the same frames must give the same packets each time.
+
+    x264's code for AVX-512 does not ensure that at other widths than multiples of 128. It takes 5 percent less time, which
+    counts where nothing is searched.
+    """
+    options = dict(plan.options)
+    if plan.encoder == "libx264" and plan.quality and plan.video and plan.video.width % _AVX512_WIDTH and _has_avx512():
+        options["x264-params"] = ":".join(filter(None, (options.get("x264-params"), "asm=avx2")))
+    return options
+
+
+@cache
+def _has_avx512() -> bool:
+    """Return whether this machine has AVX-512, and so AVX2; False where the kernel does not tell."""
+    try:
+        return "avx512" in Path("/proc/cpuinfo").read_text()
+    except OSError:
+        return False
 
 
 def failure_of_encoder(error: Exception, plan: StreamPlan, what: str, words: str = "") -> ReelmillError:
