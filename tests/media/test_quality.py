@@ -163,7 +163,7 @@ def test_a_short_source_is_encoded_once_or_again(make: Maker, monkeypatch: pytes
     ran = []
     run = Conversion.run
     monkeypatch.setattr(Conversion, "run", lambda self: (ran.append(self), run(self))[1])
-    quality = make((at(34.0),), SCOUTED).artifacts[0].streams[0].quality
+    quality = make((at(34.0, max_crf=30.0),), SCOUTED).artifacts[0].streams[0].quality
     assert quality and quality.final == pytest.approx(34.0, abs=0.6) and len(ran) == 1
     choice = CrfSearch.choice
     first = Choice(40.0, 34.0)

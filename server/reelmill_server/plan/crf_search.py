@@ -1,8 +1,9 @@
 """Search the CRF at which an encoder reaches a quality: which CRFs to try on which sample, and which one to take.
 
 The first sample is tried at CRFs that are far apart, the others at two around what it promises. Each has a curve of its own;
-a CRF promises the mean of all. Where scouts come before all of a short video, the first is tried at two CRFs, all else once,
-and its curve is as steep as theirs. Samples whose curve is unsure at the CRF that is found are tried there again.
+a CRF promises the mean of all. Where scouts come before all of a short video, each is tried at one CRF, the next at what those
+before it promise; a lone one at two. All of the video is as steep as they are. Samples whose curve is unsure at the CRF that is
+found are tried there again.
 """
 
 from collections.abc import Collection, Mapping
@@ -24,8 +25,9 @@ _COARSE_STEPS = {"libvpx-vp9": 51 / 63, "libsvtav1": 51 / 63}  # one step of the
 # with some encoders.
 _USUAL: Mapping[Metric, tuple[float, float, float]] = {Metric.VMAF: (93.0, 26.0, 0.8), Metric.XPSNR: (39.0, 26.0, 0.45)}
 _HIGHER: Mapping[str, float] = {"libvpx-vp9": 4.0, "libsvtav1": 4.0}
-# CRFs on either side of the expected one: of the first sample, of the others, of the first scout.
-_FAR, _NEAR, _SCOUT_FAR = 6.0, 2.0, 4.0
+# CRFs beside the expected one: of the first sample, of the others; of a scout that is the only one, of one of several.
+_FAR, _NEAR = (-6.0, 0.0, 6.0), (-2.0, 2.0)
+_LONE_SCOUT, _SCOUT = (-4.0, 4.0), (0.0,)
 # How near to its target all of a short video must be, or it is encoded again.
 _CLOSE: Mapping[Metric, float] = {Metric.VMAF: 0.95, Metric.XPSNR: 0.45}
 # What VMAF lacks of a scout's frames in their whole, times what it lacks alone, where that was not the same. A scout is all
@@ -53,7 +55,9 @@ class Choice:
 class CrfSearch:
     """One search over samples, by their numbers."""
 
-    def __init__(self, target: QualityTarget, encoder: str) -> None:
+    def __init__(self, target: QualityTarget, encoder: str, scouts: int = 0) -> None:
+        """`scouts`: so many come before all of a short video; 0: samples, or a long scout."""
+        self._first = (_FAR, _LONE_SCOUT, _SCOUT)[min(scouts, 2)]
         self._target, self._metric = target.value, target.metric
         self._higher = _HIGHER.get(encoder, 0.0)
         self._step, self._shortfall = crf_step(encoder), _WHOLE_SHORTFALL.get(encoder, 1.0)
@@ -64,19 +68,16 @@ class CrfSearch:
         self._scouted: set[float] = set()
         self._again = 0
 
-    def crfs(self, scout: bool = False) -> tuple[float, ...]:
-        """Return the CRFs at which the next sample is to be tried; `scout`: it is one of several,
-        of which the first only must tell how steep its curve is.
-        """
-        offsets: tuple[float, ...] = (-_NEAR, _NEAR)
+    def crfs(self) -> tuple[float, ...]:
+        """Return the CRFs at which the next sample is to be tried."""
+        offsets: tuple[float, ...]
         if self._scouts:
-            expected, offsets = self._choice_near(self._scouted).crf, (0.0,)
+            expected, offsets = self._choice_near(self._scouted).crf, _SCOUT
         elif self._scores:
-            expected = self.choice().crf
+            expected, offsets = self.choice().crf, _NEAR
         else:
             score, crf, slope = _USUAL[self._metric]
-            expected = crf + self._higher + (score - self._target) / slope
-            offsets = (-_SCOUT_FAR, _SCOUT_FAR) if scout else (-_FAR, 0.0, _FAR)
+            expected, offsets = crf + self._higher + (score - self._target) / slope, self._first
         lowest, highest = self._lowest * self._step, self._highest * self._step
         middle = min(max(expected, lowest + max(offsets)), highest - max(offsets))
         return tuple(dict.fromkeys(self._bounded(middle + offset) * self._step for offset in offsets))

@@ -23,7 +23,7 @@ _WHOLE = Fraction(4, 3)  # of what its samples would take: a shorter video is sa
 _SCOUT_US, _SCOUT_FRAMES, _USUAL_SCOUTS = 3 * MICROSECONDS // 2, 38, 2
 _SCOUTED_WHOLES = 2  # times the longest video that is sampled whole: to encode all, even twice, takes less than its samples
 _SCOUTS_APART = 7  # lengths of a scout, of a video that has more than the usual number
-_SCOUTED_SHARE = Fraction(1, 2)  # of a short video, at most
+_SCOUTED_SHARE = Fraction(2, 3)  # of a short video, at most
 SCOUTED = 2
 """Times a sample, from which on a scout is worth it."""
 

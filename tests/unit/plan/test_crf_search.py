@@ -133,21 +133,23 @@ def test_scouts_promise_what_their_encoder_makes_of_a_whole() -> None:
 
 def test_all_of_a_short_video_is_encoded_once_if_it_is_near() -> None:
     """At what its scouts promise, a little more than they score, as encoders look ahead further in their whole."""
-    result, tries = CrfSearch(QualityTarget(Metric.VMAF, 93.0), "libx264"), []
+    result, tries = CrfSearch(QualityTarget(Metric.VMAF, 93.0), "libx264", 3), []
     for quality in (steep, flat, steep):
-        tries.append(result.crfs(scout=True))
+        tries.append(result.crfs())
         result.note_scout(38, {crf: quality(crf) for crf in tries[-1]})
-    assert [*map(len, tries)] == [2, 1, 1]
+    assert [*map(len, tries)] == [1, 1, 1]
     first = result.choice()
     assert -1 < whole((steep, flat, steep), first.crf) - 93 < 0
     result.note(0, 300, {first.crf: 93.7})
     assert result.again(first.crf) is None
 
 
-def test_what_is_encoded_again_comes_near() -> None:
+@pytest.mark.parametrize("scouts", [1, 2])
+def test_what_is_encoded_again_comes_near(scouts: int) -> None:
     """The whole is as steep as its scouts, where it lies elsewhere; and it is not tried for ever."""
-    result, tried = CrfSearch(QualityTarget(Metric.VMAF, 93.0), "libx264"), []
-    result.note_scout(38, {crf: steep(crf) for crf in result.crfs()})
+    result, tried = CrfSearch(QualityTarget(Metric.VMAF, 93.0), "libx264", scouts), []
+    for _ in range(scouts):
+        result.note_scout(38, {crf: steep(crf) for crf in result.crfs()})
     choice: Choice | None = result.choice()
     while choice:
         tried.append(choice.crf)
@@ -168,10 +170,12 @@ def cliff(crf: float) -> float:
 
 @pytest.mark.parametrize("quality", [stair, cliff])
 @pytest.mark.parametrize("target", [90.0, 93.0, 96.0])
-def test_nothing_ends_far_below_its_target(quality: Callable[[float], float], target: float) -> None:
+@pytest.mark.parametrize("scouts", [1, 2])
+def test_nothing_ends_far_below_its_target(quality: Callable[[float], float], target: float, scouts: int) -> None:
     """It is tried more often, in steps that are not too large; where nothing comes near, it ends at what came nearest."""
-    result, tried = CrfSearch(QualityTarget(Metric.VMAF, target), "libx264"), []
-    result.note_scout(38, {crf: flat(crf) for crf in result.crfs(scout=True)})
+    result, tried = CrfSearch(QualityTarget(Metric.VMAF, target), "libx264", scouts), []
+    for _ in range(scouts):
+        result.note_scout(38, {crf: flat(crf) for crf in result.crfs()})
     choice: Choice | None = result.choice()
     while choice:
         tried.append(choice.crf)
@@ -189,10 +193,10 @@ def drawn(crf: float) -> float:
 @pytest.mark.parametrize("target", [90.0, 93.0, 96.0])
 def test_what_is_unlike_the_first_scout_is_taken_for_steep(target: float) -> None:
     """The first one tells nothing of what lies far beyond it; few encodes are enough."""
-    result, tried = CrfSearch(QualityTarget(Metric.VMAF, target), "libx264"), []
-    low, high = result.crfs(scout=True)
+    result, tried = CrfSearch(QualityTarget(Metric.VMAF, target), "libx264", 1), []
+    low, high = result.crfs()
     result.note_scout(38, {low: 99.0, high: 98.0})
-    (crf,) = result.crfs(scout=True)
+    (crf,) = result.crfs()
     assert crf <= high + 8
     result.note_scout(38, {crf: drawn(crf)})
     choice: Choice | None = result.choice()

@@ -80,9 +80,10 @@ class QualitySearch(SampleSearch[Plan]):
     def _scouted(self, slot: int, number: int, stream: StreamPlan) -> Choice | None:
         """Return the CRF at which the conversion tries a short video; None if the video is not short, or nothing was read."""
         assert stream.quality
-        search, scouts = CrfSearch(stream.quality, stream.encoder), self._encoder.scouts(stream)
+        scouts = self._encoder.scouts(stream)
+        search = CrfSearch(stream.quality, stream.encoder, len(scouts))
         for scout in scouts:
-            crfs = search.crfs(scout=len(scouts) > 1)
+            crfs = search.crfs()
             frames, scores = _scores(self._encoder, self._plan.targets[slot], stream, scout, crfs)
             search.note_scout(frames, dict(zip(crfs, scores, strict=False)))
             self._share += 1 / len(scouts)

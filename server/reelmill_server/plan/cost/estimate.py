@@ -245,7 +245,7 @@ class _Estimate:
         alone = sum(other.encodes_video for target in self._plan.targets for other in target.streams) == 1
         if not alone or not scouted:
             return sampled_us(duration_us, rate), MEAN_TRIES
-        tried = scouted + scout + round(MEAN_AGAIN * duration_us)  # the first one twice
+        tried = max(scouted, 2 * scout) + round(MEAN_AGAIN * duration_us)  # a lone one is tried twice
         return max(tried, round(MEAN_TRIES * SCOUTED * scout)), 1.0  # no less than a shorter video, which is not scouted
 
     def _duration_us(self, stream: StreamPlan) -> int:
