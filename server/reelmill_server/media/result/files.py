@@ -9,6 +9,7 @@ from reelmill_server.media.package.playlists import MasterPlaylist, MediaPlaylis
 from reelmill_server.media.package.webvtt import cut_subtitles
 from reelmill_server.media.result.checksums import Checksums
 from reelmill_server.media.result.listing import held
+from reelmill_server.media.result.texts import Listed, check_manifest, check_master, check_playlist
 from reelmill_server.media.result.verify import Verified
 from reelmill_server.model.colour import Transfer
 from reelmill_server.model.package_plan import RenditionPlan
@@ -118,8 +119,26 @@ class _Results:
         lists = self._lists.get(file.path, ())
         if file.kind is not ArtifactKind.MEDIA:
             path.write_text(self._text(file, lists))
+            self._check(file, path, lists)
         parts = tuple(part for entry in lists for part in entry.parts)
         return Result(file.path, self._artifact(file, path, lists, parts), parts)
+
+    def _check(self, file: PlannedFile, path: Path, lists: Sequence[_Listed]) -> None:
+        """Check what was written to list others. Raises OutputInvalid."""
+        if file.kind is ArtifactKind.PLAYLIST:
+            check_playlist(path, file.uri, self._said(lists[0]))
+        elif file.kind is ArtifactKind.MANIFEST:
+            check_manifest(path, [self._said(entry) for entry in lists])
+        else:
+            variants, audio = self._members(file)
+            beside = [*audio, *(entry for entry, _ in self._subtitles(file))]
+            said = [{entry.uri: self._said(entry) for entry in entries} for entries in (variants, beside)]
+            check_master(path, file.uri, said[0], said[1])
+
+    def _said(self, entry: _Listed) -> Listed:
+        """Return what is to be said of a playlist's files."""
+        uris = [uri for part in entry.parts if (uri := part_uri(self._plan, part))]
+        return Listed(uris, entry.playlist.seconds, entry.streams, entry.playlist.independent, entry.playlist.captions)
 
     def _artifact(self, file: PlannedFile, path: Path, lists: Sequence[_Listed], parts: Sequence[str]) -> Artifact:
         size, digest = self._checksums.of([path])
