@@ -15,6 +15,7 @@ from reelmill_server.media.conversion.whole import Conversion
 from reelmill_server.media.input import frame_times, seek
 from reelmill_server.media.input.bundle import Run
 from reelmill_server.media.input.probe import probe_file
+from reelmill_server.media.libav.filter_graph import Chain
 from reelmill_server.media.libav.packets import twin
 from reelmill_server.media.output import file as output_file
 from reelmill_server.media.output.avi import LateStreams
@@ -29,8 +30,10 @@ from reelmill_server.model.capability import Limits
 from reelmill_server.model.request import AudioSpec, ConvertRequest, SegmentFormat, SegmentSpec, SourceSpec, TargetSpec
 from reelmill_server.plan.context import PlanFacts
 from reelmill_server.plan.planner import make_plan
+from reelmill_server.plan.stream import geometry
 from tests.media.converter import capabilities, encoded, target
 from tests.media.test_audio_times import made as audio_clip
+from tests.media.test_header_facts import with_crop
 from tests.sources import Audio, Clip, Shelf, Video
 
 pytestmark = pytest.mark.media
@@ -260,8 +263,40 @@ def chained(shelf: Shelf) -> Path:
     return shelf.join("chained-twice.opus", *links)
 
 
+def cut_in_header(shelf: Shelf) -> Path:
+    """Players are to show the right half only."""
+    return shelf.put(
+        "right-half.mkv", with_crop(shelf.get(replace(CODED, format="matroska", options=LIVE)).read_bytes(), 64, 0)
+    )
+
+
+def turning(**turns: tuple[str, ...]) -> Patch:
+    """Frames that are to be turned by so many degrees, or `mirrored`, are turned in another way."""
+    keys = {"mirrored": (0, True), "quarter": (90, False), "upright": (0, False)}
+    return lambda patch: [patch.setitem(geometry._TURNS, keys[name], filters) for name, filters in turns.items()]  # type: ignore[func-returns-value]
+
+
+def without_filter(ending: str) -> Patch:
+    """A filter is lost on the way to libav."""
+    original = Chain.__init__
+
+    def init(self: Any, filters: Callable[[], Sequence[str]], *rest: Any, **names: Any) -> None:
+        original(self, lambda: [text for text in filters() if not text.endswith(ending)], *rest, **names)
+
+    return lambda patch: patch.setattr(Chain, "__init__", init)
+
+
 TWO = (SHORT, SHORT)
 FLAC, RATED = target("flac", None, AudioSpec("flac")), target("mp4", encoded(frame_rate=Fraction(50)), None)
+LIVE = (("live", "1"),)
+CODED = Clip("mp4", (Video(size=(128, 64), seconds=0.4, b_frames=0, pattern="quarters"),), ())
+MUTED, SCALED = target("mp4", encoded(), None), target("mp4", encoded(width=96, height=64), None)
+MIRRORED, TURNED = (replace(CODED, video=(replace(CODED.video[0], **how),)) for how in ({"mirrored": True}, {"rotation": 90}))
+TONES, SIX_TONES = (
+    Clip("wav", (), (Audio("pcm_s16le", seconds=1, layout=layout, channels_hz=tones),))
+    for layout, tones in (("stereo", (300, 2400)), ("5.1", (300, 2400, 600, 60, 1200, 4800)))
+)
+STEREO, SURROUND = target("m4a", None, AudioSpec("aac")), target("mkv", None, AudioSpec("opus"))
 FRAGMENTS, DASH = (replace(ENCODED, segment=SegmentSpec(form, 1_000_000)) for form in (SegmentFormat.HLS, SegmentFormat.DASH))
 FAULTS = (
     Fault(
@@ -313,6 +348,12 @@ FAULTS = (
     ),
     Fault("a short playlist", "playlist ends", SEGMENTS, path=lists_less),
     Fault("a short manifest", "playlist ends", DASH, path=lists_less),
+    Fault("a mirrored source is turned by 180 degrees", "turned", MUTED, (MIRRORED,), turning(mirrored=("hflip", "vflip"))),
+    Fault("a source is turned the other way", "turned", MUTED, (TURNED,), turning(quarter=("transpose=cclock",))),
+    Fault("frames are mirrored", "turned", MUTED, (CODED,), turning(upright=("hflip",))),
+    Fault("cropping is lost", "not cropped", SCALED, (cut_in_header,), without_filter(":exact=1")),
+    Fault("channels are swapped", "sound of channel", STEREO, (TONES,), filtering("pan=stereo|c0=c1|c1=c0")),
+    Fault("channels are permuted", "sound of channel", SURROUND, (SIX_TONES,), filtering("channelmap=2|1|0|3|4|5:5.1")),
     Fault("a wrong playlist", "does not begin with a key frame", SEGMENTS, file=lists_wrongly),
 )
 

@@ -50,7 +50,10 @@ class FrameAccess(StrEnum):
 
 @dataclass(frozen=True)
 class VideoOutput:
-    """Parameters with which a video encoder is opened. Sizes in pixels, color fields as H.273 numbers."""
+    """Parameters with which a video encoder is opened. Sizes in pixels, color fields as H.273 numbers.
+
+    `rotation`: degrees clockwise by which the request turns what the source shows; None: unknown.
+    """
 
     width: int
     height: int
@@ -62,6 +65,7 @@ class VideoOutput:
     color_range: int = Range.UNSPECIFIED
     color_transfer: int = Transfer.UNSPECIFIED
     color_primaries: int = Primaries.UNSPECIFIED
+    rotation: int | None = None
 
 
 @dataclass(frozen=True)

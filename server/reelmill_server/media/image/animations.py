@@ -15,6 +15,7 @@ from reelmill_server.errors import MediaLimitExceeded
 from reelmill_server.media.image.last_delay import set_last_delay
 from reelmill_server.media.image.stills import ImageWriter, StillEncoder, WrittenImage, to_pillow, unwritable
 from reelmill_server.media.image.webp import WebpFile
+from reelmill_server.media.input.sights import Rows, look
 from reelmill_server.media.libav.errors import LIBAV_ERRORS
 from reelmill_server.model.plan import ImagePlan
 from reelmill_server.model.time import MICROSECONDS
@@ -50,12 +51,16 @@ class _Animation(ABC):
     least = Fraction(0)
     """Seconds for which a frame must be shown: one that is followed sooner is left out."""
 
+    opaque = False
+    """Whether what is partly transparent becomes so, or transparent."""
+
     def __init__(self, plan: ImagePlan, folder: Path, most: int) -> None:
         self._plan, self._most = plan, most
         self._path = folder / f"1.{plan.format}"
         self._count = 0
         self._begins: list[Fraction] = []
         self._times: list[Fraction] = []
+        self._looks: list[Rows | None] = []
         self._origin: Fraction | None = None
         self._until: Fraction | None = None
 
@@ -70,6 +75,7 @@ class _Animation(ABC):
             return
         self._begins.append(begin)
         self._times.append(time)
+        self._looks.append(look(frame, self.opaque))
         try:
             self._add(frame, begin)
         except LIBAV_ERRORS as error:
@@ -99,7 +105,7 @@ class _Animation(ABC):
         if not self._times:
             return ()
         size, left_out = (self._plan.width, self._plan.height), self._count - len(self._times)
-        return (WrittenImage(1, self._path, *size, tuple(self._times), self._end, left_out),)
+        return (WrittenImage(1, self._path, *size, tuple(self._times), self._end, left_out, tuple(self._looks)),)
 
 
 class _Muxed:
@@ -167,7 +173,7 @@ class _WebpWriter(_Animation):
 class _GifWriter(_Animation):
     """Write GIF: one palette of 256 colors for all frames if they fit in memory, else one for each frame."""
 
-    least = GIF_LEAST
+    least, opaque = GIF_LEAST, True
     _file: _Muxed | None = None
     _apart: Graph | None = None
 

@@ -1,6 +1,7 @@
 """Hand the frames that a plan calls for to an image writer, in its size and format."""
 
 from collections.abc import Iterator, Sequence
+from dataclasses import replace
 from fractions import Fraction
 from typing import Any, Protocol
 
@@ -9,6 +10,7 @@ from av import VideoFrame
 from reelmill_server.media.image.frame_selection import SelectedFrame
 from reelmill_server.media.image.stills import ImageWriter, WrittenImage
 from reelmill_server.media.input.part import Part, Span
+from reelmill_server.media.input.sights import PictureSight, picture_sight
 from reelmill_server.media.input.source import average_rate
 from reelmill_server.media.libav.filter_graph import Chain
 from reelmill_server.media.libav.types import AnyPacket
@@ -49,6 +51,8 @@ class FrameTrack(Track):
         self._parts = {part.input: part for part in plan.stream.parts}
         self._shapers: dict[int, _Shaper] = {}
         self._before: VideoFrame | None = None
+        self._streams: dict[int, Any] = {}
+        self._sight: PictureSight | None = None
         self.files: Sequence[WrittenImage] = ()
 
     def next_time(self, length: Fraction | None) -> Fraction | None:
@@ -63,6 +67,7 @@ class FrameTrack(Track):
         plan = self._parts[part.number]
         if plan.stream >= 0:
             stream: Any = part.source.streams[plan.stream]
+            self._streams[part.number] = stream
             self._shapers[part.number] = _Shaper(plan.filters, stream)
 
     def feed(self, part: Part, stream: int, item: VideoFrame) -> Iterator[AnyPacket]:
@@ -126,15 +131,23 @@ class FrameTrack(Track):
 
     def finish(self) -> Iterator[AnyPacket]:
         self._take(self._selector.finish())
-        self.files = self._writer.finish()
+        self.files = self._seen(self._writer.finish())
         self.written.packets = sum(len(file.times) for file in self.files)
         return iter(())
 
     def _take(self, frames: Iterator[SelectedFrame], end: Fraction | None = None) -> None:
         """Write the selected frames; the last one is shown until `end` at most."""
         for selected in frames:
+            if self._sight is None:
+                self._sight = picture_sight(selected.frame, self._streams[selected.input], selected.time)
             until = selected.until if end is None or selected.until is None else min(selected.until, end)
             self._writer.take(selected.time, self._shapers[selected.input].shaped(selected.frame), until)
+
+    def _seen(self, files: Sequence[WrittenImage]) -> Sequence[WrittenImage]:
+        """Return `files`, the first of them with how its frame looked."""
+        if not files or self._sight is None or not files[0].looks or files[0].times[0] != self._sight.time:
+            return files
+        return [replace(files[0], sight=self._sight), *files[1:]]
 
 
 class _Shaper:

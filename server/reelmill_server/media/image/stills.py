@@ -12,6 +12,7 @@ from av import VideoFrame
 from PIL import Image
 
 from reelmill_server.errors import MediaLimitExceeded, ReelmillError, UnsupportedFormat
+from reelmill_server.media.input.sights import PictureSight, Rows, look
 from reelmill_server.media.libav.errors import LIBAV_ERRORS, meaning_of_writing
 from reelmill_server.media.libav.log import error_text
 from reelmill_server.model.plan import PILLOW, ImagePlan, SheetPlan
@@ -29,7 +30,8 @@ _SAVE_OPTIONS: dict[str, dict[str, Any]] = {
 class WrittenImage:
     """A file: its number from 1, its path, its size in pixels, the times of the frames in it, and how long it plays; seconds.
 
-    `left_out`: how many frames were not written as they are shown too shortly.
+    `left_out`: how many frames were not written as they are shown too shortly. `looks`: how each of the frames looked, and
+    `sight`: how the first of them did before it was turned and scaled; nothing of sheets.
     """
 
     number: int
@@ -39,6 +41,8 @@ class WrittenImage:
     times: tuple[Fraction, ...]
     seconds: Fraction = Fraction(0)
     left_out: int = 0
+    looks: tuple[Rows | None, ...] = ()
+    sight: PictureSight | None = None
 
 
 class ImageWriter(Protocol):
@@ -111,8 +115,9 @@ class StillWriter:
 
     def _write(self, number: int, time: Fraction, frame: VideoFrame) -> None:
         path = self.folder / f"{number}.{self.plan.format}"
+        seen = look(frame)
         path.write_bytes(self._encoded(frame))
-        self._written.append(WrittenImage(number, path, frame.width, frame.height, (time,)))
+        self._written.append(WrittenImage(number, path, frame.width, frame.height, (time,), looks=(seen,)))
 
     def _encoded(self, frame: VideoFrame) -> bytes:
         name = self.plan.stream.encoder

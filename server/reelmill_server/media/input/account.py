@@ -14,6 +14,7 @@ from av import AudioFrame
 from reelmill_server.media.input.bundle import Run
 from reelmill_server.media.input.part import Part, Span, own_parts
 from reelmill_server.media.input.reader import claimed_ends
+from reelmill_server.media.input.sights import Sight, Sights
 from reelmill_server.media.input.tally import StreamTotals, Tally
 from reelmill_server.media.libav.timestamps import exact
 from reelmill_server.model.plan import InputPlan, StreamPlan
@@ -41,6 +42,7 @@ class Accountant:
         self._inputs, self._window = inputs, window
         self._tallies: dict[tuple[Part, int, bool], Tally] = {}
         self._kinds: dict[tuple[Part, int], str] = {}
+        self._sights = Sights()
 
     def packet(self, part: Part, packet: Any, decoded: bool = False) -> None:
         """Count a packet that is copied. `decoded`: its frames are counted instead."""
@@ -85,6 +87,8 @@ class Accountant:
         else:
             length = frame.duration or 0
         tally.add(frame.pts, None, length, base, audio)
+        if tally.unseen and tally.began and frame.pts is not None and frame.time_base:
+            tally.unseen = self._sights.take(part, stream, frame, tally.zero)
 
     def _tally(self, part: Part, stream: int, decoded: bool) -> Tally:
         tally = self._tallies.get((part, stream, decoded))
@@ -92,6 +96,7 @@ class Accountant:
             tally = self._tallies[part, stream, decoded] = self._open(part)
             kind = self._kinds[part, stream] = part.source.streams[stream].type
             tally.video = kind == "video"
+            tally.unseen = decoded and self._window is None
             if tally.video and (claim := claimed_ends(part.source).get(stream)):
                 tally.claimed = claim[1] * exact(part.source.streams[stream].time_base)
         return tally
@@ -104,6 +109,11 @@ class Accountant:
             until = end if window.end is None else window.end
             return Tally(window.begin, window.begin, until, window.from_front and not plan.start_us, begin)
         return Tally(part.key, begin, end, not plan.start_us, begin)
+
+    def sight(self, plan: StreamPlan) -> Sight | None:
+        """Return how the first part of a stream of an output looks or sounds where it begins; None: nobody looked."""
+        first = own_parts(plan)[:1]
+        return self._sights.of(first[0].input, first[0].stream) if first and first[0] is plan.parts[0] else None
 
     def given(self, plan: StreamPlan, decoded: bool, from_key: bool) -> StreamTotals | None:
         """Return what was given for a stream of an output; None when nothing was, or when what counts depends on other inputs.

@@ -2,6 +2,7 @@
 tells.
 """
 
+from collections.abc import Mapping
 from dataclasses import replace
 from typing import Any
 
@@ -19,6 +20,16 @@ _STEREO_MODES = (
 ).split(" ")
 
 
+def edges(stream: Any) -> tuple[int, int, int, int]:
+    """Return how many pixels of a frame of `stream` the container cuts off: at the left, the top, the right and the bottom."""
+    return _edges(trial_header(stream)) if stream.container.format.name in _CROPPING_FORMATS else (0, 0, 0, 0)
+
+
+def _edges(header: Mapping[int, int]) -> tuple[int, int, int, int]:
+    left, top, right, bottom = (header.get(edge, 0) for edge in (_LEFT, _TOP, _RIGHT, _BOTTOM))
+    return left, top, right, bottom
+
+
 def cropped(info: VideoStreamInfo, stream: Any) -> VideoStreamInfo:
     """Return `info` of `stream` with its cropping, and the size that is left, and how its frames hold views of both eyes."""
     if stream.container.format.name not in _CROPPING_FORMATS or info.attached_picture or not info.width:
@@ -26,7 +37,7 @@ def cropped(info: VideoStreamInfo, stream: Any) -> VideoStreamInfo:
     header = trial_header(stream)
     if 0 < (mode := header.get(_STEREO, 0)) < len(_STEREO_MODES):
         info = replace(info, stereo=_STEREO_MODES[mode])
-    left, top, right, bottom = (header.get(edge, 0) for edge in (_LEFT, _TOP, _RIGHT, _BOTTOM))
+    left, top, right, bottom = _edges(header)
     width, height = info.width - left - right, info.height - top - bottom
     if (width, height) == (info.width, info.height) or width <= 0 or height <= 0:
         return info

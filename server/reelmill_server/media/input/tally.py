@@ -116,13 +116,15 @@ class Tally:
 
     def __init__(self, key: Fraction, begin: Fraction, end: Fraction | None, from_front: bool, zero: Fraction) -> None:
         """Times in seconds of the source; `from_front`: nothing lies before the span; `zero`: the output's 0."""
-        self._zero = zero
+        self.zero = zero
         self.claimed: Fraction | None = None
         """Where video ends by its container, which knows better than a frame that is not decoded last; None: unknown."""
         self.latest: tuple[int, Any] = (0, None)
         """When the frame is shown that was decoded last, in ticks of a time base; None: unknown."""
         self.reached: tuple[int, Any] = (0, None)
         """Where the packets of video end, likewise: some hold a frame and give none of their own."""
+        self.unseen = False
+        """Whether nobody has looked at the first frames of the span yet."""
         self.video = False
         self.key, self.begin, self._end, self._from_front = key, begin, end, from_front
         self.base: Any = None
@@ -179,6 +181,11 @@ class Tally:
             return shortest_step(self._begins, begin) if decoded is None else 0
         return 0 if self._before is None else max(begin - self._before, 0)
 
+    @property
+    def began(self) -> bool:
+        """Whether an item of the span was counted."""
+        return any(body.begun for _, body in self._counts.values())
+
     def takes(self, run: Run) -> bool:
         """Return whether all of a run, which is `timed`, counts as the items before it."""
         if self.base is None:
@@ -199,7 +206,7 @@ class Tally:
 
     def given(self, from_key: bool) -> StreamTotals | None:
         """Return what is counted; `from_key`: from the keyframe on."""
-        begin = min(self.key, self.begin) if from_key and not self._from_front else self._zero
+        begin = min(self.key, self.begin) if from_key and not self._from_front else self.zero
         total: StreamTotals | None = None
         for tick, (lead, body) in self._counts.items():
             for count in (lead, body) if from_key else (body,):

@@ -13,7 +13,7 @@ from av.sidedata.sidedata import SideDataContainer, Type
 
 # PyAV 18 and 19 free the dictionary of side data that has one although the frame frees it as well. Of libav's decoders, that of
 # PNG alone makes such a dictionary: it names the ICC profile, so that what is read of theirs is read of a twin without it.
-_NAMING_CODECS = ("png", "apng")
+NAMING_CODECS = ("png", "apng")
 _MATRIX = Struct("=9i")
 
 
@@ -67,7 +67,7 @@ def frame_data(frame: VideoFrame, codec: str, kind: Type) -> bytes | None:
 
     None where there is none, or where it cannot be read.
     """
-    if codec in _NAMING_CODECS:
+    if codec in NAMING_CODECS:
         return None
     try:
         # Not `frame.side_data`: the frame would keep that, which keeps the frame, until the collector of cycles comes by; up to
@@ -93,7 +93,7 @@ def _without_profile(frame: VideoFrame) -> VideoFrame:
 
 def orientation(frame: VideoFrame, codec: str) -> Orientation:
     """Return how a decoded frame of `codec` is to be shown."""
-    if codec in _NAMING_CODECS:
+    if codec in NAMING_CODECS:
         frame, codec = _without_profile(frame), ""
     data = frame_data(frame, codec, Type.DISPLAYMATRIX)
     if data is None or len(data) < _MATRIX.size:

@@ -2,25 +2,22 @@
 
 from collections.abc import Callable, Sequence
 from fractions import Fraction
-from itertools import pairwise, repeat
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
 from reelmill_server.checksums import checksum
-from reelmill_server.errors import InvalidMedia, OutputInvalid
+from reelmill_server.errors import InvalidMedia
 from reelmill_server.media.image.stills import WrittenImage, tile_place
 from reelmill_server.media.input.side_by_side import side_by_side
-from reelmill_server.media.libav.log import error_text
-from reelmill_server.media.libav.pillow import UNREADABLE, opened
 from reelmill_server.media.result.files import Result
-from reelmill_server.model.image_request import ImageKind
+from reelmill_server.media.result.image_check import check_image
 from reelmill_server.model.plan import ImagePlan
 from reelmill_server.model.task import Artifact, ArtifactKind
 from reelmill_server.model.time import MICROSECONDS
 from reelmill_server.plan.output.image_files import image_path, list_path
 from reelmill_server.uris import reference
 
-_ROUNDING = Fraction(2, 100)  # what the ticks of formats may add to the length of an animation
 _KINDS = {
     "snapshot": ArtifactKind.SNAPSHOT,
     "sprite": ArtifactKind.SPRITE,
@@ -40,36 +37,12 @@ def image_results(
         raise InvalidMedia(f"{plan.field}: the source has no frame that the {plan.kind} asks for")
 
     def checked(file: WrittenImage) -> Result:
-        _check(file, plan)
+        check_image(file, plan)
         moved()
         return _result(slot, plan, file)
 
     results = side_by_side(checked, files) if len(files) > 1 else [checked(files[0])]
     return [*results, *_lists(slot, plan, files, directory)]
-
-
-def _check(file: WrittenImage, plan: ImagePlan) -> None:
-    where = f"{plan.field}: {plan.kind} {file.number}"
-    try:
-        with opened(file.path) as image:
-            shown = getattr(image, "n_frames", 1)
-            size = image.size
-            played = Fraction(sum(map(_loaded, repeat(image), range(shown)))) / 1000
-    except UNREADABLE as error:
-        raise OutputInvalid(f"{where} cannot be read back: {error_text(error)}") from error
-    # libav's encoders need not store frames again that look like the one before.
-    most = len(file.times) if plan.kind is ImageKind.ANIMATION else 1
-    if size != (file.width, file.height) or not 1 <= shown <= most:
-        raise OutputInvalid(f"{where} is {size[0]}x{size[1]} with {shown} pictures, not what was written")
-    if shown > 1 and abs(played - file.seconds) > _ROUNDING:
-        raise OutputInvalid(f"{where} plays for {float(played):.3f} s, not {float(file.seconds):.3f} s")
-
-
-def _loaded(image: Any, place: int) -> float:
-    """Decode frame `place`; return how long it is shown, milliseconds."""
-    image.seek(place)
-    image.load()
-    return image.info.get("duration", 0)  # type: ignore[no-any-return]
 
 
 def _result(slot: int, plan: ImagePlan, file: WrittenImage) -> Result:

@@ -24,6 +24,7 @@ from reelmill_server.media.libav.types import AnyPacket
 from reelmill_server.media.output.base import MediaFile
 from reelmill_server.media.package.segments import Cuts
 from reelmill_server.media.result.readback import out_of_order
+from reelmill_server.media.result.witness import Witness
 from reelmill_server.model.plan import COPY, StreamPlan, StreamType
 from reelmill_server.plan.clock import TELLING_B_FRAMES, UNSURE_FORMATS
 
@@ -33,7 +34,7 @@ _RUNS_TO_MOVE = 20
 _GROUP_PACKETS = 600  # of the last GOP
 # Of the first GOP, and of one in the middle: a GOP of 10 s would cost as much as it does to encode 1 s. An encoder's delay and
 # the order of its frames show long before.
-_HEAD_PACKETS = 30
+_HEAD_PACKETS = 16
 # Of each GOP of a copy: its packets are those of the source, so that more of them say nothing new about headers and framing.
 _COPY_BYTES, _COPY_PACKETS = 1 << 18, 8
 # Frames need not look right to be counted: without their last filter they are decoded a fifth faster.
@@ -81,8 +82,7 @@ class StreamReading:
             self.tail.clear()
             if before is not None:
                 self.tail.append(before)  # two fields, each a keyframe, may make one frame
-        first = self.keys < 2 or len(self.head) < 2 if video else self.packets <= _SAMPLE_PACKETS
-        if first and len(self.head) < _HEAD_PACKETS:
+        if self._begins(video):
             self.head.append(packet)
         self.tail.append(packet)
 
@@ -111,8 +111,9 @@ class StreamReading:
 
     def _begins(self, video: bool) -> bool:
         """Return whether the packets at the front are still to be kept."""
-        first = self.keys < 2 or len(self.head) < 2 if video else self.packets < _SAMPLE_PACKETS
-        return first and len(self.head) < _HEAD_PACKETS
+        if not video:
+            return len(self.head) < _SAMPLE_PACKETS
+        return (self.keys < 2 or len(self.head) < 2) and len(self.head) < _HEAD_PACKETS
 
     def _keep_middle(self, packet: AnyPacket) -> None:
         if packet.is_keyframe and len(self.middle) > 1:
@@ -178,9 +179,16 @@ def _runs(container: InputContainer, media: Sequence[Stream]) -> Iterator[Run]:
         over = bundle.over
 
 
-def decode_ends(stream: Any, planned: StreamPlan, sight: StreamReading, where: str, given: GivenFrames | None = None) -> None:
+def decode_ends(
+    stream: Any,
+    planned: StreamPlan,
+    sight: StreamReading,
+    where: str,
+    given: GivenFrames | None = None,
+    witness: Witness | None = None,
+) -> None:
     """Decode the first and the last packets, where an encoder's mistake or a damaged file shows, and compare the pictures with
-    those that were `given`, if anything is known of these. Raises OutputInvalid.
+    those that were `given`, if anything is known of these; `witness` sees the first ones. Raises OutputInvalid.
     """
     if planned.type not in (StreamType.VIDEO, StreamType.AUDIO) or not sight.packets:
         return
@@ -202,11 +210,14 @@ def decode_ends(stream: Any, planned: StreamPlan, sight: StreamReading, where: s
         # A copy that begins with leading or broken frames may still be good as a whole.
         tries = (_first_packets(group), group) if copied else (group,)
         shown: dict[int, bytes] | None = {} if given is not None and not copied else None
-        times = next((times for packets in tries if (times := _times(stream, packets, copied, shown)) is not None), None)
+        sees = None if group is sight.middle or (group is tail and not again) else witness
+        times = next((times for packets in tries if (times := _times(stream, packets, copied, shown, sees)) is not None), None)
         if times is None:
             raise OutputInvalid(f"{where}: the {stream.type} cannot be decoded")
         if given is not None and shown and (wrong := _mistaken(given, shown, group is tail)):
             raise OutputInvalid(f"{where}: the video shows wrong pictures: {wrong}")
+        if sees is not None and (wrong := sees.mistake()):
+            raise OutputInvalid(f"{where}: the {stream.type} is not that of the source: {wrong}")
         if stream.type == "video" and sight.ordered and out_of_order(times):
             raise OutputInvalid(f"{where}: the frames of the {stream.type} have times in another order than they are shown in")
 
@@ -236,11 +247,17 @@ def _first_packets(packets: Sequence[AnyPacket]) -> Sequence[AnyPacket]:
     return packets[: max(2, sum(size <= _COPY_BYTES for size in sizes))]
 
 
-def _times(stream: Any, packets: Sequence[AnyPacket], copied: bool, shown: dict[int, bytes] | None = None) -> list[int] | None:
+def _times(
+    stream: Any,
+    packets: Sequence[AnyPacket],
+    copied: bool,
+    shown: dict[int, bytes] | None = None,
+    witness: Witness | None = None,
+) -> list[int] | None:
     """Return the timestamps of the frames that `packets` decode to; None if too few of them can be decoded. `shown` takes
-    samples of them.
+    samples of them, `witness` sees them.
     """
-    frames, refused, times = _decoded(stream.codec_context, packets, shown)
+    frames, refused, times = _decoded(stream.codec_context, packets, shown, witness)
     # Leading frames refer to the GOP before.
     begin = packets[0].pts or 0
     video = stream.type == "video"
@@ -252,7 +269,9 @@ def _times(stream: Any, packets: Sequence[AnyPacket], copied: bool, shown: dict[
     return None if ((min(good, accepted) < pictures * _GOOD_SHARE) if copied else (refused or frames < least)) else times
 
 
-def _decoded(context: Any, packets: Sequence[AnyPacket], shown: dict[int, bytes] | None = None) -> tuple[int, int, list[int]]:
+def _decoded(
+    context: Any, packets: Sequence[AnyPacket], shown: dict[int, bytes] | None = None, witness: Witness | None = None
+) -> tuple[int, int, list[int]]:
     """Return how many frames `packets` give, how many packets the decoder refuses, and the timestamps of the frames."""
     frames = refused = 0
     times: list[int] = []
@@ -262,6 +281,9 @@ def _decoded(context: Any, packets: Sequence[AnyPacket], shown: dict[int, bytes]
             given = context.decode(packet)
             frames += len(given)
             times += [frame.pts for frame in given if frame.pts is not None]
+            if witness is not None:
+                for frame in given:
+                    witness.see(frame)
             if shown is not None:
                 shown.update((frame.pts, samples_of(frame)) for frame in given if frame.pts is not None)
         except av.error.EOFError:

@@ -31,6 +31,7 @@ from reelmill_server.media.result.description import describe_stream, seconds_of
 from reelmill_server.media.result.listing import begin_of, checked_playlist, cuts_of, end_of, mislisted
 from reelmill_server.media.result.readback import described, moved_apart
 from reelmill_server.media.result.reading import StreamReading, decode_ends, halves, read_streams
+from reelmill_server.media.result.witness import witness_of
 from reelmill_server.model.plan import StreamType, TargetPlan
 from reelmill_server.model.request import SegmentFormat
 from reelmill_server.model.task import ArtifactStream
@@ -159,7 +160,7 @@ def _read_back(produced: MediaFile, file: Any, moved: Callable[[], None], cuts: 
             readings = read_streams(container, media, unordered, moved, cuts, halves(produced, unordered))
             compare(media, plan, produced.written, readings, where)
             for stream, planned, sight, written in zip(media, plan.streams, readings, produced.written, strict=True):
-                decode_ends(stream, planned, sight, where, written.given)
+                decode_ends(stream, planned, sight, where, written.given, witness_of(planned, written, sight.extent))
             given = produced.given or (None,) * len(media)
             streams = tuple(map(describe_stream, media, plan.streams, produced.written, given, readings))
             codecs = tuple(

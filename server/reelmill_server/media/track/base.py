@@ -18,6 +18,7 @@ from reelmill_server.media.input.account import UNTIMED, Accountant
 from reelmill_server.media.input.bundle import Run
 from reelmill_server.media.input.decoding import BROKEN_SHARE
 from reelmill_server.media.input.part import Part, Span, own_parts
+from reelmill_server.media.input.sights import Sight
 from reelmill_server.media.input.tally import StreamTotals
 from reelmill_server.media.libav.frame_sample import FrameSample
 from reelmill_server.media.libav.likeness import GivenFrames
@@ -46,7 +47,7 @@ class StreamStats:
     were `skipped` and `repeated` for it, and how many are `black`. Of encoded audio: `samples` of it, of which `silent` ones
     fill gaps, and samples that were `cut` off, by reason; its `loudness` if it was measured, and the `decoded_peak`, dBTP of
     what its packets decode to, if that was. Of what an accelerator encoded:
-    samples of the frames that it was `given`.
+    samples of the frames that it was `given`. `sight`: how its source looks or sounds where the span begins.
     """
 
     packets: int = 0
@@ -67,6 +68,7 @@ class StreamStats:
     loudness: LoudnessResult | None = None
     decoded_peak: float | None = None
     given: GivenFrames | None = None
+    sight: Sight | None = None
     cut: Counter[str] = field(default_factory=Counter)
     dropped: Counter[str] = field(default_factory=Counter)
 

@@ -156,6 +156,7 @@ def plan_video(
             frame_rate=rate or source_rate or FALLBACK_RATE,
             sample_aspect_ratio=geometry.sample_aspect_ratio,
             **_colours(stream, mapped),
+            rotation=spec.rotation,
         ),
         device=choice.device,
         passes=spec.passes,
