@@ -12,6 +12,7 @@ from av.container import InputContainer
 
 from reelmill_server.media.libav.codec_names import codec_name
 from reelmill_server.media.libav.flac_frames import split_packets
+from reelmill_server.media.libav.fragment_times import in_own_time, is_fragmented
 from reelmill_server.media.libav.guessed_times import timed_from_behind
 
 _FLAC, _AC3 = (b"\xff\xf8", b"\xff\xf9"), (b"\x0b\x77", b"\x77\x0b")
@@ -25,6 +26,7 @@ _MOST_BEFORE_KEYFRAMES = 64  # with more, it may be refreshed gradually
 _MOST_OF_PAGE, _MOST_LATE_SECONDS = 255, 10  # packets, of Ogg; from when on the times of all streams may jump
 _MOST_HELD = 4096  # packets that wait for one of video, which may have ended
 _SHARING = ("mpeg",)  # of which one packet of the container may hold several frames, and a time for one
+_MP4 = "mov,mp4,m4a,3gp,3g2,mj2"
 _REPEATING = ("theora",)  # an empty packet shows the frame before it once more, and containers other than Ogg lose it
 
 _JPEG_SCAN, _JPEG_END = b"\xff\xda", b"\xff\xd9"
@@ -121,6 +123,8 @@ def packets_of(container: InputContainer, streams: Sequence[Any]) -> Iterator[An
     videos = {stream.index for stream in streams if stream.type == "video"}
     if container.format.name in _SHARING and videos:
         packets = _own_times(_from_keyframes(packets, videos), videos)
+    if container.format.name == _MP4 and is_fragmented(streams):
+        packets = in_own_time(packets)
     if is_whole := _IS_WHOLE.get(container.format.name):
         packets = _marked(packets, is_whole)
     try:
