@@ -2,7 +2,7 @@
 
 from collections.abc import Iterator, Sequence
 from fractions import Fraction
-from itertools import chain
+from itertools import chain, takewhile
 
 from reelmill_server.media.libav.timestamps import exact
 from reelmill_server.media.libav.types import AnyPacket
@@ -11,6 +11,7 @@ from reelmill_server.model.plan import StreamType, TargetPlan
 # Frames that are seconds apart need no more time for being reordered than others, but encoders count it in frames.
 _LONGEST_DELAY = Fraction(1, 2)
 _MOST_UNTIMED = 64
+_MOST_LEADING = 16  # frames that are decoded before the one that is shown first
 _HELD_BYTES = 32 << 20
 _INTERLEAVED = (StreamType.VIDEO, StreamType.AUDIO)
 
@@ -81,13 +82,14 @@ def _decoded_in_time(plan: TargetPlan, packets: Iterator[AnyPacket]) -> Iterator
             if not early:
                 break
     for stream in early.values():
-        yield from stream.held
+        yield from stream.rest()
 
 
 class _Early:
     """The packets of one stream that are decoded before its first frame is shown.
 
-    `held`: those without a decode timestamp, as of containers with one time per frame; `over`: all were seen.
+    `held`: those without a decode timestamp, as of containers with one time per frame, and those until it is known which
+    frame is shown first: it may lead the first keyframe, and be decoded after it. `over`: all were seen.
     """
 
     def __init__(self) -> None:
@@ -112,19 +114,33 @@ class _Early:
         if len(ready) > 1:
             step = max(min(packet.duration or most, most // len(ready)), 1)
             following = packet.dts
-            for untimed in reversed(before):
+            for untimed in takewhile(lambda earlier: earlier.dts is None, reversed(before)):
                 assert untimed.pts is not None
                 untimed.dts = following = min(following - step, untimed.pts)  # frames may be further apart
-        for timed in ready:
-            self._bound(timed, most)
-        return ready
+        early = self._shown is None and (ready[0].pts or 0) - (ready[0].dts or 0) > most
+        if early and packet.dts < min(earlier.pts or 0 for earlier in ready) and len(ready) < _MOST_LEADING:
+            self.held = ready
+            return []
+        return self._bounded(ready, most)
 
-    def _bound(self, packet: AnyPacket, most: int) -> None:
-        """Move a packet so that none is decoded more than `most` ticks before the first frame is shown."""
-        assert packet.pts is not None and packet.dts is not None
+    def rest(self) -> list[AnyPacket]:
+        """Return the packets that are left when none follows."""
+        held = self.held
+        if not held or any(packet.dts is None for packet in held):
+            return held
+        return self._bounded(held, int(_LONGEST_DELAY / exact(held[0].time_base)))
+
+    def _bounded(self, packets: list[AnyPacket], most: int) -> list[AnyPacket]:
+        """Move packets so that none is decoded more than `most` ticks before the first frame is shown."""
         if self._shown is None:
-            self._shown = packet.pts
-            self._share = min(Fraction(most, max(packet.pts - packet.dts, 1)), Fraction(1))
+            self._shown = min(packet.pts or 0 for packet in packets)
+            self._share = min(Fraction(most, max(self._shown - (packets[0].dts or 0), 1)), Fraction(1))
+        for packet in packets:
+            self._bound(packet)
+        return packets
+
+    def _bound(self, packet: AnyPacket) -> None:
+        assert packet.pts is not None and packet.dts is not None and self._shown is not None
         if packet.dts >= self._shown or self._share == 1:
             self.over = True
             return
