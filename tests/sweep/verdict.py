@@ -16,6 +16,7 @@ from tests import judge
 from tests.media.converter import COPIED_AUDIO, COPIED_VIDEO, Converter, encoded, target
 from tests.sweep.clips import FRAMES
 
+_MOST_WORDS = 240  # characters of an error; of longer ones, the middle is left out
 _TICK = 0.0011  # s: Matroska counts milliseconds
 _SAME_TICKS = 2
 _OVERRUN = 0.06  # s of sound beside pictures: it ends with them
@@ -83,7 +84,10 @@ def _made(rate: Fraction) -> list[Fraction]:
 
 def _short(text: str, path: Path | None = None) -> str:
     text = re.sub(r" ?@ 0x[0-9a-f]+|/\S*/(?=\d+\.\w+)", "", " ".join(text.split()))
-    return (text.replace(str(path), "the clip") if path else text)[-160:]
+    text = text.replace(str(path), "the clip") if path else text
+    if len(text) <= _MOST_WORDS:
+        return text
+    return f"{text[: _MOST_WORDS // 2].rpartition(' ')[0]} … {text[-_MOST_WORDS // 2 :].partition(' ')[2]}"
 
 
 def _target(kinds: set[str], mode: str) -> TargetSpec:
