@@ -51,6 +51,15 @@ def test_a_cut_shows_the_same_frames(convert: Converter, form: str) -> None:
     assert judge.numbers(converted.path) == [*range(25, 35)]
 
 
+@pytest.mark.parametrize("codec", ["mpeg2video", "mpeg4"])
+def test_a_cut_of_asf_may_begin_right_before_a_keyframe(convert: Converter, codec: str) -> None:
+    """Its frame is decoded after the keyframe, and refers to the one before it. In ASF the first frame is shown at 0.04 s."""
+    source = Clip("asf", (Video(codec, size=(64, 48), gop=10, seconds=0.8),), ())
+    for number in (10, 11):
+        converted = convert(source, target("mkv", encoded(), None), start=(number + 1) / 25, duration=0.12)
+        assert judge.numbers(converted.path) == [number, number + 1, number + 2]
+
+
 @pytest.mark.sample(every=2)
 @pytest.mark.parametrize(
     ("form", "mode", "numbers"),

@@ -17,6 +17,7 @@ from reelmill_server.media.libav.codec_names import codec_name
 from reelmill_server.plan.clock import COUNTING_FORMATS, DECODING_FORMATS, TELLING_B_FRAMES, UNSURE_FORMATS
 
 _MOST_HELD = 4096
+_UNTOLD = (("asf", "mpeg2video"), ("asf_o", "mpeg2video"))  # of which libav shows each frame when the next one is decoded
 _PACKED = re.compile(rb"DivX\d+(?:b|Build)\d+p")  # several frames in a packet, of which libav tells wrong times
 
 
@@ -70,7 +71,11 @@ def _counts_all(stream: Any) -> bool:
     if stream.type != "video" or stream.container.format.name not in (*DECODING_FORMATS, *UNSURE_FORMATS):
         return False
     context = stream.codec_context
-    return bool(context and context.has_b_frames and (codec_name(context) not in TELLING_B_FRAMES or is_packed(stream)))
+    if not context or not context.has_b_frames:
+        return False
+    name = codec_name(context)
+    untold = name not in TELLING_B_FRAMES or (stream.container.format.name, name) in _UNTOLD
+    return untold or is_packed(stream)
 
 
 def one_after_another(streams: Sequence[Any], packets: Iterator[Any]) -> Iterator[Any]:
