@@ -8,7 +8,7 @@ import av
 import pytest
 
 from tests import judge
-from tests.media.converter import Converter, encoded, target
+from tests.media.converter import CLIP, Converter, encoded, target
 from tests.sources import Clip, Video
 
 pytestmark = pytest.mark.media
@@ -165,6 +165,16 @@ def test_a_bitrate_is_met(convert: Converter, codec: str, tolerance: float) -> N
     path = convert(clip, target("mp4", encoded(codec, bitrate=300_000, preset="veryfast"), None)).path
     bits = sum(packet.size for packet in judge.packets(path, "v:0")) * 8
     assert bits / 4 == pytest.approx(300_000, rel=tolerance)
+
+
+def test_a_bitrate_of_vp9_is_met_where_frames_become_harder(convert: Converter) -> None:
+    """A black second, then grain: libvpx's variable bit rate is four times what was asked for."""
+    black = Clip("mp4", (Video(pattern="black", size=(160, 96), seconds=1),), ())
+    grain = Clip("mp4", (Video(pattern="noise", size=(160, 96), seconds=1, options=(("crf", "10"),)),), ())
+    wanted = target("mkv", encoded("vp9", bitrate=250_000, preset="veryfast"), None)
+    path = convert.concat([(black, CLIP), (grain, CLIP)], wanted).path
+    bits = sum(packet.size for packet in judge.packets(path, "v:0")) * 8
+    assert bits / 2 < 1.6 * 250_000
 
 
 @pytest.mark.sample(every=4)

@@ -34,6 +34,7 @@ def _above_lossless(crf: float) -> str:
 
 
 _CRF63_ENCODERS = ("libvpx-vp9", "libsvtav1")
+_VPX_STEADY_SECONDS = 5
 
 
 def _vbv(spec: VideoSpec) -> dict[str, str]:
@@ -77,7 +78,17 @@ def _vpx(spec: VideoSpec) -> dict[str, str]:
     quality = {"crf": _crf63(_crf(spec)), "b": str(spec.max_bitrate or 0)}
     effort = {"deadline": "good", "cpu-used": _VPX_CPU_USED[spec.preset], "row-mt": "1"}
     alpha = {"auto-alt-ref": "0"} if spec.pixel_format == "yuva420p" else {}  # libvpx refuses alpha with alt-ref frames
-    return {**effort, **_rate(spec, quality), **alpha}
+    return {**effort, **_rate(spec, quality), **_vpx_steady(spec), **alpha}
+
+
+def _vpx_steady(spec: VideoSpec) -> dict[str, str]:
+    """Return the options by which a requested mean bit rate is met over seconds: libvpx's variable bit rate may become several
+    times as high in one pass.
+    """
+    if not spec.bitrate:
+        return {}
+    bitrate = str(spec.bitrate)
+    return {"minrate": bitrate, "maxrate": bitrate, "bufsize": str(_VPX_STEADY_SECONDS * spec.bitrate)}
 
 
 def _svt(spec: VideoSpec) -> dict[str, str]:
