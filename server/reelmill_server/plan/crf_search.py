@@ -30,6 +30,8 @@ _FAR, _NEAR = (-6.0, 0.0, 6.0), (-2.0, 2.0)
 _LONE_SCOUT, _SCOUT = (-4.0, 4.0), (0.0,)
 # How near to its target all of a short video must be, or it is encoded again.
 _CLOSE: Mapping[Metric, float] = {Metric.VMAF: 0.95, Metric.XPSNR: 0.45}
+# By how much an earlier encode must have been nearer, or it is not made again.
+_WORTH: Mapping[Metric, float] = {Metric.VMAF: 0.3, Metric.XPSNR: 0.15}
 # What VMAF lacks of a scout's frames in their whole, times what it lacks alone, where that was not the same. A scout is all
 # end, near which encoders cannot look ahead: x264 spends less there.
 _WHOLE_SHORTFALL: Mapping[str, float] = {"libx264": 0.92, "libvpx-vp9": 1.05}
@@ -105,7 +107,7 @@ class CrfSearch:
     def again(self, crf: float) -> Choice | None:
         """Return what all of a short video is to be tried at after `crf`, what came of which was noted; None: at no other.
 
-        Where no more is to be learned, that is what came nearest, if possible not far below.
+        Where no more is to be learned, that is what came nearest, if it was clearly nearer, and if possible not far below.
         """
         (whole,) = self._scores.values()
         off = {tried: abs(score - self._target) for tried, score in whole.items()}
@@ -118,7 +120,8 @@ class CrfSearch:
                 self._again += 1
                 return choice
         nearest = min(off, key=lambda tried: (whole[tried] < self._target - far, off[tried], tried))
-        return None if nearest == crf else Choice(nearest, whole[nearest])
+        worth = off[crf] - off[nearest] > _WORTH[self._metric] or whole[crf] < self._target - far
+        return Choice(nearest, whole[nearest]) if nearest != crf and worth else None
 
     @property
     def noted(self) -> bool:

@@ -82,7 +82,7 @@ def test_scouts_come_before_all_of_a_short_video() -> None:
     """One, or some far apart, the middle one first; none of what is hardly longer than they are, nor of what has samples."""
     results = {seconds: choose_scouts(plan(seconds), STREAM, {}) for seconds in (2, 4, 6, 12, 30, 60, 70)}
     assert {seconds: len(scouts) for seconds, scouts in results.items()} == {2: 0, 4: 1, 6: 2, 12: 2, 30: 2, 60: 5, 70: 0}
-    assert [scout.span.begin_us for scout in results[60]] == [29_240_000, 5_240_000, 17_240_000, 41_240_000, 53_240_000]
+    assert [scout.span.begin_us for scout in results[60]] == [29_250_000, 5_250_000, 17_250_000, 41_250_000, 53_250_000]
     assert all(scout.scout for scout in results[12])
 
 
