@@ -116,6 +116,12 @@ class Extent:
         """Return how many ticks after the last packet one begins at `begin`; 0 for the first one and those that go back."""
         return 0 if self._ticks is None else max(0, begin - self._ticks[2])
 
+    def widened(self, before: Fraction, behind: Fraction) -> "Extent":
+        """Return an extent that begins and ends so many seconds earlier and later."""
+        result, first = Extent(), self.first
+        result._before = None if first is None else first - before, self.last_start + behind, self.last + behind
+        return result
+
     def reach(self, time: Fraction) -> None:
         """Add something that ends at `time`."""
         first, last, reached = self._before

@@ -18,6 +18,7 @@ from reelmill_server.media.libav.types import AnyPacket
 from reelmill_server.media.output.avi import LateStreams, set_beginnings
 from reelmill_server.media.output.base import MediaFile, Output, Stopped, StopSignal
 from reelmill_server.media.output.beginning import begun_together
+from reelmill_server.media.output.even_audio import EvenAudio
 from reelmill_server.media.output.front_index import index_to_front
 from reelmill_server.media.output.last_decoded import LastDecoded
 from reelmill_server.media.overlay.pipeline import make_overlays
@@ -186,7 +187,8 @@ class FileOutput(Output):
         begun = begun_late(self.plan, self._container, begun_together(self.plan, self._bundles()))
         bundles, mux = LastDecoded(self.plan).all_of(begun), self._container.mux
         late = LateStreams(self.plan, self._container)
-        for packets in late.all_of(Reframing(self.plan, list(self._container.streams)).all_of(bundles)):
+        even = EvenAudio(self.plan, self._container, self.tracks, self._note)
+        for packets in even.all_of(late.all_of(Reframing(self.plan, list(self._container.streams)).all_of(bundles))):
             mux(packets)
             if self._stop.is_set():
                 raise Stopped

@@ -68,9 +68,17 @@ def verify(produced: MediaFile, moved: Callable[[], None] = lambda: None) -> Ver
     where = f"{produced.plan.field}"
     produced = _without_empty_data(produced)
     check_source_claims(produced, where)
-    read = _read_as_written(produced, moved, where)
+    read = _read_as_written(_with_silence(produced), moved, where)
     check_balance(produced, where)
     return read
+
+
+def _with_silence(produced: MediaFile) -> MediaFile:
+    """Return a file whose streams were written with the silence that its container needs."""
+    if not any(map(any, (written.silence for written in produced.written))):
+        return produced
+    streams = (replace(written, extent=written.extent.widened(*written.silence)) for written in produced.written)
+    return replace(produced, written=tuple(streams))
 
 
 def _read_as_written(produced: MediaFile, moved: Callable[[], None], where: str) -> Verified:

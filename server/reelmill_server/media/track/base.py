@@ -48,6 +48,7 @@ class StreamStats:
     fill gaps, and samples that were `cut` off, by reason; its `loudness` if it was measured, and the `decoded_peak`, dBTP of
     what its packets decode to, if that was. Of what an accelerator encoded:
     samples of the frames that it was `given`. `sight`: how its source looks or sounds where the span begins.
+    `silence`: seconds of it that a container needs before and behind copied audio.
     """
 
     packets: int = 0
@@ -69,6 +70,7 @@ class StreamStats:
     decoded_peak: float | None = None
     given: GivenFrames | None = None
     sight: Sight | None = None
+    silence: tuple[Fraction, Fraction] = (Fraction(0), Fraction(0))
     cut: Counter[str] = field(default_factory=Counter)
     dropped: Counter[str] = field(default_factory=Counter)
 
