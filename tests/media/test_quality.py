@@ -89,7 +89,7 @@ class Maker:
         search = QualitySearch(self.plan(targets, *clips), paths, folder, limits=Limits(), stop=threading.Event())
         again: Plan | None = search.run()
         while again is not None:
-            plan = again
+            plan, folder = again, self._new_folder()
             produced, _ = Conversion(plan, paths, folder, limits=Limits(), stop=threading.Event()).run()
             again = search.again(plan, produced)
         results = [*make_results(plan, [verify(file) for file in produced], folder)]
