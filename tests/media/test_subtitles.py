@@ -632,12 +632,16 @@ def test_a_container_without_places_says_so(convert: Converter, tmp_path: Path) 
 
 
 @pytest.mark.parametrize(("container", "codec"), [("matroska", "srt"), ("mp4", "mov_text"), ("matroska", "ass")])
-@pytest.mark.parametrize("video", [COPIED_VIDEO, encoded()])
+@pytest.mark.parametrize(
+    ("video", "last"),
+    [(COPIED_VIDEO, (30.0, 60.0)), (encoded(), (30.0, 60.0)), (COPIED_VIDEO, (1.0, 2e6))],
+    ids=["copy", "encode", "weeks"],
+)
 def test_subtitles_that_outlast_the_film_do_not_make_it_broken(
-    convert: Converter, container: str, codec: str, video: VideoSpec
+    convert: Converter, container: str, codec: str, video: VideoSpec, last: tuple[float, float]
 ) -> None:
-    """Whether they are taken or not, the output ends with what is seen."""
-    source = clip(codec, ((0.2, 0.9, "one"), (30.0, 60.0, "long after")), container)
+    """Whether they are taken or not, the output ends with what is seen, even if one claims to last for weeks."""
+    source = clip(codec, ((0.2, 0.9, "one"), (*last, "long after")), container)
     for subtitle in ("none", "all"):
         converted = convert(source, replace(target("mkv", video), subtitle=subtitle))
         assert judge.packets(converted.path, "v:0")[-1].pts == pytest.approx(2, abs=0.1)

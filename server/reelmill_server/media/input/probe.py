@@ -22,7 +22,14 @@ from reelmill_server.media.input.pieces import further_pages, is_item
 from reelmill_server.media.input.restarts import begins_again, transport_tables
 from reelmill_server.media.input.scanning import is_surely_progressive
 from reelmill_server.media.input.seek import read
-from reelmill_server.media.input.source import TEXT_FORMATS, Location, check_length, open_bytes, open_source
+from reelmill_server.media.input.source import (
+    TEXT_FORMATS,
+    Location,
+    check_length,
+    claimed_by_subtitles,
+    open_bytes,
+    open_source,
+)
 from reelmill_server.media.input.subtitle_file import open_subtitles, text_of
 from reelmill_server.media.input.timeline import continuous
 from reelmill_server.media.input.transport import Tables
@@ -74,6 +81,7 @@ def probe_file(
         images = {stream.index for stream in container.streams.video if _is_image(stream)}
         misnamed = {stream.index for stream in container.streams.audio if _is_extended_ac3(stream)}
         restarts = begins_again(container)
+        overlong = info.duration_seconds > limits.max_duration_seconds and claimed_by_subtitles(container, limits)
         if tables := transport_tables(container):
             info = _with_changes(info, container, tables)
         if isinstance(location, KeptSource) and begun is not None and not restarts:
@@ -83,9 +91,9 @@ def probe_file(
     still = any(first[index].count == 1 for index in images)
     info = _with_unread_bytes(info, location, still)
     profile = _profile(location) if still else ""
-    if restarts or (measure_length and untold_length(info) and not still):
+    if restarts or overlong or (measure_length and untold_length(info) and not still):
         with open_source(location, limits) as container:
-            info = _with_measured_length(info, container)
+            info = _with_measured_length(info, container, limits.max_duration_seconds)
         check_length(info.duration_seconds, limits)
     info = replace(
         info,
@@ -173,8 +181,10 @@ def _is_extended_ac3(stream: Any) -> bool:
     return packet is not None and packet.size > _AC3_HEADER and bytes(packet)[_AC3_HEADER - 1] >> 3 > _LAST_AC3
 
 
-def _with_measured_length(info: MediaInfo, container: InputContainer) -> MediaInfo:
-    """Return `info` with the length of all that its file holds; packets without times follow each other."""
+def _with_measured_length(info: MediaInfo, container: InputContainer, most: float) -> MediaInfo:
+    """Return `info` with the length of all that its file holds; packets without times follow each other. Of more than
+    `most` seconds, no more is read.
+    """
     end, lengths = Fraction(0), dict[int, Fraction]()
     streams = [stream for stream in container.streams if stream.type in ("video", "audio")]
     try:
@@ -186,6 +196,8 @@ def _with_measured_length(info: MediaInfo, container: InputContainer) -> MediaIn
             lengths[index] = lengths.get(index, Fraction(0)) + length
             begin = lengths[index] - length + Fraction(info.start_seconds) if ticks is None else ticks * base
             end = max(end, begin + length)
+            if end - Fraction(info.start_seconds) > most:
+                break
     except av.error.FFmpegError as error:
         check_memory(error)  # else it lasts as long as it can be read
     seconds = float(end) - info.start_seconds

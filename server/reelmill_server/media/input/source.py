@@ -193,8 +193,15 @@ def _check(container: InputContainer, limits: Limits) -> None:
         if pixels > limits.max_pixels:
             raise MediaLimitExceeded(f"frames of {pixels} pixels are larger than the limit of {limits.max_pixels}")
     seconds = (container.duration or 0) / av.time_base
-    if seconds > limits.max_duration_seconds and not begins_again(container):
+    if seconds > limits.max_duration_seconds and not claimed_by_subtitles(container, limits) and not begins_again(container):
         check_length(seconds, limits)
+
+
+def claimed_by_subtitles(container: InputContainer, limits: Limits) -> bool:
+    """Return whether a file that claims to be too long may be so by a subtitle that is to stay until the next one."""
+    media: list[Any] = [*container.streams.video, *container.streams.audio]
+    longest = max((float(stream.duration * stream.time_base) for stream in media if stream.duration), default=0.0)
+    return bool(media and container.streams.subtitles) and longest <= limits.max_duration_seconds
 
 
 def check_length(seconds: float, limits: Limits) -> None:
