@@ -76,3 +76,9 @@ def test_parameters_that_change_midway_are_copied_where_they_can_be(shelf: Shelf
         for spec in (target("mkv"), segments):
             with pytest.raises(ReelmillError, match=r"the parameters of the source's (h264|aac) change midway"):
                 convert(source, spec)
+    assert probe_file(str(copied), Limits()).video[0].described_until == pytest.approx(0.8, abs=0.12)
+    for spec in (target("mkv"), segments):
+        cut = convert(copied, spec, duration=0.5)
+        assert judge.numbers(cut.published / "x.m3u8" if spec is segments else cut.path)[:12] == [*range(12)]
+        with pytest.raises(ReelmillError, match="change midway"):
+            convert(copied, spec, start=0.5)

@@ -15,7 +15,8 @@ class StreamInfo:
     `decodable`: there is a decoder for it, and it is allowed; `barred`: there is one that is not. `configuration` is a digest
     of the data that a decoder needs before the first packet. `becomes`: the codec to which it changes midway (MPEG-TS),
     and `becomes_between` which places in the file, bytes. `empty`: the file names the stream, but has nothing of it.
-    `descriptions`: how many parameters of its codec follow each other (MP4). `unfollowed`: what an edit list does with it
+    `descriptions`: how many parameters of its codec follow each other (MP4), and `described_until` when the second ones begin,
+    None: unknown. `unfollowed`: what an edit list does with it
     that is not done here.
     """
 
@@ -38,6 +39,7 @@ class StreamInfo:
     encrypted: bool = False
     empty: bool = False
     descriptions: int = 1
+    described_until: float | None = None
     unfollowed: str = ""
 
 

@@ -91,6 +91,11 @@ def track_number(file: BinaryIO, span: tuple[int, int]) -> int:
     return 0
 
 
+def media_scale(file: BinaryIO, span: tuple[int, int]) -> int:
+    """Return how many ticks of a track's media are a second."""
+    return next((_length(file, box, b"mdhd")[1] for box in boxes(file, *span, b"mdia")), 1)
+
+
 def _length(file: BinaryIO, span: tuple[int, int], kind: bytes) -> tuple[int, int]:
     """Return the length in the box of `kind`, and the time scale; 0: it is not known."""
     for begin, end in boxes(file, *span, kind):

@@ -1,14 +1,17 @@
 """Read what the tables of MP4 and QuickTime say of tracks that libav does not hand out (ISO/IEC 14496-12, 8.5, 8.7.4)."""
 
 import re
+import struct
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
+from fractions import Fraction
+from itertools import pairwise
 from typing import Any, BinaryIO
 
 from av.container import InputContainer
 
 from reelmill_server.media.input.boxes import boxes
-from reelmill_server.media.input.movie_lengths import Edit, edits_of, track_number
+from reelmill_server.media.input.movie_lengths import Edit, edits_of, media_scale, movie_lengths, track_number
 from reelmill_server.model.media_info import MediaInfo, StreamInfo
 
 _MOVIES = "mov,mp4,m4a,3gp,3g2,mj2"
@@ -23,12 +26,14 @@ _CHUNK_BYTES, _DESCRIPTION_AT = 12, 8  # of an entry of `stsc`
 
 @dataclass(frozen=True)
 class Track:
-    """A track: `encrypted`, or in so many `descriptions` (parameters of its codec), which follow each other; `unfollowed`: what
-    its edit list does that libav ignores.
+    """A track: `encrypted`, or in so many `descriptions` (parameters of its codec), which follow each other;
+    `described_until`: when the second of them begins, seconds of the file. `unfollowed`: what its edit list does that libav
+    ignores.
     """
 
     encrypted: bool = False
     descriptions: int = 1
+    described_until: float | None = None
     unfollowed: str = ""
 
 
@@ -63,7 +68,10 @@ def _tracks(file: BinaryIO) -> Iterator[tuple[int, Track]]:
         for track in boxes(file, *movie, b"trak"):
             for table in _inside(file, track, _TABLES):
                 unfollowed = "".join(_unfollowed(edits) for edits in edits_of(file, track))
-                yield track_number(file, track), replace(_track(file, table), unfollowed=unfollowed)
+                found = replace(_track(file, table), unfollowed=unfollowed)
+                if found.descriptions > 1:
+                    found = replace(found, described_until=_until(file, track, table))
+                yield track_number(file, track), found
         return
 
 
@@ -99,12 +107,48 @@ def _track(file: BinaryIO, table: tuple[int, int]) -> Track:
 
 def _different(file: BinaryIO, span: tuple[int, int], used: set[bytes]) -> int:
     """Return how many of the sample descriptions that are used say something else, whatever their bit rates are."""
+    entries = _entries(file, span)
+    return len({entries[number] for which in used if (number := int.from_bytes(which) - 1) < len(entries)}) or 1
+
+
+def _entries(file: BinaryIO, span: tuple[int, int]) -> list[bytes]:
+    """Return the sample descriptions in `span`, without their bit rates."""
     file.seek(span[0])
     content, entries, at = file.read(span[1] - span[0]), list[bytes](), 0
     while (size := int.from_bytes(content[at : at + 4])) >= _ENTRIES_AT:
         entries.append(_BIT_RATE.sub(b"", content[at + 4 : at + size]))
         at += size
-    return len({entries[number] for which in used if (number := int.from_bytes(which) - 1) < len(entries)}) or 1
+    return entries
+
+
+def _until(file: BinaryIO, track: tuple[int, int], table: tuple[int, int]) -> float | None:
+    """Return when the first sample with another description than the first one is decoded, seconds of the file."""
+    entries = next((_entries(file, (begin + _ENTRIES_AT, end)) for begin, end in boxes(file, *table, b"stsd")), [])
+    chunks = _rows(file, table, b"stsc", 3)
+    samples = 0
+    for (first, each, which), (following, _, other) in pairwise(chunks):
+        samples += (following - first) * each
+        if max(which, other) > len(entries) or entries[other - 1] != entries[chunks[0][2] - 1]:
+            break
+    else:
+        return None
+    ticks = 0
+    for count, length in _rows(file, table, b"stts", 2):
+        ticks += min(count, samples) * length
+        samples -= min(count, samples)
+    number = track_number(file, track)
+    moved = next((each.delay - each.skipped for each in movie_lengths(file).tracks if each.number == number), Fraction(0))
+    return float(Fraction(ticks, media_scale(file, track)) + moved)
+
+
+def _rows(file: BinaryIO, table: tuple[int, int], kind: bytes, columns: int) -> list[tuple[int, ...]]:
+    """Return the rows of a table of numbers of 32 bits."""
+    for begin, end in boxes(file, *table, kind):
+        file.seek(begin + _ENTRIES_AT)
+        content = file.read(end - begin - _ENTRIES_AT)
+        row = struct.Struct(f">{columns}I")
+        return [*row.iter_unpack(content[: len(content) // row.size * row.size])]
+    return []
 
 
 def _used(file: BinaryIO, table: tuple[int, int]) -> set[bytes]:

@@ -7,8 +7,8 @@ from fractions import Fraction
 from reelmill_server.errors import InvalidArgument, UnsupportedFormat, Violation
 from reelmill_server.model.media_info import AudioStreamInfo, StreamInfo, VideoStreamInfo
 from reelmill_server.model.request import VideoSpec
-from reelmill_server.model.time import FALLBACK_RATE, rational_text
-from reelmill_server.plan.clock import UNINDEXED_FORMATS, UNTIMED_FORMATS
+from reelmill_server.model.time import FALLBACK_RATE, MICROSECONDS, rational_text
+from reelmill_server.plan.clock import UNINDEXED_FORMATS, UNTIMED_FORMATS, Clock
 from reelmill_server.plan.codec.channel_layouts import alike, channels_of
 from reelmill_server.plan.codec.containers import Container
 from reelmill_server.plan.codec.video_encoders import LIBAV_CODEC
@@ -17,6 +17,7 @@ from reelmill_server.plan.stream.alpha import alpha_decoder, has_alpha
 from reelmill_server.plan.stream.geometry import turn_asked
 from reelmill_server.plan.stream.video import COMMON_RATES, usual_rate
 
+_NEAR_US = 1000  # a request's times are decimal
 _SAME = Fraction(1, 1000)  # rates nearer than this share are one: headers round them
 # Codecs without a sample aspect ratio that players respect, and containers in which libav writes none either.
 _SHAPELESS_CODECS = ("vp8", "vp9", "av1", "prores", "dnxhd")
@@ -112,16 +113,18 @@ def check_times(stream: VideoStreamInfo, source_format: str, cut: bool, field: s
         )
 
 
-def check_one(stream: StreamInfo, cut: bool, container: Container, segmented: bool, field: str) -> None:
+def check_one(stream: StreamInfo, clock: Clock, container: Container, segmented: bool, field: str) -> None:
     """Check that a copied stream has one codec, if it is copied to its end, and no more parameters of it than the container can
-    contain; raise UnsupportedFormat.
+    contain; raise UnsupportedFormat. `clock`: the range that is copied.
     """
-    if stream.becomes and not cut:
+    if stream.becomes and not clock.cuts:
         raise UnsupportedFormat(
             f"{field}: the codec of the source's stream {stream.index} changes to {stream.becomes} midway, and a copy has one: "
             "cut it before that, or leave it out"
         )
-    if stream.descriptions > 1 and (segmented or container.name not in _DESCRIBING_CONTAINERS):
+    until_us = MICROSECONDS * (stream.described_until or 0) - clock.origin_us
+    described_once = 0 < clock.end_us <= until_us + _NEAR_US
+    if stream.descriptions > 1 and not described_once and (segmented or container.name not in _DESCRIBING_CONTAINERS):
         where = f"segments of {container.name}" if segmented else container.name
         raise UnsupportedFormat(
             f"{field}: the parameters of the source's {stream.codec} change midway (it has {stream.descriptions} sample "

@@ -33,7 +33,7 @@ def joined_copy(
             )
     for item, stream in members:
         if stream:
-            container_fit.check_one(stream, item.clock.cuts, context.container, bool(context.target.segment), field)
+            container_fit.check_one(stream, item.clock, context.container, bool(context.target.segment), field)
     planned = copied_stream(context, kind, like, f".{kind}")
     if isinstance(like, VideoStreamInfo):
         container_fit.check_copied_video(like, context.container, field)
