@@ -7,7 +7,9 @@ _HEAD_BYTES, _LONG_HEAD_BYTES = 8, 16
 
 
 def boxes(file: BinaryIO, begin: int, end: int, kind: bytes) -> Iterator[tuple[int, int]]:
-    """Yield where the contents of the boxes of `kind` between two positions begin and end."""
+    """Yield where the contents of the boxes of `kind` between two positions begin and end: one that claims to be longer ends
+    there, as libav has it.
+    """
     while begin + _HEAD_BYTES <= end:
         file.seek(begin)
         head = file.read(_LONG_HEAD_BYTES)
@@ -18,5 +20,5 @@ def boxes(file: BinaryIO, begin: int, end: int, kind: bytes) -> Iterator[tuple[i
         if size < content - begin:
             return
         if head[4:8] == kind:
-            yield content, begin + size
+            yield content, min(begin + size, end)
         begin += size
