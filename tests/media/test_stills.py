@@ -409,6 +409,9 @@ def test_a_grid_that_cannot_be_put_together_is_refused(tmp_path: Path) -> None:
     path.write_bytes(grid(tiles, 128, 64, b"heic").replace(b"pitm", b"xxxx", 1))
     with pytest.raises(UnsupportedFormat, match="an image of 2 pieces"):
         probe_file(str(path), Limits())
+    path.write_bytes(path.read_bytes().replace(b"dimg", b"cdsc", 1))  # a grid of nothing, and two images beside it
+    with pytest.raises(UnsupportedFormat, match="the file has 3 images"):
+        probe_file(str(path), Limits())
 
 
 def test_an_avif_keeps_its_transparency(convert: Converter, tmp_path: Path) -> None:

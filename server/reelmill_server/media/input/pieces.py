@@ -9,6 +9,7 @@ from av.container import InputContainer
 
 from reelmill_server.errors import MediaLimitExceeded, UnsupportedFormat
 from reelmill_server.media.input.exif import with_plain_exif
+from reelmill_server.media.input.heif_items import image_count
 from reelmill_server.media.libav.pillow import UNREADABLE, opened
 from reelmill_server.model.capability import Limits
 
@@ -65,6 +66,10 @@ def composed(file: BinaryIO, pieces: int, limits: Limits) -> BinaryIO:
             kept = image if image.mode in _KEPT_MODES or frames > 1 else image.convert(_nearest(image.mode))
             kept.save(png, format="PNG", compress_level=1, save_all=frames > 1)
     except UNREADABLE as error:
+        if (images := image_count(file)) > 1:
+            raise UnsupportedFormat(
+                f"the file has {images} images: of HEIF, only files of one image, and AVIF, are read"
+            ) from error
         several = f"an image of {pieces} pieces (a grid, or with alpha), which can be put together of AVIF and WebP only"
         raise UnsupportedFormat(f"the file is {several if pieces > 1 else 'an image that cannot be read'}") from error
     png.seek(0)
