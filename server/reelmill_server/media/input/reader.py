@@ -13,6 +13,7 @@ from reelmill_server.media.input.claimed_end import claimed_end
 from reelmill_server.media.input.codec_change import CodecChanges
 from reelmill_server.media.input.decoding import StreamDecoding
 from reelmill_server.media.input.edited_end import hidden_from, without_hidden_end
+from reelmill_server.media.input.holes import Holes
 from reelmill_server.media.input.padding import declared_ends, end_run, ends_at_most, without_padding
 from reelmill_server.media.input.part import Part
 from reelmill_server.media.input.seek import check_near, packets_from
@@ -74,6 +75,7 @@ class Reader:
         )  # how far a packet claims to reach, whatever is shown after it; not exact, as its claim is not
         self.latest = float("-inf")
         """When the last packet begins, about, seconds of the source."""
+        self._holes = Holes(source)
         self._bytes = 0
         self._first_position: int | None = None
         self._share = 0.0  # of the source's bytes, from where reading began
@@ -113,6 +115,10 @@ class Reader:
 
     def note(self, packet: AnyPacket) -> None:
         """Remember how far the packet reaches."""
+        self._holes.note(packet)
+        self._note(packet)
+
+    def _note(self, packet: AnyPacket) -> None:
         self._count_bytes(packet, packet.size)
         index, pts = packet.stream_index, packet.pts
         if index in self._hiding and packet.is_discard:
@@ -148,6 +154,7 @@ class Reader:
     def bundle(self) -> Bundle:
         """Read the next packets and remember how far they reach."""
         bundle = read_bundle(self._bundled, self.part.bases)
+        self._holes.note_all(bundle)
         for run in bundle.runs:
             if run.index in self._declared:
                 end_run(run, self._declared[run.index])
@@ -158,7 +165,7 @@ class Reader:
         last, _ = self._claimed_ends.get(run.index, _NO_END)
         if not run.timed or (last is not None and last in run.dts) or run.index in self._hiding:
             for packet in run.packets:
-                self.note(packet)
+                self._note(packet)
             return
         self._count_bytes(run.packets[0], 0)
         self._count_bytes(run.packets[-1], run.size_bytes)
@@ -273,6 +280,10 @@ class Reader:
             count = "" if len(self.seams) == 1 else f" {len(self.seams)} times, first"
             what = f"its timestamps begin again or jump{count} at {first:.3f} s"
             yield f"sources[{self.plan.source}]: {what}: what follows is joined there"
+        if self._holes.first is not None:
+            at = float(self._holes.first - Fraction(self.plan.origin_us, MICROSECONDS))
+            what = f"{self._holes.size} bytes cannot be read as media, from about {at:.2f} s on"
+            yield f"sources[{self.plan.source}] is damaged: {what}: frames and audio that lay there are missing"
 
     def check_end(self) -> None:
         """Raise InvalidMedia when the source ended clearly before the end that it claims."""

@@ -14,6 +14,7 @@ from reelmill_server.media.libav.codec_names import codec_name
 from reelmill_server.media.libav.flac_frames import split_packets
 from reelmill_server.media.libav.fragment_times import in_own_time, is_fragmented
 from reelmill_server.media.libav.guessed_times import timed_from_behind
+from reelmill_server.media.libav.packet_heads import head_checks, marked_by_head
 
 _FLAC, _AC3 = (b"\xff\xf8", b"\xff\xf9"), (b"\x0b\x77", b"\x77\x0b")
 _THEORA = tuple(bytes((first,)) for first in range(0x80))  # headers have the highest bit
@@ -125,6 +126,8 @@ def packets_of(container: InputContainer, streams: Sequence[Any]) -> Iterator[An
         packets = _own_times(_from_keyframes(packets, videos), videos)
     if container.format.name == _MP4 and is_fragmented(streams):
         packets = in_own_time(packets)
+    if checks := head_checks(container, streams):
+        packets = marked_by_head(packets, checks)
     if is_whole := _IS_WHOLE.get(container.format.name):
         packets = _marked(packets, is_whole)
     try:
