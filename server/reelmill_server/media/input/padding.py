@@ -99,11 +99,11 @@ def _end(packet: AnyPacket, duration: int) -> None:
     """
     packet.duration = duration
     if any(packet.iter_sidedata()) and packet.has_sidedata("skip_samples"):
-        side_data = packet.get_sidedata("skip_samples")
-        if len(bytes(side_data)) == _SKIP_SAMPLES.size and codec_name(packet.stream.codec_context) in _SHORT_FRAMES:
-            front, _, *reasons = _SKIP_SAMPLES.unpack(bytes(side_data))
-            side_data.update(_SKIP_SAMPLES.pack(front, 0, *reasons))
-            packet.set_sidedata(side_data)
+        skipped = packet.get_sidedata("skip_samples")
+        if len(bytes(skipped)) == _SKIP_SAMPLES.size and codec_name(packet.stream.codec_context) in _SHORT_FRAMES:
+            front, _, *reasons = _SKIP_SAMPLES.unpack(bytes(skipped))
+            skipped.update(_SKIP_SAMPLES.pack(front, 0, *reasons))
+            packet.set_sidedata(skipped)
 
 
 def _signed(packets: Iterable[AnyPacket]) -> Iterator[AnyPacket]:
