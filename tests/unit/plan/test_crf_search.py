@@ -158,6 +158,19 @@ def test_what_is_encoded_again_comes_near(scouts: int) -> None:
     assert len(tried) in (2, 3) and abs(steep(tried[-1]) - 3 - 93) < 1
 
 
+@pytest.mark.parametrize(("last", "made_again"), [(91.85, False), (91.3, True)])
+def test_an_earlier_encode_is_made_again_only_if_it_was_clearly_nearer(last: float, made_again: bool) -> None:
+    """Of three that all missed."""
+    result = CrfSearch(QualityTarget(Metric.VMAF, 93.0), "libx264", 2)
+    result.note_scout(38, {34.0: 94.0})
+    for crf, score in ((34.75, 94.1), (36.25, 88.8)):
+        result.note(0, 300, {crf: score})
+        assert result.again(crf)
+    result.note(0, 300, {35.25: last})
+    choice = result.again(35.25)
+    assert choice == (Choice(34.75, 94.1) if made_again else None)
+
+
 def stair(crf: float) -> float:
     """Perfect up to a CRF, soon unwatchable behind it: noise, and what is drawn in few colors."""
     return 99.9 - 6 * max(crf - 36.0, 0.0)
