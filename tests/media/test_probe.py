@@ -4,6 +4,7 @@ import re
 from collections.abc import Iterator
 from fractions import Fraction
 from itertools import islice
+from pathlib import Path
 
 import av
 import pytest
@@ -123,6 +124,23 @@ def test_headers_tell_that_no_frame_is_interlaced(
     monkeypatch.setattr(first_frames.FirstFrames, "add", lambda seen, frame: (add(seen, frame), counts.append(seen.count)))
     probe_file(str(shelf.get(clip)), Limits())
     assert (max(counts) >= 8) is several
+
+
+def test_parameter_sets_among_the_packets_hold(shelf: Shelf, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    """Those in the header, which say that no frame is interlaced, are of another encode: several frames are decoded."""
+    options = (("x264-params", "fake-interlaced=1:repeat-headers=1"),)
+    plain, fields = (shelf.get(Clip("mp4", (video,), ())) for video in (Video(), Video(options=options)))
+    mixed = tmp_path / "mixed.mp4"
+    with av.open(str(plain)) as header, av.open(str(fields)) as source, av.open(str(mixed), "w") as output:
+        stream = output.add_stream_from_template(header.streams.video[0])
+        for packet in source.demux(video=0):
+            if packet.dts is not None:
+                packet.stream = stream
+                output.mux(packet)
+    counts, add = list[int](), first_frames.FirstFrames.add
+    monkeypatch.setattr(first_frames.FirstFrames, "add", lambda seen, frame: (add(seen, frame), counts.append(seen.count)))
+    probe_file(str(mixed), Limits())
+    assert max(counts) >= 8
 
 
 def test_a_transport_stream_begins_where_it_begins(shelf: Shelf) -> None:

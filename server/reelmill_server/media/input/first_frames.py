@@ -14,6 +14,7 @@ from av.stream import Disposition
 from reelmill_server.media.input.decoders import may_decode
 from reelmill_server.media.input.decoding import Decoders
 from reelmill_server.media.input.hdr_metadata import hdr_metadata_of
+from reelmill_server.media.input.scanning import brings_sets
 from reelmill_server.media.libav.codec_names import canonical_name
 from reelmill_server.media.libav.demuxing import packets_of
 from reelmill_server.media.libav.errors import LIBAV_ERRORS, check_memory
@@ -36,7 +37,8 @@ _LARGE_PIXELS = 1 << 24
 class FirstFrames:
     """The first frames of a stream, which is in `codec`: their `count` and times, what some of them are, and what the first
     one says. `begin`: when the first packet is decoded, in ticks of the stream; `dts`: the packet's of the first frame;
-    `hidden`: how many ticks before 0 an edit list hides what later frames need; `layer`: as `layer_above` returns it.
+    `hidden`: how many ticks before 0 an edit list hides what later frames need; `layer`: as `layer_above` returns it;
+    `described`: the first packet has no parameter sets, so that the header's hold.
     """
 
     codec: str
@@ -45,6 +47,7 @@ class FirstFrames:
     dts: int | None = None
     hidden: int = 0
     layer: str = ""
+    described: bool = True
     times: list[int] = field(default_factory=list)
     interlaced: bool = False
     transparent: bool = False
@@ -86,6 +89,7 @@ def first_frames(
             if frames := by_stream.get(packet.stream.index):
                 if frames.begin is None:
                     frames.begin, frames.layer = packet.dts, layer_above(packet, frames.codec)
+                    frames.described = not brings_sets(packet)
                 if packet.pts is not None:
                     frames.hidden = _hidden(frames.hidden, packet)
                 left -= _note(frames, decoders, packet)
@@ -117,7 +121,7 @@ def _hidden(before: int, packet: Any) -> int:
 
 def _tell_all(frames: FirstFrames, alone: bool) -> bool:
     """Return whether enough frames of a stream were seen; `alone`: a plain one tells all."""
-    plain = frames.count > 0 and not frames.hidden and not has_alpha(frames.facts["pixel_format"])
+    plain = frames.count > 0 and frames.described and not frames.hidden and not has_alpha(frames.facts["pixel_format"])
     return frames.count >= _FRAMES or (alone and plain)
 
 
