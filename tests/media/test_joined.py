@@ -124,6 +124,14 @@ def test_a_source_that_is_thinned_out_is_told(join: Joiner) -> None:
         assert not any("thinned" in text for text in plan.warnings)
 
 
+def test_more_frames_a_second_than_can_be_asked_for_are_thinned_out(join: Joiner) -> None:
+    """As of high-speed cameras; alone, they are all kept."""
+    fast = Clip("mp4", (Video(size=(64, 48), fps=Fraction(1000), seconds=0.1, b_frames=0),), ())
+    plan, (path,) = join([fast, fast], target("mkv", encoded(), None))
+    assert [number // 4 for number in judge.numbers(path)] == pytest.approx([*range(24), *range(24)], abs=1)
+    assert len([text for text in plan.warnings if "of 1000 frames a second 240 are kept" in text]) == 2
+
+
 def test_sources_of_all_kinds_follow_each_other_on_one_clock(join: Joiner) -> None:
     """Each part has its own pictures and its own tone, at its time; what is missing is black or silent."""
     _, (path,) = join([PLAIN, UPRIGHT, SILENT, SOUND], BOTH)

@@ -44,6 +44,8 @@ def _steady_rate(stream: VideoStreamInfo) -> Fraction:
     """Return the frames a second at which all of `stream` can be shown about when it is, at even distances: of slides that are
     seconds apart, many more than there are.
     """
+    if stream.average_rate > video.HIGHEST_RATE and not stream.still:
+        return Fraction(video.HIGHEST_RATE)
     rate, rates = video.burst_rate(stream), [known for known in (stream.average_rate, stream.frame_rate) if known]
     varies = bool(rates) and min(rates) < max(rates) * _STEADY
     return FALLBACK_RATE if 0 < rate < _SLOW and varies else rate

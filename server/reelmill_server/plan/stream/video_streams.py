@@ -86,13 +86,18 @@ def _encoded_video(context: TargetContext, spec: VideoSpec, number: int, like: I
 
 
 def _thinned(planned: StreamPlan, members: Sequence[Input], streams: Sequence[StreamInfo | None]) -> Iterator[str]:
-    """Yield which sources lose many frames, as the output has the rate of another."""
+    """Yield which sources lose many frames, as the output has the rate of another, or the highest that is taken over."""
     rate = planned.video.frame_rate if planned.video else Fraction(0)
     for item, stream in zip(members, streams, strict=True):
-        own = video.burst_rate(stream) if isinstance(stream, VideoStreamInfo) else Fraction(0)
-        if own > rate * _THINNED:
+        if not isinstance(stream, VideoStreamInfo) or stream.still:
+            continue
+        highest = max(rate, Fraction(video.HIGHEST_RATE))
+        own, why = video.burst_rate(stream), "as the other source has: set frame_rate to keep more"
+        if stream.average_rate > highest:
+            own, why = stream.average_rate, f"and {video.HIGHEST_RATE} at most where sources are joined"
+        if own > min(rate * _THINNED, highest):
             kept = f"of {float(own):.4g} frames a second {float(rate):.4g} are kept"
-            yield f"sources[{item.source_number}] is thinned out: {kept}, as the other source has: set frame_rate to keep more"
+            yield f"sources[{item.source_number}] is thinned out: {kept}, {why}"
 
 
 def _loss_notes(members: Sequence[Input], number: int) -> Mapping[str, None]:
