@@ -114,6 +114,18 @@ def test_audio_that_nobody_asked_for_is_encoded_where_sources_lack_it(join: Join
         join([first, *others], target("mkv", encoded()))
 
 
+@pytest.mark.parametrize("fps", [Fraction(30), Fraction(30000, 1001)])
+def test_a_cut_halfway_between_frames_keeps_each_of_them(join: Joiner, fps: Fraction) -> None:
+    """Matroska's milliseconds leave it open to which side each is rounded: a third was left out, and others shown twice."""
+    half = round(1_000_000 / fps / 2)
+    clip = Clip("matroska", (Video(fps=fps, seconds=1, gop=6),), ())
+    cuts = [(clip, SourceSpec("file:///a", start_us=start + half)) for start in (200_000, 0)]
+    _, (path,) = join(cuts, target("mp4", encoded(), None))
+    numbers = judge.numbers(path)
+    assert [number for number, _ in groupby(numbers)] == [*range(numbers[0], 30), *range(1, 30)]
+    assert len(numbers) <= 59 - numbers[0] + 2
+
+
 def test_a_source_that_is_thinned_out_is_told(join: Joiner) -> None:
     """The first one's rate is that of the output, unless another is asked for."""
     slides = Clip("mp4", (Video(fps=Fraction(2), seconds=1),), ())

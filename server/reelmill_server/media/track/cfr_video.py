@@ -17,6 +17,9 @@ from reelmill_server.model.colour import RANGE_NAMES
 from reelmill_server.model.plan import StreamPlan, VideoOutput
 from reelmill_server.model.time import FALLBACK_RATE
 
+_MILLISECOND, _MOST = Fraction(1, 1000), Fraction(1, 10)
+"""By how much times are rounded in Matroska and FLV, and what of a frame that may be."""
+
 
 class CfrVideoTrack(VideoTrack):
     """Encode video at a constant frame rate: each part has exactly the frames that its length calls for.
@@ -43,14 +46,15 @@ class CfrVideoTrack(VideoTrack):
         self._black = False  # whether that is no frame of the source
         self._pending: tuple[int, VideoFrame] | None = None
         self._chain: Chain | None = None
-        self._twins = FrameTwins(self._rate)
+        self._twins, self._moved = FrameTwins(self._rate), FrameTwins()
+        self._place = -1  # number in the part of the last frame that went into the filters
 
     def begin(self, part: Part, span: Span) -> None:
         super().begin(part, span)
         exact = self._clock.at(Fraction(0)) * self._rate
         self._first = nearest(exact)
         # The part may begin between two output frames: shifting it by the difference puts its frames on the grid.
-        shift = (exact - self._first) / self._rate * self._clock.speed
+        shift, self._place = (exact - self._first) / self._rate * self._clock.speed, -1
         generated = self._parts[part.number].stream < 0
         self._chain, self._last = None if generated else self._chain_of(part, shift), None
 
@@ -61,8 +65,24 @@ class CfrVideoTrack(VideoTrack):
 
     def _filter(self, chain: Chain, shown: VideoFrame) -> Iterator[AnyPacket]:
         self._take_in(shown)
-        for frame in chain.push(shown):
+        for frame in chain.push(self._told_apart(shown)):
             yield from self._take(frame)
+
+    def _told_apart(self, shown: VideoFrame) -> VideoFrame:
+        """Return a frame with the time at which it is shown, or a millisecond beside it.
+
+        Halfway between two frames of the output, rounded times lead to either of them: it is to be that behind the last one.
+        """
+        base: Any = shown.time_base
+        exact = (shown.pts - self._origin) * base / self._clock.speed * self._rate  # type: ignore[operator]
+        place, behind = nearest(exact), self._place + 1
+        aside = min(_MILLISECOND * self._rate, _MOST) * (behind - place)
+        self._place = place
+        if base != _MILLISECOND or abs(behind - place) != 1 or nearest(exact + aside) != behind:
+            return shown
+        self._place, shown = behind, self._moved.of(shown)
+        shown.pts += 1 if aside > 0 else -1  # type: ignore[operator]
+        return shown
 
     def reach(self, part: Part, seconds: Fraction) -> Iterator[AnyPacket]:
         if self._chain is None or part.padded:  # otherwise frames may still be in the decoder

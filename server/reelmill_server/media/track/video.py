@@ -75,9 +75,9 @@ class VideoTrack(Track):
         """Build the filters of a part, after which the span begins at `shift` seconds of the source's speed."""
         plan = self._parts[part.number]
         origin: Any = part.source.streams[plan.stream]
-        ticks = round((self._span.begin - shift) / self._on_screen.tick(exact(origin.time_base)))
+        self._origin = round((self._span.begin - shift) / self._on_screen.tick(exact(origin.time_base)))
         return Chain(
-            lambda: (f"setpts=PTS-({ticks})", *self._captions.filters, *plan.filters),
+            lambda: (f"setpts=PTS-({self._origin})", *self._captions.filters, *plan.filters),
             origin.sample_aspect_ratio or Fraction(1),
             average_rate(origin) or FALLBACK_RATE,
         )
