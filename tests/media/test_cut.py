@@ -211,6 +211,24 @@ def test_chapters_move_with_a_cut(convert: Converter) -> None:
     assert [judge.metadata(converted)[f"chapter{index}"]["title"] for index in range(2)] == ["b", "c"]
 
 
+PAUSED = Clip("matroska", (Video(seconds=2),), (Audio("flac", seconds=2, gaps=((0.4, 1.6),)),))
+
+
+@pytest.mark.parametrize("asked", [target("mkv", encoded(), AudioSpec("flac")), target("flac", None, AudioSpec("flac"))])
+@pytest.mark.parametrize(("start", "seconds", "heard"), [(1.0, 0.9, (0.6, 0.9)), (0.8, 0.4, None), (1.0, 0.0, (0.6, 1.0))])
+def test_a_cut_may_begin_in_a_gap_of_the_audio(
+    convert: Converter, asked: TargetSpec, start: float, seconds: float, heard: tuple[float, float] | None
+) -> None:
+    """What the cut has of the gap is silent; a warning says so if that is all."""
+    converted = convert(PAUSED, asked, start=start, duration=seconds)
+    sound = judge.sound(converted.path)[:, 0]
+    assert len(sound) / 48000 == pytest.approx(seconds or 1, abs=0.002)
+    loud = np.flatnonzero(np.abs(sound) > 0.05) / 48000
+    assert (loud[0], loud[-1]) == pytest.approx(heard, abs=0.11) if heard else not len(loud)
+    silent = "targets[0].audio: the source has none in the span: it is silent"
+    assert converted.warnings == (() if heard else (silent,))
+
+
 @pytest.mark.parametrize(
     ("clip", "begin"),
     [

@@ -100,7 +100,8 @@ def _sampled(planned: StreamPlan, written: StreamStats, given: StreamTotals) -> 
     """Yield what is wrong with how many samples there are of audio that keeps the times of its source."""
     if planned.audio is None or planned.counted or not written.samples or len(planned.parts) > 1:
         return
-    expected = (given.last - max(given.first, Fraction(0))) / planned.speed
+    filled = Fraction(written.silent, planned.audio.sample_rate)  # where the span begins in a gap
+    expected = (given.last - max(given.first, Fraction(0))) / planned.speed + filled
     off = Fraction(written.samples, planned.audio.sample_rate) - expected
     if abs(off) > audio_frame(planned, written, given) + RESAMPLING:
         yield f"the source gave {float(expected):.3f} s of audio in the span, and {float(expected + off):.3f} s were encoded"
@@ -160,6 +161,8 @@ def _audio_bounds(planned: StreamPlan, written: StreamStats, given: StreamTotals
     extent, frame = written.extent, audio_frame(planned, written, given)
     front, end = (max(time, Fraction(0)) / planned.speed for time in (given.first, given.last))
     hidden = min(given.first, Fraction(0)) / planned.speed  # by an edit list: Matroska has players skip it
+    if planned.audio:
+        front -= Fraction(written.silent, planned.audio.sample_rate)
     yield "begins", extent.first or Fraction(0), min(front - PRIMING - 2 * frame, hidden - MILLISECONDS), front + RESAMPLING
     # A copy ends with a whole packet, and those of Vorbis are of unequal length.
     most = max(frame, given.longest / planned.speed) if planned.encoder == COPY else frame

@@ -59,4 +59,4 @@ def _silent(planned: StreamPlan, written: StreamStats, given: StreamTotals | Non
     if planned.type != StreamType.AUDIO or not planned.audio or planned.counted or given is None or len(planned.parts) > 1:
         return written.silent
     gaps = given.last - max(given.first, Fraction(0)) - given.covered
-    return round(max(gaps, Fraction(0)) / planned.speed * planned.audio.sample_rate)
+    return written.silent + round(max(gaps, Fraction(0)) / planned.speed * planned.audio.sample_rate)

@@ -94,6 +94,8 @@ class AudioTrack(Track):
 
     def warnings(self, target: TargetPlan | ImagePlan) -> Iterator[str]:
         yield from super().warnings(target)
+        if any(audio.muted for audio in self._inputs):
+            yield f"{target.field}.audio: the source has none in the span: it is silent"
         yield from loudness_warnings(self.plan, self.written, target.field)
 
     def _take(self, number: int, frames: Iterator[AudioFrame]) -> Iterator[AnyPacket]:

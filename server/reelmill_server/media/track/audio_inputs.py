@@ -51,11 +51,15 @@ class AudioInput:
         self._source_rate = 0
         self._sound_end: Fraction | None = None
         self._lead = Fraction(0)  # seconds of the span before its first sample
+        self._is_heard = self._gave = False  # whether the source, and what is in the span, has anything
+        self.muted = False
+        """Whether the span has nothing of audio that is heard before or after it."""
         self.written = StreamStats()
 
     def begin(self, part: Part, span: Span) -> None:
         """Begin a part that takes `span`."""
         self._span, self._samples, self._sound_end = span, None, None
+        self._is_heard = self._gave = False
         plan = self.parts[part.number]
         self._chain = None if plan.stream < 0 else Chain(lambda: (*self._cut(), *plan.filters))
 
@@ -86,13 +90,16 @@ class AudioInput:
         if frame.pts is None or not frame.time_base or self._chain is None:
             self.written.dropped[UNTIMED] += frame.pts is None
             return
-        time = frame.pts * frame.time_base
+        time, self._is_heard = frame.pts * frame.time_base, True
         if self._span.after(time):
             part.close(self, self.parts[part.number].stream)
             return
         self._source_rate = frame.sample_rate
+        lead = max(time - self._span.begin, Fraction(0))
         if self._sound_end is None:
-            self._lead = max(time - self._span.begin, Fraction(0))
+            self._lead = lead
+        elif self._sound_end <= self._span.begin:  # what fills the gap is in the span from its beginning
+            self.written.silent += nearest(lead / self._clock.speed * self._rate)
         self.written.taken += item.count
         # A filter cuts to the sample, since a frame may begin before the span and end in it.
         for whole in self._without_gap(frame, time):
@@ -109,7 +116,7 @@ class AudioInput:
 
     def _count(self, frames: Iterator[Any]) -> Iterator[AudioFrame]:
         for frame in frames:
-            self._samples = None if frame.pts is None else frame.pts + frame.samples
+            self._samples, self._gave = None if frame.pts is None else frame.pts + frame.samples, True
             yield frame
 
     def reach(self, part: Part, seconds: Fraction) -> Iterator[AudioFrame]:
@@ -121,7 +128,20 @@ class AudioInput:
         if self._chain is not None:
             yield from self._count(self._chain.flush())
             self._chain = None
+        if self._is_heard and not self._gave:
+            yield from self._mute(length)
         self._clock.advance(length)
+
+    def _mute(self, length: Fraction) -> Iterator[AudioFrame]:
+        """Yield silence in place of a part that lies in a gap of its audio."""
+        self.muted = True
+        begin, until = 0, nearest(length / self._clock.speed * self._rate)
+        while begin < until:
+            frame = silence(self._output, min(until - begin, self._rate))
+            frame.pts, frame.time_base = begin, Fraction(1, self._rate)
+            begin += frame.samples
+            self.written.silent += frame.samples
+            yield frame
 
 
 class ExactAudioInput(AudioInput):
@@ -159,6 +179,9 @@ class ExactAudioInput(AudioInput):
         yield from self._give(min(self._fifo.samples, until - self._position))
         yield from self._fill_silence(until)
         self._fifo = AudioFifo()
+
+    def _mute(self, length: Fraction) -> Iterator[AudioFrame]:
+        return iter(())  # all that is missing is silent
 
     def _own_length(self, part: Part) -> Fraction:
         """Return how long the audio of a part lasts, seconds; 0: none was read."""
