@@ -1,5 +1,6 @@
 """Each kind of fault is put into the path of a conversion: the gate refuses the output, by counting at the other end."""
 
+import io
 import re
 import threading
 from collections.abc import Callable, Iterator, Sequence
@@ -8,6 +9,8 @@ from fractions import Fraction
 from pathlib import Path
 from typing import Any
 
+import av
+import numpy as np
 import pytest
 
 from reelmill_server.errors import InvalidMedia, OutputInvalid, ReelmillError
@@ -270,6 +273,36 @@ def cut_in_header(shelf: Shelf) -> Path:
     )
 
 
+def clear(shelf: Shelf) -> Path:
+    """The left half is transparent, and white underneath; the right one is dark above, and bright below."""
+    samples = np.full((48, 64, 4), 255, np.uint8)
+    samples[:, :32, 3], samples[:24, 32:, :3] = 0, 60
+    with io.BytesIO() as file:
+        with av.open(file, "w", format="webm") as output:
+            stream = output.add_stream("libvpx-vp9", rate=25, options={"auto-alt-ref": "0", "crf": "10", "cpu-used": "8"})
+            stream.width, stream.height, stream.pix_fmt = 64, 48, "yuva420p"
+            frame = av.VideoFrame.from_ndarray(samples, "rgba").reformat(format="yuva420p")
+            frame.pts, frame.time_base = 0, Fraction(1, 25)
+            output.mux([*stream.encode(frame), *stream.encode(None)])
+        return shelf.put("clear.webm", file.getvalue())
+
+
+def untagged(patch: pytest.MonkeyPatch) -> None:
+    """The alpha of an encoder's packets is lost on the way to the file."""
+    original = segments.Reframing.all_of
+
+    def bare(packet: Any) -> Any:
+        other: Any = av.Packet(bytes(packet))
+        other.stream, other.time_base, other.pts, other.dts = packet.stream, packet.time_base, packet.pts, packet.dts
+        other.duration, other.is_keyframe = packet.duration, packet.is_keyframe
+        return other
+
+    def all_of(self: Any, bundles: Any) -> Any:
+        return original(self, (list(map(bare, packets)) for packets in bundles))
+
+    patch.setattr(segments.Reframing, "all_of", all_of)
+
+
 def turning(**turns: tuple[str, ...]) -> Patch:
     """Frames that are to be turned by so many degrees, or `mirrored`, are turned in another way."""
     keys = {"mirrored": (0, True), "quarter": (90, False), "upright": (0, False)}
@@ -292,6 +325,7 @@ LIVE = (("live", "1"),)
 CODED = Clip("mp4", (Video(size=(128, 64), seconds=0.4, b_frames=0, pattern="quarters"),), ())
 MUTED, SCALED = target("mp4", encoded(), None), target("mp4", encoded(width=96, height=64), None)
 MIRRORED, TURNED = (replace(CODED, video=(replace(CODED.video[0], **how),)) for how in ({"mirrored": True}, {"rotation": 90}))
+ALPHA = target("webm", encoded("vp9"), None)
 TONES, SIX_TONES = (
     Clip("wav", (), (Audio("pcm_s16le", seconds=1, layout=layout, channels_hz=tones),))
     for layout, tones in (("stereo", (300, 2400)), ("5.1", (300, 2400, 600, 60, 1200, 4800)))
@@ -352,6 +386,9 @@ FAULTS = (
     Fault("a source is turned the other way", "turned", MUTED, (TURNED,), turning(quarter=("transpose=cclock",))),
     Fault("frames are mirrored", "turned", MUTED, (CODED,), turning(upright=("hflip",))),
     Fault("cropping is lost", "not cropped", SCALED, (cut_in_header,), without_filter(":exact=1")),
+    Fault("alpha is not encoded", "alpha channel", ALPHA, (clear,), opened(frame_encoder, "video", pixel_format="yuv420p")),
+    Fault("alpha is not written", "alpha channel", ALPHA, (clear,), untagged),
+    Fault("what is hidden shows", "not composed", MUTED, (clear,), without_filter("premultiply=inplace=1")),
     Fault("channels are swapped", "sound of channel", STEREO, (TONES,), filtering("pan=stereo|c0=c1|c1=c0")),
     Fault("channels are permuted", "sound of channel", SURROUND, (SIX_TONES,), filtering("channelmap=2|1|0|3|4|5:5.1")),
     Fault("a wrong playlist", "does not begin with a key frame", SEGMENTS, file=lists_wrongly),

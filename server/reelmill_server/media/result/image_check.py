@@ -92,7 +92,7 @@ def _compare(
             if given is not None and (off := _error(coarse(given), seen)) > _UNLIKE:
                 raise OutputInvalid(f"{where}: picture {place + 1} is not the frame that went in, but {off:.0f} of 255 off")
     sight = file.sight
-    if sight is not None and 0 in looks and not altered(plan.stream) and (wrong := unlike(sight, looks[0], 0, True)):
+    if sight is not None and 0 in looks and not altered(plan.stream) and (wrong := unlike(sight, looks[0], 0, False)):
         raise OutputInvalid(f"{where} is not the frame of the source: {wrong}")
 
 

@@ -3,17 +3,19 @@
 from collections.abc import Iterator, Mapping, Sequence
 from fractions import Fraction
 from itertools import pairwise
-from typing import Any
+from typing import Any, Final
 
 from av import AudioLayout
 
 from reelmill_server.media.input.decoding import BROKEN_SHARE
 from reelmill_server.media.libav.layouts import layout_of
 from reelmill_server.media.libav.timestamps import Extent
+from reelmill_server.media.libav.types import AnyPacket
 from reelmill_server.media.result.tolerances import MILLISECONDS, half_frame
 from reelmill_server.media.track.base import StreamStats
 from reelmill_server.model.plan import StreamPlan, StreamType, TargetPlan
 from reelmill_server.model.time import MICROSECONDS
+from reelmill_server.plan.stream.alpha import alpha_decoder, has_alpha
 
 # AVI knows no times, so that audio that lies before 0 begins there. Of several streams in Ogg, libav's demuxer tells the delay
 # of the encoder for one only.
@@ -30,6 +32,8 @@ _TAGS: Mapping[str, str] = {
     "color_trc": "color_transfer",
 }
 _UNSAID = (0, 2)
+_BESIDE = ("vp8", "vp9")
+_ALPHA: Final = "matroska_block_additional"
 
 
 def out_of_order(times: Sequence[int]) -> bool:
@@ -82,6 +86,20 @@ def described(stream: Any, planned: StreamPlan) -> Iterator[str]:
         pixel_shape = Fraction(pixel_shape.numerator, pixel_shape.denominator)
         if abs(pixel_shape / shape - 1) > Fraction(1, 100):
             yield f"the video's pixels have the shape {pixel_shape}, planned was {shape}"
+
+
+def lost_alpha(stream: Any, planned: StreamPlan, packets: Sequence[AnyPacket]) -> Iterator[str]:
+    """Yield what is wrong with the transparency of an encoded stream, of which `packets` are the first: VP8 and VP9 have it
+    beside the frames.
+    """
+    if planned.video is None or not has_alpha(planned.video.pixel_format):
+        return
+    if planned.codec in _BESIDE:
+        kept = alpha_decoder(planned.codec, stream.metadata) and all(packet.has_sidedata(_ALPHA) for packet in packets)
+    else:
+        kept = has_alpha(stream.codec_context.pix_fmt or "")
+    if not kept:
+        yield f"the video has lost its alpha channel: planned was {planned.video.pixel_format}"
 
 
 def _plain(layout: str) -> str:

@@ -34,7 +34,7 @@ _RUNS_TO_MOVE = 20
 _GROUP_PACKETS = 600  # of the last GOP
 # Of the first GOP, and of one in the middle: a GOP of 10 s would cost as much as it does to encode 1 s. An encoder's delay and
 # the order of its frames show long before.
-_HEAD_PACKETS = 16
+_HEAD_PACKETS = 12
 # Of each GOP of a copy: its packets are those of the source, so that more of them say nothing new about headers and framing.
 _COPY_BYTES, _COPY_PACKETS = 1 << 18, 8
 # Frames need not look right to be counted: without their last filter they are decoded a fifth faster.

@@ -29,7 +29,7 @@ from reelmill_server.media.result.claims import check_source_claims, overstated
 from reelmill_server.media.result.comparison import compare, planned_streams
 from reelmill_server.media.result.description import describe_stream, seconds_of
 from reelmill_server.media.result.listing import begin_of, checked_playlist, cuts_of, end_of, mislisted
-from reelmill_server.media.result.readback import described, moved_apart
+from reelmill_server.media.result.readback import described, lost_alpha, moved_apart
 from reelmill_server.media.result.reading import StreamReading, decode_ends, halves, read_streams
 from reelmill_server.media.result.witness import witness_of
 from reelmill_server.model.plan import StreamType, TargetPlan
@@ -168,7 +168,8 @@ def _read_back(produced: MediaFile, file: Any, moved: Callable[[], None], cuts: 
             readings = read_streams(container, media, unordered, moved, cuts, halves(produced, unordered))
             compare(media, plan, produced.written, readings, where)
             for stream, planned, sight, written in zip(media, plan.streams, readings, produced.written, strict=True):
-                decode_ends(stream, planned, sight, where, written.given, witness_of(planned, written, sight.extent))
+                witness = witness_of(planned, written, sight.extent, stream.time_base)
+                decode_ends(stream, planned, sight, where, written.given, witness)
             given = produced.given or (None,) * len(media)
             streams = tuple(map(describe_stream, media, plan.streams, produced.written, given, readings))
             codecs = tuple(
@@ -216,5 +217,7 @@ def _check_description(
     texts = [*moved_apart(plan, produced.written, extents)]
     texts += overstated(container, media, plan.streams, produced.written, extents)
     texts += [text for stream, planned in zip(media, plan.streams, strict=True) for text in described(stream, planned)]
+    entries = zip(media, plan.streams, readings, strict=True)
+    texts += [text for stream, planned, sight in entries for text in lost_alpha(stream, planned, sight.head)]
     for text in texts:
         raise OutputInvalid(f"{plan.field}: {text}")

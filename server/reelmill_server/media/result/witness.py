@@ -13,7 +13,7 @@ from av import AudioFrame, VideoFrame
 
 from reelmill_server.media.input.sights import PictureSight, SoundSight, samples
 from reelmill_server.media.libav.errors import LIBAV_ERRORS, check_memory
-from reelmill_server.media.libav.timestamps import Extent
+from reelmill_server.media.libav.timestamps import Extent, exact
 from reelmill_server.media.result.orientation import Grid, altered, coarse, unlike
 from reelmill_server.media.result.tolerances import MILLISECONDS
 from reelmill_server.media.track.base import StreamStats
@@ -40,17 +40,17 @@ class Witness:
 
 
 class _PictureWitness(Witness):
-    def __init__(self, planned: StreamPlan, sight: PictureSight, begin: Fraction) -> None:
-        """`begin`: the time in the file at which the span begins."""
-        self._planned, self._sight = planned, sight
+    def __init__(self, planned: StreamPlan, sight: PictureSight, begin: Fraction, base: Any) -> None:
+        """`begin`: the time in the file at which the span begins; `base`: its time base, which frames at the end lack."""
+        self._planned, self._sight, self._base = planned, sight, exact(base)
         self._time = begin + sight.time / planned.speed - MILLISECONDS
         self._until = self._time + Fraction(planned.slack_us, MICROSECONDS) + MILLISECONDS
         self._shown: tuple[Fraction, Grid] | None = None
 
     def see(self, frame: VideoFrame) -> None:
-        if frame.pts is None or not frame.time_base:
+        if frame.pts is None:
             return
-        time = frame.pts * frame.time_base
+        time = frame.pts * self._base
         if self._time <= time < self._until and (self._shown is None or time < self._shown[0]):
             try:
                 self._shown = time, coarse(samples(frame, "gray"))
@@ -108,11 +108,11 @@ def _difference(one: _Channel, other: _Channel) -> float:
     return abs(max(level, _QUIET) - max(its_level, _QUIET)) / _DECIBELS + pitch * _OCTAVES
 
 
-def witness_of(planned: StreamPlan, written: StreamStats, read: Extent) -> Witness:
-    """Return who compares an encoded stream, which was `written` and `read` back, with what was seen of its source."""
+def witness_of(planned: StreamPlan, written: StreamStats, read: Extent, base: Any) -> Witness:
+    """Return who compares an encoded stream, `written` and `read` back in ticks of `base`, with what was seen of its source."""
     sight, begin, sent = written.sight, read.first, written.extent.first
     if isinstance(sight, PictureSight) and begin is not None and sent is not None and planned.video and not altered(planned):
-        return _PictureWitness(planned, sight, begin - sent)
+        return _PictureWitness(planned, sight, begin - sent, base)
     mixed = any(part.line for part in planned.parts)
     if isinstance(sight, SoundSight) and planned.audio and not mixed and _plain(sight.layout) == _plain(planned.audio.layout):
         return _SoundWitness(sight)
