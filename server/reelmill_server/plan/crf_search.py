@@ -15,7 +15,7 @@ from reelmill_server.plan.score_curve import MeanCurve, ScoreCurve
 
 MEAN_TRIES = 2.5
 """How many CRFs are tried of each sample, usually."""
-MEAN_AGAIN = 0.2
+MEAN_AGAIN = 0.5
 """How often a short video is encoded again, usually."""
 MOST_BESIDE = 3
 """How many CRFs of a sample are encoded beside each other at most."""
