@@ -130,6 +130,13 @@ def test_chained_ogg_is_read_to_its_end(shelf: Shelf, convert: Converter, codec:
     assert len(judge.sound(convert(source, lossless, start=1.5).path)) == pytest.approx(1.5 * 48000, abs=2000)
 
 
+def test_recordings_of_flac_of_a_page_each_are_all_heard(shelf: Shelf, convert: Converter) -> None:
+    """The second page is another recording's, and says nothing of when the first begins, which was lost in silence."""
+    pages = [made(shelf, f"page-{number}.ogg", "-c:a", "flac", seconds="2", begin=str(2 * number)) for number in range(2)]
+    whole = convert(shelf.join("pages.ogg", *pages), target("flac", None, AudioSpec("flac")))
+    assert len(judge.sound(whole.path)) == 4 * 48000
+
+
 def test_raw_flac_behind_another_is_read_to_its_end(shelf: Shelf, convert: Converter) -> None:
     """libav's parser gives the last frames before the seam as one packet, with the header of what follows."""
     parts = [made(shelf, f"link-{number}.flac", "-c:a", "flac", seconds="1", begin=str(number)) for number in range(2)]

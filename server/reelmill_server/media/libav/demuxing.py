@@ -11,7 +11,7 @@ from av import CodecContext, Packet
 from av.container import InputContainer
 
 from reelmill_server.media.libav.codec_names import codec_name
-from reelmill_server.media.libav.flac_frames import split_packets
+from reelmill_server.media.libav.flac_frames import HEADER_BYTES, frame_number, split_packets
 from reelmill_server.media.libav.fragment_times import in_own_time, is_fragmented
 from reelmill_server.media.libav.guessed_times import timed_from_behind
 from reelmill_server.media.libav.packet_heads import head_checks, marked_by_head
@@ -147,6 +147,7 @@ def _first_page_in_time(packets: Iterator[Any], index: int) -> Iterator[Any]:
     """
     held: list[Any] = []
     frames: list[Any] = []
+    latest = -1
     for packet in packets:
         held.append(packet)
         if packet.stream.index != index:
@@ -156,8 +157,10 @@ def _first_page_in_time(packets: Iterator[Any], index: int) -> Iterator[Any]:
         is_frame = bool(packet.size) and bytes(memoryview(packet)[:2]).startswith(_FLAC)
         if packet.size and not is_frame and not frames:
             continue  # the headers
-        if not is_frame or packet.pts is None or not packet.duration:
+        number = frame_number(bytes(memoryview(packet)[:HEADER_BYTES])) if is_frame else 0
+        if not is_frame or packet.pts is None or not packet.duration or number <= latest:
             break  # the end, or another recording
+        latest = number
         late = packet.pts - (frames[-1].pts + frames[-1].duration) if frames else 0
         if late:
             for frame in frames if late * packet.time_base < _MOST_LATE_SECONDS else ():

@@ -20,6 +20,9 @@ _BLOCKS: Mapping[int, int] = {
 _BLOCK_BYTES = {6: 1, 7: 2}
 _RATE_BYTES = {12: 1, 13: 2, 14: 2}
 
+HEADER_BYTES = 16
+"""As long as a frame's header is at most."""
+
 
 def split_packets(packets: Iterator[Any]) -> Iterator[Any]:
     """Yield the packets of raw FLAC; each frame of one without a time follows the one before it."""
@@ -58,10 +61,16 @@ def frames_of(data: bytes) -> Iterator[tuple[bytes, int]]:
         yield data[header.at : following.at], header.samples
 
 
+def frame_number(data: bytes) -> int:
+    """Return the number of the frame, or of its first sample, that begins with `data`; 0 for anything else."""
+    header = next(headers_in(data), None)
+    return 0 if header is None or header.at else header.number
+
+
 def headers_in(data: bytes) -> Iterator[Header]:
     """Yield what look like headers of frames."""
     for match in _SYNC.finditer(data):
-        if (header := _header(match.start(), data[match.start() : match.start() + 16])) is not None:
+        if (header := _header(match.start(), data[match.start() : match.start() + HEADER_BYTES])) is not None:
             yield header
 
 
