@@ -221,6 +221,7 @@ class MediaInfo:
     of the file and its streams are too long. `measured`: the duration was found by reading all of the file.
     `missing_bytes`: so many the header says are there behind the end of the file. `further_pages`: those behind the one shown.
     `follower_bytes`: so many lie in the file behind the first of several in it, which alone is read.
+    `in_parts`: it says to play parts of it, or of other files, in an order of its own (Matroska).
     `moved_bytes`: at least so many at its end have its video or audio under other PIDs (MPEG-TS), in streams of their own.
     """
 
@@ -243,6 +244,7 @@ class MediaInfo:
     further_pages: int = 0
     follower_bytes: int = 0
     moved_bytes: int = 0
+    in_parts: bool = False
     text: TextInfo = TextInfo()
 
     @property

@@ -97,6 +97,9 @@ def _unseen(inputs: Inputs) -> Iterator[str]:
         if more := item.info.moved_bytes:
             others = "have its video or audio under other PIDs, as recordings behind each other do"
             yield f"at least the last {more} bytes of sources[{item.source_number}] {others}: these are streams of their own"
+        if item.info.in_parts:
+            order = "its ordered chapters say to play parts of it, or of other files, in another order"
+            yield f"sources[{item.source_number}] is converted from its front to its end: {order}, which is not followed"
         if more := item.info.further_pages:
             yield f"sources[{item.source_number}] has {more + 1} pages, of which the first is shown"
 

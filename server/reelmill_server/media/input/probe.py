@@ -18,6 +18,7 @@ from reelmill_server.media.input.headers import in_seconds, is_cover, media_info
 from reelmill_server.media.input.kept import KeptSource
 from reelmill_server.media.input.missing_bytes import COUNTING_FORMATS, missing_bytes
 from reelmill_server.media.input.movie_tracks import with_tracks
+from reelmill_server.media.input.ordered_chapters import MATROSKA, is_played_in_parts
 from reelmill_server.media.input.pieces import further_pages, is_item
 from reelmill_server.media.input.restarts import begins_again, transport_tables
 from reelmill_server.media.input.scanning import is_surely_progressive
@@ -123,6 +124,9 @@ def _with_unread_bytes(info: MediaInfo, location: Location, still: bool) -> Medi
     if info.format in FOLLOWED_FORMATS and (still or info.format not in _FOLLOWING_FORMATS):
         with open_bytes(location) as file:
             info = replace(info, follower_bytes=follower_bytes(file, info.format))
+    if info.format == MATROSKA:
+        with open_bytes(location) as file:
+            info = replace(info, in_parts=is_played_in_parts(file, info.duration_seconds))
     if info.format in _TIFF_FORMATS:
         with open_bytes(location) as file:
             info = replace(info, further_pages=further_pages(file))
