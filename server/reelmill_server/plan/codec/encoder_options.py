@@ -35,6 +35,7 @@ def _above_lossless(crf: float) -> str:
 
 _CRF63_ENCODERS = ("libvpx-vp9", "libsvtav1")
 _VPX_STEADY_SECONDS = 5
+_MOST_BITS = 2**31 - 1  # that libav's options of bits take
 
 
 def _vbv(spec: VideoSpec) -> dict[str, str]:
@@ -88,7 +89,7 @@ def _vpx_steady(spec: VideoSpec) -> dict[str, str]:
     if not spec.bitrate:
         return {}
     bitrate = str(spec.bitrate)
-    return {"minrate": bitrate, "maxrate": bitrate, "bufsize": str(_VPX_STEADY_SECONDS * spec.bitrate)}
+    return {"minrate": bitrate, "maxrate": bitrate, "bufsize": str(min(_VPX_STEADY_SECONDS * spec.bitrate, _MOST_BITS))}
 
 
 def _svt(spec: VideoSpec) -> dict[str, str]:
