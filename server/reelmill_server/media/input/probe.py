@@ -94,7 +94,7 @@ def probe_file(
     profile = _profile(location) if still else ""
     if restarts or overlong or (measure_length and untold_length(info) and not still):
         with open_source(location, limits) as container:
-            info = _with_measured_length(info, container, limits.max_duration_seconds)
+            info = _with_measured_length(info, container)
         check_length(info.duration_seconds, limits)
     info = replace(
         info,
@@ -185,10 +185,8 @@ def _is_extended_ac3(stream: Any) -> bool:
     return packet is not None and packet.size > _AC3_HEADER and bytes(packet)[_AC3_HEADER - 1] >> 3 > _LAST_AC3
 
 
-def _with_measured_length(info: MediaInfo, container: InputContainer, most: float) -> MediaInfo:
-    """Return `info` with the length of all that its file holds; packets without times follow each other. Of more than
-    `most` seconds, no more is read.
-    """
+def _with_measured_length(info: MediaInfo, container: InputContainer) -> MediaInfo:
+    """Return `info` with the length of all that its file holds; packets without times follow each other."""
     end, lengths = Fraction(0), dict[int, Fraction]()
     streams = [stream for stream in container.streams if stream.type in ("video", "audio")]
     try:
@@ -200,8 +198,6 @@ def _with_measured_length(info: MediaInfo, container: InputContainer, most: floa
             lengths[index] = lengths.get(index, Fraction(0)) + length
             begin = lengths[index] - length + Fraction(info.start_seconds) if ticks is None else ticks * base
             end = max(end, begin + length)
-            if end - Fraction(info.start_seconds) > most:
-                break
     except av.error.FFmpegError as error:
         check_memory(error)  # else it lasts as long as it can be read
     seconds = float(end) - info.start_seconds
