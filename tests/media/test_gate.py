@@ -27,17 +27,25 @@ from reelmill_server.media.package import segments
 from reelmill_server.media.package.playlists import MediaPlaylist
 from reelmill_server.media.result import listing
 from reelmill_server.media.result.verify import verify
-from reelmill_server.media.track import audio, audio_inputs, cfr_video, copy, frame_encoder, vfr_video, video
+from reelmill_server.media.track import audio, audio_inputs, cfr_video, copy, frame_encoder, subtitle, vfr_video, video
 from reelmill_server.media.track.base import Track
 from reelmill_server.model.capability import Limits
-from reelmill_server.model.request import AudioSpec, ConvertRequest, SegmentFormat, SegmentSpec, SourceSpec, TargetSpec
+from reelmill_server.model.request import (
+    AudioSpec,
+    ConvertRequest,
+    SegmentFormat,
+    SegmentSpec,
+    SourceSpec,
+    TargetSpec,
+    VideoSpec,
+)
 from reelmill_server.plan.context import PlanFacts
 from reelmill_server.plan.planner import make_plan
 from reelmill_server.plan.stream import geometry
 from tests.media.converter import capabilities, encoded, target
 from tests.media.test_audio_times import made as audio_clip
 from tests.media.test_header_facts import with_crop
-from tests.sources import Audio, Clip, Shelf, Video
+from tests.sources import Audio, Clip, Shelf, Subtitle, Video
 
 pytestmark = pytest.mark.media
 
@@ -303,6 +311,17 @@ def untagged(patch: pytest.MonkeyPatch) -> None:
     patch.setattr(segments.Reframing, "all_of", all_of)
 
 
+def cues_at(moved: Callable[[Fraction], Fraction]) -> Patch:
+    """Subtitles are shown at other times."""
+    original = subtitle.SubtitleTrack._on_output_clock
+
+    def on_output_clock(self: Any, cue: Any) -> Any:
+        placed = original(self, cue)
+        return placed and replace(placed, start=moved(placed.start))
+
+    return lambda patch: patch.setattr(subtitle.SubtitleTrack, "_on_output_clock", on_output_clock)
+
+
 def turning(**turns: tuple[str, ...]) -> Patch:
     """Frames that are to be turned by so many degrees, or `mirrored`, are turned in another way."""
     keys = {"mirrored": (0, True), "quarter": (90, False), "upright": (0, False)}
@@ -325,6 +344,8 @@ LIVE = (("live", "1"),)
 CODED = Clip("mp4", (Video(size=(128, 64), seconds=0.4, b_frames=0, pattern="quarters"),), ())
 MUTED, SCALED = target("mp4", encoded(), None), target("mp4", encoded(width=96, height=64), None)
 MIRRORED, TURNED = (replace(CODED, video=(replace(CODED.video[0], **how),)) for how in ({"mirrored": True}, {"rotation": 90}))
+LINES = Clip("matroska", (Video(size=(64, 48), seconds=2),), (), (Subtitle("srt", ((0.4, 0.8, "one"), (1.5, 1.8, "two"))),))
+LINED = replace(target("mkv", VideoSpec(), None), subtitle="all")
 ALPHA = target("webm", encoded("vp9"), None)
 TONES, SIX_TONES = (
     Clip("wav", (), (Audio("pcm_s16le", seconds=1, layout=layout, channels_hz=tones),))
@@ -386,6 +407,9 @@ FAULTS = (
     Fault("a source is turned the other way", "turned", MUTED, (TURNED,), turning(quarter=("transpose=cclock",))),
     Fault("frames are mirrored", "turned", MUTED, (CODED,), turning(upright=("hflip",))),
     Fault("cropping is lost", "not cropped", SCALED, (cut_in_header,), without_filter(":exact=1")),
+    Fault("cues are late", "subtitle cue begins .* later", LINED, (LINES,), cues_at(lambda time: time + Fraction(1, 2))),
+    Fault("cues are early", "subtitle cue begins .* earlier", LINED, (LINES,), cues_at(lambda time: time - Fraction(1, 4))),
+    Fault("cues are squeezed", "subtitle cue begins .* earlier", LINED, (LINES,), cues_at(lambda time: time * 4 / 5)),
     Fault("alpha is not encoded", "alpha channel", ALPHA, (clear,), opened(frame_encoder, "video", pixel_format="yuv420p")),
     Fault("alpha is not written", "alpha channel", ALPHA, (clear,), untagged),
     Fault("what is hidden shows", "not composed", MUTED, (clear,), without_filter("premultiply=inplace=1")),

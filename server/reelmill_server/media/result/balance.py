@@ -30,6 +30,8 @@ _COMPARED = (StreamType.VIDEO, StreamType.AUDIO)
 _NAMES = {True: "packets", False: "frames"}
 _YEAR_SECONDS = 366 * 86_400
 _REORDERED = 16  # frames: no codec shows one later that it decodes before others
+_MERGING = "mov_text"  # of which one cue is shown at a time
+_CUES = Fraction(1, 10)  # seconds by which cues may be off: ASS counts hundredths, and other formats milliseconds
 _Entry = tuple[StreamPlan, StreamStats, StreamTotals]
 
 
@@ -47,8 +49,26 @@ def check_balance(produced: MediaFile, where: str) -> None:
             raise InvalidMedia(f"{where}: {text}")
         for text in (text for rule in (_items_lost, _paced, _shifted, _sampled, _silenced) for text in rule(*entry)):
             raise OutputInvalid(f"{where}: {text}")
-    for text in (*_stretched(compared), *_drifted(produced)):
+    cues = [(planned, written, given) for planned, written, given in entries if given and planned.type == StreamType.SUBTITLE]
+    for text in (*_stretched(compared), *_drifted(produced), *(text for entry in cues for text in _cues_moved(*entry))):
         raise OutputInvalid(f"{where}: {text}")
+
+
+def _cues_moved(planned: StreamPlan, written: StreamStats, given: StreamTotals) -> Iterator[str]:
+    """Yield what is wrong with when the first and the last subtitle cue begin. Some may have been left out, and those that
+    begin before the span are shown from its beginning; where several are shown at once, a new cue begins where one ends.
+    """
+    if len(planned.parts) > 1 or planned.parts[0].file is not None or not written.packets or written.extent.first is None:
+        return
+    merged = planned.codec == _MERGING and planned.encoder != COPY
+    first, begins, ends = (time / planned.speed for time in (given.first, given.last_start, given.last))
+    early, late = first - written.extent.first, written.extent.last_start - (max(begins, ends) if merged else begins)
+    if early > _CUES and written.extent.first > _CUES:
+        yield f"the first subtitle cue begins {float(early):.3f} s earlier than in the source"
+    if late > _CUES:
+        yield f"the last subtitle cue begins {float(late):.3f} s later than in the source"
+    if -late > _CUES and abs(early) < _CUES and written.packets == given.items and not merged:
+        yield f"the last subtitle cue begins {float(-late):.3f} s earlier than in the source"
 
 
 def _items_lost(planned: StreamPlan, written: StreamStats, given: StreamTotals) -> Iterator[str]:

@@ -20,6 +20,7 @@ from reelmill_server.plan.stream.alpha import alpha_decoder, has_alpha
 # AVI knows no times, so that audio that lies before 0 begins there. Of several streams in Ogg, libav's demuxer tells the delay
 # of the encoder for one only.
 _FROM_ZERO = ("avi", "oga", "opus")
+_LINES, _LINE_SECONDS = ("subrip", "webvtt", "mov_text", "text", "ass"), Fraction(1, 10)
 _TIMED = (StreamType.VIDEO, StreamType.AUDIO)
 # AAC, AC-3 and FLAC call surround channels "back" or "side" as their own tables say.
 _UNTOLD = " channels"  # libav's name of a layout that says no more than their number
@@ -54,11 +55,23 @@ def moved_apart(plan: TargetPlan, written: Sequence[StreamStats], extents: Seque
         apart = max(shift for _, shift in shifts) - min(shift for _, shift in shifts)
         if apart > tolerance + (_before_zero(plan, written) if plan.container in _FROM_ZERO else 0):
             yield f"audio and video lie {float(apart):.3f} s further apart in the file than they were written"
+    yield from _lines_moved(plan, written, extents, shifts)
     if plan.package and not plan.package.rendition:
         for planned, shift in shifts:
             off = abs(shift - Fraction(plan.package.clock_us, MICROSECONDS))
             if off > tolerance:
                 yield f"the {planned.type} is {float(off):.3f} s off the clock that all renditions share"
+
+
+def _lines_moved(
+    plan: TargetPlan, written: Sequence[StreamStats], extents: Sequence[Extent], shifts: Sequence[tuple[StreamPlan, Fraction]]
+) -> Iterator[str]:
+    """Yield what is wrong with where text subtitles begin beside the other streams, by which the file was moved."""
+    moved = shifts[0][1] if shifts else Fraction(0)
+    for planned, went_in, extent in zip(plan.streams, written, extents, strict=True):
+        begin, read = went_in.extent.first, extent.first
+        if planned.codec in _LINES and begin is not None and read is not None and abs(read - begin - moved) > _LINE_SECONDS:
+            yield f"the subtitles lie {float(abs(read - begin - moved)):.3f} s apart from where they were written"
 
 
 def _before_zero(plan: TargetPlan, written: Sequence[StreamStats]) -> Fraction:
