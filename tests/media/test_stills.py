@@ -201,7 +201,7 @@ def test_an_image_that_breaks_off_is_told(convert: Converter, tmp_path: Path, fo
     for asked in (target("mp4", encoded(), None), alone(snapshots("png", number=1))):
         assert any("1 packets are damaged" in text for text in convert(path, asked).warnings)
     other = tmp_path / f"whole.{form}"
-    other.write_bytes(whole.getvalue() + b"\0" * 20)
+    other.write_bytes(whole.getvalue() + b"\0" * 20 + b"\xff\xda, and what a camera or an archive puts there")
     assert not any("damaged" in text for text in convert(other, target("mp4", encoded(), None)).warnings)
 
 

@@ -40,7 +40,7 @@ _JPEG_BEGIN = b"\xff\xd8\xff"
 _MULTI_PICTURE, _JPEG_HEAD = b"MPF\0", 1 << 18
 _IMAGE_NEXT = re.compile(rb"\xff\xd8\xff|.{4}ftyp|\x89PNG\r\n\x1a\n|RIFF.{4}WEBP|GIF8[79]a", re.DOTALL)
 _BMP_NEXT = re.compile(rb"BM.{4}\0\0\0\0", re.DOTALL)
-_GIF_FORMAT, _GIF_END = "gif", re.compile(rb"\0;(?=GIF8[79]a)")
+_GIF_FORMAT, _GIF_END = "gif", re.compile(rb"\0;(?=" + _IMAGE_NEXT.pattern + rb")", re.DOTALL)
 _AU, _AU_KIND = b".snd", slice(12, 24)  # the encoding, the sample rate and the channels
 _AMR = re.compile(rb"#!AMR(?:-WB)?\n")
 

@@ -6,14 +6,13 @@ from io import SEEK_SET
 from itertools import chain
 from typing import Any
 
-import av
-from av import CodecContext, Packet
 from av.container import InputContainer
 
 from reelmill_server.media.libav.codec_names import codec_name
 from reelmill_server.media.libav.flac_frames import HEADER_BYTES, frame_number, split_packets
 from reelmill_server.media.libav.fragment_times import in_own_time, is_fragmented
 from reelmill_server.media.libav.guessed_times import timed_from_behind
+from reelmill_server.media.libav.image_ends import is_whole_gif, is_whole_jpeg
 from reelmill_server.media.libav.packet_heads import head_checks, marked_by_head
 
 _FLAC, _AC3 = (b"\xff\xf8", b"\xff\xf9"), (b"\x0b\x77", b"\x77\x0b")
@@ -30,25 +29,8 @@ _SHARING = ("mpeg",)  # of which one packet of the container may hold several fr
 _MP4 = "mov,mp4,m4a,3gp,3g2,mj2"
 _REPEATING = ("theora",)  # an empty packet shows the frame before it once more, and containers other than Ogg lose it
 
-_JPEG_SCAN, _JPEG_END = b"\xff\xda", b"\xff\xd9"
-_GIF_NEXT = b"\0;GIF8"  # where another file follows, whose frames are given, too
-_GIF_ENDS, _TAIL_BYTES = (b"\0", b"\0;"), 64  # of a frame, and of the file: anything may follow
-# Whether a packet of these formats is whole: libav shows what there is, gray or black or of the frame before, and says nothing.
-_IS_WHOLE: Mapping[str, Callable[[bytes], bool]] = {
-    "jpeg_pipe": lambda data: data.rfind(_JPEG_END) >= data.rfind(_JPEG_SCAN) and _decodes(data),
-    "gif": lambda data: data.endswith(_GIF_ENDS) or _GIF_ENDS[1] in data[-_TAIL_BYTES:] or _GIF_NEXT in data,
-}
-
-
-def _decodes(jpeg: bytes) -> bool:
-    """Return whether a decoder that conceals nothing takes a JPEG."""
-    decoder = CodecContext.create("mjpeg", "r")
-    decoder.options = {"err_detect": "explode"}
-    try:
-        decoder.decode(Packet(jpeg))
-    except av.error.InvalidDataError:
-        return False
-    return True
+# Whether a packet of these formats is whole.
+_IS_WHOLE: Mapping[str, Callable[[bytes], bool]] = {"jpeg_pipe": is_whole_jpeg, "gif": is_whole_gif}
 
 
 class ReadFile:
