@@ -70,12 +70,14 @@ def readable(file: BinaryIO, format_name: str) -> Excerpt | None:
 
 
 def first_picture(file: BinaryIO) -> Excerpt | None:
-    """Return the image in an open file without what follows it, which libav would take for a frame, or all for a video; None:
-    nothing does, or it is none.
+    """Return the image in an open file without what follows it, which libav would take for a frame, or all for a video, or for
+    no image; None: nothing does, or it is none.
     """
-    place = _next_image(file, file.seek(0, 2))
+    size = file.seek(0, 2)
+    is_jpeg = _read(file, 0, len(_JPEG_BEGIN)) == _JPEG_BEGIN
+    place = _jpeg_end(file, size) if is_jpeg else _next_image(file, size)
     file.seek(0)
-    return Excerpt(file, [(0, place)]) if place else None
+    return Excerpt(file, [(0, place)]) if 0 < place < size else None
 
 
 def _spans(file: BinaryIO, format_name: str, size: int) -> Sequence[tuple[int, int]]:
@@ -153,13 +155,18 @@ def _next_gif(file: BinaryIO, size: int) -> int:
 
 def _next_jpeg(file: BinaryIO, size: int) -> int:
     """Return where another image, or a video, begins behind a JPEG: phones put a map of brightness or a moment there."""
+    return _place_of(file, _jpeg_end(file, size), size, _IMAGE_NEXT)
+
+
+def _jpeg_end(file: BinaryIO, size: int) -> int:
+    """Return where a JPEG ends; 0: it breaks off."""
     at, scan = 2, False
     for _ in range(_MOST_PARTS):
         place, marker = _search(file, at, size, _JPEG_MARKER, size) if scan else (at, _read(file, at, 2))
         if marker[:1] != b"\xff" or len(marker) < 2:
             return 0
         if marker[1] == _JPEG_END:
-            return _place_of(file, place + 2, size, _IMAGE_NEXT)
+            return place + 2
         scan = scan or marker[1] == _JPEG_SCAN
         at = place + 2 + int.from_bytes(_read(file, place + 2, 2))
     return 0
