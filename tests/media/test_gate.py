@@ -4,6 +4,7 @@ import io
 import re
 import threading
 from collections.abc import Callable, Iterator, Sequence
+from contextlib import nullcontext
 from dataclasses import dataclass, replace
 from fractions import Fraction
 from pathlib import Path
@@ -36,13 +37,14 @@ from reelmill_server.model.request import (
     SegmentFormat,
     SegmentSpec,
     SourceSpec,
+    SubtitleFileSpec,
     TargetSpec,
     VideoSpec,
 )
 from reelmill_server.plan.context import PlanFacts
 from reelmill_server.plan.planner import make_plan
 from reelmill_server.plan.stream import geometry
-from tests.media.converter import capabilities, encoded, target
+from tests.media.converter import capabilities, encoded, plan_of, target
 from tests.media.test_audio_times import made as audio_clip
 from tests.media.test_header_facts import with_crop
 from tests.sources import Audio, Clip, Shelf, Subtitle, Video
@@ -322,6 +324,16 @@ def cues_at(moved: Callable[[Fraction], Fraction]) -> Patch:
     return lambda patch: patch.setattr(subtitle.SubtitleTrack, "_on_output_clock", on_output_clock)
 
 
+def misread(patch: pytest.MonkeyPatch) -> None:
+    """UTF-8 is taken for Latin-1."""
+    original = subtitle.SubtitleTrack._encoded
+
+    def encoded_cues(self: Any, events: Iterator[Any]) -> Any:
+        return original(self, (replace(event, content=event.content.decode("latin-1").encode()) for event in events))
+
+    patch.setattr(subtitle.SubtitleTrack, "_encoded", encoded_cues)
+
+
 def turning(**turns: tuple[str, ...]) -> Patch:
     """Frames that are to be turned by so many degrees, or `mirrored`, are turned in another way."""
     keys = {"mirrored": (0, True), "quarter": (90, False), "upright": (0, False)}
@@ -344,7 +356,8 @@ LIVE = (("live", "1"),)
 CODED = Clip("mp4", (Video(size=(128, 64), seconds=0.4, b_frames=0, pattern="quarters"),), ())
 MUTED, SCALED = target("mp4", encoded(), None), target("mp4", encoded(width=96, height=64), None)
 MIRRORED, TURNED = (replace(CODED, video=(replace(CODED.video[0], **how),)) for how in ({"mirrored": True}, {"rotation": 90}))
-LINES = Clip("matroska", (Video(size=(64, 48), seconds=2),), (), (Subtitle("srt", ((0.4, 0.8, "one"), (1.5, 1.8, "two"))),))
+LINES = Clip("matroska", (Video(size=(64, 48), seconds=2),), (), (Subtitle("srt", ((0.4, 0.8, "one"), (1.5, 1.8, "été"))),))
+SPOKEN = replace(target("mp4", VideoSpec(), None), subtitle="all")
 LINED = replace(target("mkv", VideoSpec(), None), subtitle="all")
 ALPHA = target("webm", encoded("vp9"), None)
 TONES, SIX_TONES = (
@@ -410,6 +423,7 @@ FAULTS = (
     Fault("cues are late", "subtitle cue begins .* later", LINED, (LINES,), cues_at(lambda time: time + Fraction(1, 2))),
     Fault("cues are early", "subtitle cue begins .* earlier", LINED, (LINES,), cues_at(lambda time: time - Fraction(1, 4))),
     Fault("cues are squeezed", "subtitle cue begins .* earlier", LINED, (LINES,), cues_at(lambda time: time * 4 / 5)),
+    Fault("cues are misread", "letters that their source has not: ©Ã", SPOKEN, (LINES,), misread),
     Fault("alpha is not encoded", "alpha channel", ALPHA, (clear,), opened(frame_encoder, "video", pixel_format="yuv420p")),
     Fault("alpha is not written", "alpha channel", ALPHA, (clear,), untagged),
     Fault("what is hidden shows", "not composed", MUTED, (clear,), without_filter("premultiply=inplace=1")),
@@ -461,6 +475,28 @@ def test_what_is_left_out_is_told(
     assert len(results) == len(told)
     for text, pattern in zip(results, told, strict=True):
         assert re.fullmatch(pattern, text)
+
+
+@pytest.mark.parametrize("spec", [LINED, SPOKEN], ids=["copied", "encoded"])
+def test_sound_subtitles_pass(spec: TargetSpec, shelf: Shelf, tmp_path: Path) -> None:
+    """Copied and encoded."""
+    verify(made(shelf, tmp_path, (LINES,), spec))
+
+
+@pytest.mark.parametrize("charset", ["cp1252", "utf-8"])
+def test_a_file_read_in_another_charset_is_refused(charset: str, shelf: Shelf, tmp_path: Path) -> None:
+    """Its letters are known by its bytes."""
+    film, lines = str(shelf.get(MUTE)), shelf.put("read.srt", "1\n00:00:00,200 --> 00:00:00,900\nété\n".encode())
+    plan = plan_of(Path(film), (SPOKEN,), SourceSpec("file:///a", subtitles=(SubtitleFileSpec(str(lines)),)), Limits())
+    *others, planned = plan.targets[0].streams
+    (part,) = planned.parts
+    assert part.file and part.file.charset == "utf-8"
+    planned = replace(planned, parts=(replace(part, file=replace(part.file, charset=charset)),))
+    plan = replace(plan, targets=(replace(plan.targets[0], streams=(*others, planned)),))
+    stop, files = threading.Event(), ((str(lines),),)
+    (produced,), _ = Conversion(plan, (film,), tmp_path, limits=Limits(), stop=stop, subtitle_locations=files).run()
+    with nullcontext() if charset == "utf-8" else pytest.raises(OutputInvalid, match="letters that their source has not"):
+        verify(produced)
 
 
 @pytest.mark.parametrize("spec", [ENCODED, COPIED, SEGMENTS], ids=["encoded", "copied", "segments"])

@@ -12,10 +12,12 @@ from typing import Any
 from av import AudioFrame
 
 from reelmill_server.media.input.bundle import Run
+from reelmill_server.media.input.letters import TEXT_CODECS, Letters, text_in
 from reelmill_server.media.input.part import Part, Span, own_parts
 from reelmill_server.media.input.reader import claimed_ends
 from reelmill_server.media.input.sights import Sight, Sights
 from reelmill_server.media.input.tally import StreamTotals, Tally
+from reelmill_server.media.libav.codec_names import canonical_name
 from reelmill_server.media.libav.timestamps import exact
 from reelmill_server.model.plan import InputPlan, StreamPlan
 from reelmill_server.model.request import AlignMode
@@ -43,6 +45,7 @@ class Accountant:
         self._tallies: dict[tuple[Part, int, bool], Tally] = {}
         self._kinds: dict[tuple[Part, int], str] = {}
         self._sights = Sights()
+        self._letters: dict[tuple[Part, int], tuple[str, Letters]] = {}
 
     def packet(self, part: Part, packet: Any, decoded: bool = False) -> None:
         """Count a packet that is copied. `decoded`: its frames are counted instead."""
@@ -59,6 +62,8 @@ class Accountant:
             tally.latest = shown, base
             if shown + (packet.duration or 0) > tally.reached[0]:
                 tally.reached = shown + (packet.duration or 0), base
+        if (part, index) in self._letters:
+            self._read(part, index, packet)
         if not decoded and not (_beyond(tally, shown, base) and packet.is_discard):
             tally.add(shown, begun, packet.duration or 0, base)
 
@@ -69,11 +74,17 @@ class Accountant:
             for packet in run.packets:
                 self.packet(part, packet)
             return
+        for packet in run.packets if (part, run.index) in self._letters else ():
+            self._read(part, run.index, packet)
         ends = [begin + length for begin, length in zip(run.pts, run.durations, strict=True)]
         if tally.video:
             tally.latest = run.pts[-1], run.base
             tally.reached = max(tally.reached, (max(ends), run.base), key=itemgetter(0))
         tally.add_all(run, ends)
+
+    def _read(self, part: Part, stream: int, packet: Any) -> None:
+        codec, letters = self._letters[part, stream]
+        letters.add(text_in(bytes(packet), codec))
 
     def frame(self, part: Part, stream: int, frame: Any, base: Any = None) -> None:
         """Count a decoded frame. `base`: its time base, where that is known already."""
@@ -96,6 +107,10 @@ class Accountant:
             tally = self._tallies[part, stream, decoded] = self._open(part)
             kind = self._kinds[part, stream] = part.source.streams[stream].type
             tally.video = kind == "video"
+            codec = canonical_name(part.source.streams[stream].codec_context) if kind == "subtitle" else ""
+            # Cues that begin before the span are read by themselves.
+            if codec in TEXT_CODECS and not self._inputs[part.number].start_us:
+                self._letters[part, stream] = codec, Letters()
             tally.unseen = decoded and self._window is None
             if tally.video and (claim := claimed_ends(part.source).get(stream)):
                 tally.claimed = claim[1] * exact(part.source.streams[stream].time_base)
@@ -109,6 +124,12 @@ class Accountant:
             until = end if window.end is None else window.end
             return Tally(window.begin, window.begin, until, window.from_front and not plan.start_us, begin)
         return Tally(part.key, begin, end, not plan.start_us, begin)
+
+    def letters(self, plan: StreamPlan) -> Letters | None:
+        """Return the letters of the only part of a subtitle stream; None: unknown."""
+        wanted = [(part.input, part.stream) for part in own_parts(plan)]
+        found = [letters for (part, stream), (_, letters) in self._letters.items() if wanted == [(part.number, stream)]]
+        return found[0] if found and len(plan.parts) == 1 else None
 
     def sight(self, plan: StreamPlan) -> Sight | None:
         """Return how the first part of a stream of an output looks or sounds where it begins; None: nobody looked."""

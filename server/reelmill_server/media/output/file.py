@@ -179,6 +179,7 @@ class FileOutput(Output):
         """Return the written file, once `join` has returned; `accountant` counted what was read for it."""
         for track in self.tracks:
             track.written.dropped[UNORDERED] = track.unordered
+            track.written.letters = track.written.letters or accountant.letters(track.plan)
             track.written.sight = accountant.sight(track.plan) if track.wants_frames else None
         given = tuple(track.given(accountant, self.from_key) for track in self.tracks)
         return MediaFile(self.path, self.plan, tuple(track.written for track in self.tracks), given)

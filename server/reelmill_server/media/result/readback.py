@@ -1,6 +1,6 @@
 """Checks of a file that was read back that need nothing but the file and what was said of it."""
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from fractions import Fraction
 from itertools import pairwise
 from typing import Any, Final
@@ -8,6 +8,7 @@ from typing import Any, Final
 from av import AudioLayout
 
 from reelmill_server.media.input.decoding import BROKEN_SHARE
+from reelmill_server.media.input.letters import TEXT_CODECS, text_in
 from reelmill_server.media.libav.layouts import layout_of
 from reelmill_server.media.libav.timestamps import Extent
 from reelmill_server.media.libav.types import AnyPacket
@@ -20,7 +21,7 @@ from reelmill_server.plan.stream.alpha import alpha_decoder, has_alpha
 # AVI knows no times, so that audio that lies before 0 begins there. Of several streams in Ogg, libav's demuxer tells the delay
 # of the encoder for one only.
 _FROM_ZERO = ("avi", "oga", "opus")
-_LINES, _LINE_SECONDS = ("subrip", "webvtt", "mov_text", "text", "ass"), Fraction(1, 10)
+_LINE_SECONDS = Fraction(1, 10)
 _TIMED = (StreamType.VIDEO, StreamType.AUDIO)
 # AAC, AC-3 and FLAC call surround channels "back" or "side" as their own tables say.
 _UNTOLD = " channels"  # libav's name of a layout that says no more than their number
@@ -70,8 +71,10 @@ def _lines_moved(
     moved = shifts[0][1] if shifts else Fraction(0)
     for planned, went_in, extent in zip(plan.streams, written, extents, strict=True):
         begin, read = went_in.extent.first, extent.first
-        if planned.codec in _LINES and begin is not None and read is not None and abs(read - begin - moved) > _LINE_SECONDS:
-            yield f"the subtitles lie {float(abs(read - begin - moved)):.3f} s apart from where they were written"
+        if planned.codec not in TEXT_CODECS or begin is None or read is None:
+            continue
+        if (off := abs(read - begin - moved)) > _LINE_SECONDS:
+            yield f"the subtitles lie {float(off):.3f} s apart from where they were written"
 
 
 def _before_zero(plan: TargetPlan, written: Sequence[StreamStats]) -> Fraction:
@@ -99,6 +102,14 @@ def described(stream: Any, planned: StreamPlan) -> Iterator[str]:
         pixel_shape = Fraction(pixel_shape.numerator, pixel_shape.denominator)
         if abs(pixel_shape / shape - 1) > Fraction(1, 100):
             yield f"the video's pixels have the shape {pixel_shape}, planned was {shape}"
+
+
+def misread(planned: StreamPlan, written: StreamStats, packets: Iterable[AnyPacket]) -> Iterator[str]:
+    """Yield what is wrong with the letters of text subtitles, of which some `packets` were read."""
+    if written.letters is None or planned.codec not in TEXT_CODECS:
+        return
+    if strange := written.letters.strange(text_in(bytes(packet), planned.codec) for packet in packets):
+        yield f"the subtitles have letters that their source has not: {strange[:20]}"
 
 
 def lost_alpha(stream: Any, planned: StreamPlan, packets: Sequence[AnyPacket]) -> Iterator[str]:

@@ -17,6 +17,7 @@ from reelmill_server.errors import InvalidMedia
 from reelmill_server.media.input.account import UNTIMED, Accountant
 from reelmill_server.media.input.bundle import Run
 from reelmill_server.media.input.decoding import BROKEN_SHARE
+from reelmill_server.media.input.letters import Letters
 from reelmill_server.media.input.part import Part, Span, own_parts
 from reelmill_server.media.input.sights import Sight
 from reelmill_server.media.input.tally import StreamTotals
@@ -48,6 +49,7 @@ class StreamStats:
     fill gaps, and samples that were `cut` off, by reason; its `loudness` if it was measured, and the `decoded_peak`, dBTP of
     what its packets decode to, if that was. Of what an accelerator encoded:
     samples of the frames that it was `given`. `sight`: how its source looks or sounds where the span begins.
+    `letters`: those of the subtitles that went in.
     `silence`: seconds of it that a container needs before and behind copied audio.
     """
 
@@ -70,6 +72,7 @@ class StreamStats:
     decoded_peak: float | None = None
     given: GivenFrames | None = None
     sight: Sight | None = None
+    letters: Letters | None = None
     silence: tuple[Fraction, Fraction] = (Fraction(0), Fraction(0))
     cut: Counter[str] = field(default_factory=Counter)
     dropped: Counter[str] = field(default_factory=Counter)

@@ -96,6 +96,7 @@ class SubtitleTrack(Track):
             if part.file is None:
                 headers.append(self._prepare(number, sources[part.input].streams[part.stream], output))
             else:
+                self.written.letters = inputs.letters(part) if len(plan.parts) == 1 else None
                 with inputs.open_file(part) as container:
                     origin = container.streams[part.stream]
                     headers.append(self._prepare(number, origin, output))

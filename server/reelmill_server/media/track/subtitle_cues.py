@@ -9,8 +9,9 @@ from typing import Any
 import av
 from av.container import InputContainer
 
+from reelmill_server.media.input.letters import Letters
 from reelmill_server.media.input.part import Span
-from reelmill_server.media.input.source import Location, open_source
+from reelmill_server.media.input.source import MOST_TEXT_BYTES, Location, open_bytes, open_source
 from reelmill_server.media.input.subtitle_file import open_subtitles
 from reelmill_server.media.input.timeline import continuous
 from reelmill_server.media.libav.errors import check_memory
@@ -67,6 +68,14 @@ class SubtitleInputs:
         assert part.file is not None
         place = self._files[self._inputs[part.input].source][part.file.number]
         return open_subtitles(place, part.file.charset, self._limits)
+
+    def letters(self, part: PartPlan) -> Letters:
+        """Return the letters in the subtitle file of a part."""
+        assert part.file is not None
+        letters = Letters()
+        with open_bytes(self._files[self._inputs[part.input].source][part.file.number]) as file:
+            letters.add(file.read(MOST_TEXT_BYTES))
+        return letters
 
     def begun_before(self, number: int, stream: int) -> list[Cue]:
         """Return the cues of a stream that begin before the span, in packets of the caller's own.
