@@ -19,6 +19,7 @@ from reelmill_server.media.conversion.whole import Conversion
 from reelmill_server.media.input import frame_times, seek
 from reelmill_server.media.input.bundle import Run
 from reelmill_server.media.input.probe import probe_file
+from reelmill_server.media.libav import a53
 from reelmill_server.media.libav.filter_graph import Chain
 from reelmill_server.media.libav.packets import twin
 from reelmill_server.media.output import file as output_file
@@ -30,6 +31,7 @@ from reelmill_server.media.result import listing
 from reelmill_server.media.result.verify import verify
 from reelmill_server.media.track import audio, audio_inputs, cfr_video, copy, frame_encoder, subtitle, vfr_video, video
 from reelmill_server.media.track.base import Track
+from reelmill_server.media.track.captions import Captions
 from reelmill_server.model.capability import Limits
 from reelmill_server.model.request import (
     AudioSpec,
@@ -44,6 +46,7 @@ from reelmill_server.model.request import (
 from reelmill_server.plan.context import PlanFacts
 from reelmill_server.plan.planner import make_plan
 from reelmill_server.plan.stream import geometry
+from tests.captions import captioned, shown
 from tests.media.converter import capabilities, encoded, plan_of, target
 from tests.media.test_audio_times import made as audio_clip
 from tests.media.test_header_facts import with_crop
@@ -334,6 +337,16 @@ def misread(patch: pytest.MonkeyPatch) -> None:
     patch.setattr(subtitle.SubtitleTrack, "_encoded", encoded_cues)
 
 
+def captions_clip(shelf: Shelf) -> Path:
+    """Each frame has closed captions."""
+    return captioned(shelf, "captions-for-the-gate", shown("A" * 30, 1), frames=20)
+
+
+def uncaptioned(patch: pytest.MonkeyPatch) -> None:
+    """A filter throws captions away."""
+    patch.setattr(Captions, "filters", (a53.DELETED,))
+
+
 def turning(**turns: tuple[str, ...]) -> Patch:
     """Frames that are to be turned by so many degrees, or `mirrored`, are turned in another way."""
     keys = {"mirrored": (0, True), "quarter": (90, False), "upright": (0, False)}
@@ -424,6 +437,7 @@ FAULTS = (
     Fault("cues are early", "subtitle cue begins .* earlier", LINED, (LINES,), cues_at(lambda time: time - Fraction(1, 4))),
     Fault("cues are squeezed", "subtitle cue begins .* earlier", LINED, (LINES,), cues_at(lambda time: time * 4 / 5)),
     Fault("cues are misread", "letters that their source has not: ©Ã", SPOKEN, (LINES,), misread),
+    Fault("captions are lost", "closed captions of", MUTED, (captions_clip,), uncaptioned),
     Fault("alpha is not encoded", "alpha channel", ALPHA, (clear,), opened(frame_encoder, "video", pixel_format="yuv420p")),
     Fault("alpha is not written", "alpha channel", ALPHA, (clear,), untagged),
     Fault("what is hidden shows", "not composed", MUTED, (clear,), without_filter("premultiply=inplace=1")),

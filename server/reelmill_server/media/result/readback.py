@@ -9,11 +9,14 @@ from av import AudioLayout
 
 from reelmill_server.media.input.decoding import BROKEN_SHARE
 from reelmill_server.media.input.letters import TEXT_CODECS, text_in
+from reelmill_server.media.libav.a53 import CODECS
+from reelmill_server.media.libav.caption_search import CaptionSearch
 from reelmill_server.media.libav.layouts import layout_of
 from reelmill_server.media.libav.timestamps import Extent
 from reelmill_server.media.libav.types import AnyPacket
 from reelmill_server.media.result.tolerances import MILLISECONDS, half_frame
 from reelmill_server.media.track.base import StreamStats
+from reelmill_server.model.capability import SOFTWARE
 from reelmill_server.model.plan import StreamPlan, StreamType, TargetPlan
 from reelmill_server.model.time import MICROSECONDS
 from reelmill_server.plan.stream.alpha import alpha_decoder, has_alpha
@@ -102,6 +105,18 @@ def described(stream: Any, planned: StreamPlan) -> Iterator[str]:
         pixel_shape = Fraction(pixel_shape.numerator, pixel_shape.denominator)
         if abs(pixel_shape / shape - 1) > Fraction(1, 100):
             yield f"the video's pixels have the shape {pixel_shape}, planned was {shape}"
+
+
+def lost_captions(stream: Any, planned: StreamPlan, written: StreamStats, packets: Iterable[AnyPacket]) -> Iterator[str]:
+    """Yield what is wrong with an encode of frames of which most had closed captions: none of some of its `packets` has. Not
+    every accelerator writes them.
+    """
+    in_software = planned.video is not None and planned.device in ("", SOFTWARE) and planned.codec in CODECS
+    if not in_software or 2 * written.captioned <= written.taken:
+        return
+    search = CaptionSearch(planned.codec, bytes(stream.codec_context.extradata or b""))
+    if not any(map(search.of, packets)):
+        yield f"the closed captions of {written.captioned} frames of the source are lost"
 
 
 def misread(planned: StreamPlan, written: StreamStats, packets: Iterable[AnyPacket]) -> Iterator[str]:

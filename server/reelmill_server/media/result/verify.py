@@ -29,7 +29,7 @@ from reelmill_server.media.result.claims import check_source_claims, overstated
 from reelmill_server.media.result.comparison import compare, planned_streams
 from reelmill_server.media.result.description import describe_stream, seconds_of
 from reelmill_server.media.result.listing import begin_of, checked_playlist, cuts_of, end_of, mislisted
-from reelmill_server.media.result.readback import described, lost_alpha, misread, moved_apart
+from reelmill_server.media.result.readback import described, lost_alpha, lost_captions, misread, moved_apart
 from reelmill_server.media.result.reading import StreamReading, decode_ends, halves, read_streams
 from reelmill_server.media.result.witness import witness_of
 from reelmill_server.model.plan import StreamType, TargetPlan
@@ -217,8 +217,9 @@ def _check_description(
     texts = [*moved_apart(plan, produced.written, extents)]
     texts += overstated(container, media, plan.streams, produced.written, extents)
     texts += [text for stream, planned in zip(media, plan.streams, strict=True) for text in described(stream, planned)]
-    read = zip(plan.streams, produced.written, readings, strict=True)
-    texts += [text for planned, went_in, sight in read for text in misread(planned, went_in, (*sight.head, *sight.tail))]
+    for stream, planned, went_in, sight in zip(media, plan.streams, produced.written, readings, strict=True):
+        ends = (*sight.head, *sight.tail)
+        texts += [*misread(planned, went_in, ends), *lost_captions(stream, planned, went_in, ends)]
     entries = zip(media, plan.streams, readings, strict=True)
     texts += [text for stream, planned, sight in entries for text in lost_alpha(stream, planned, sight.head)]
     for text in texts:
