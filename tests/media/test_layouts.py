@@ -208,12 +208,19 @@ def test_a_copy_of_pcm_is_refused_where_its_channels_would_be_taken_for_others(c
     assert judge.layout(convert(clip("5.1"), target("mkv", None)).path) == "5.1"
 
 
-@pytest.mark.parametrize("own", ["BL+BR", "SL", "FL+BL"])
+@pytest.mark.parametrize("own", ["BL+BR", "SL", "FL+BL", "FL+FR+FC+LFE+BL+BR+FRC"])
 def test_channels_that_libav_does_not_mix_keep_their_places(convert: Converter, own: str) -> None:
     """None in front, or half a pair: its mixer refuses them."""
     found = heard(convert(clip(own), target("flac", None, AudioSpec("flac"))).path, own)
     assert all(SAME.get(channel, channel) in places or channel in places for channel, places in found.items())
     assert all(len(places) == 1 for places in found.values())
+
+
+def test_half_a_pair_that_the_codec_has_no_place_for_is_mixed(convert: Converter) -> None:
+    """The channel right of the center is heard at the right."""
+    converted = convert(clip("FL+FR+FRC"), target("mp4", None, AudioSpec("aac")))
+    assert heard(converted.path, "FL+FR+FRC")["FRC"] == ["FR"]
+    assert any("is mixed to 3.0" in text for text in converted.warnings)
 
 
 def test_mp3_of_a_low_rate_is_not_copied_to_mp4(convert: Converter) -> None:

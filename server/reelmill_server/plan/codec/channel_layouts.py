@@ -81,6 +81,7 @@ _FOLDED: Mapping[str, str] = {
 }
 _MIXED_BY_LIBAV = frozenset("FL FR FC LFE BL BR FLC FRC BC SL SR TFL TFR".split())
 _MOST_MIXED_BY_LIBAV = 8
+_OTHER_SIDE = str.maketrans("LR", "RL")
 _FRONT = frozenset(("FL", "FR", "FC"))
 _HALF_POWER = 0.7071
 _CUSTOM = re.compile(r"\d+ channels \(([\w+]+)\)")
@@ -129,8 +130,12 @@ def routing(layout: str, count: int, output: str) -> tuple[str, ...]:
 def _mixed_by_libav(own: Sequence[str]) -> bool:
     """Return whether libav mixes these channels: not too many, of which it knows all, one is in front, and pairs are whole."""
     known = len(own) <= _MOST_MIXED_BY_LIBAV and _MIXED_BY_LIBAV.issuperset(own)
-    pairs = (channel[:-1] for channel in own if channel[-1] in "LR")
-    return known and not _FRONT.isdisjoint(own) and all({f"{pair}L", f"{pair}R"} <= {*own} for pair in pairs)
+    return known and not _FRONT.isdisjoint(own) and {*own} == {_mate(channel) for channel in own}
+
+
+def _mate(channel: str) -> str:
+    """Return the channel on the other side; itself in the middle."""
+    return channel if channel.startswith("LFE") else channel.translate(_OTHER_SIDE)
 
 
 def loss(layout: str, count: int, output: str) -> str:
