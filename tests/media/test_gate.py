@@ -16,7 +16,7 @@ import pytest
 
 from reelmill_server.errors import InvalidMedia, OutputInvalid, ReelmillError
 from reelmill_server.media.conversion.whole import Conversion
-from reelmill_server.media.input import frame_times, seek
+from reelmill_server.media.input import frame_times, pieces, seek
 from reelmill_server.media.input.bundle import Run
 from reelmill_server.media.input.probe import probe_file
 from reelmill_server.media.libav import a53
@@ -50,6 +50,7 @@ from tests.captions import captioned, shown
 from tests.media.converter import capabilities, encoded, plan_of, target
 from tests.media.test_audio_times import made as audio_clip
 from tests.media.test_header_facts import with_crop
+from tests.media.test_stills import grid, picture
 from tests.sources import Audio, Clip, Shelf, Subtitle, Video
 
 pytestmark = pytest.mark.media
@@ -337,6 +338,17 @@ def misread(patch: pytest.MonkeyPatch) -> None:
     patch.setattr(subtitle.SubtitleTrack, "_encoded", encoded_cues)
 
 
+def tiles(shelf: Shelf) -> Path:
+    """An image in two tiles."""
+    whole = picture(0b1101101010, 128, 64)
+    return shelf.put("grid.avif", grid([whole.crop((0, 0, 64, 64)), whole.crop((64, 0, 128, 64))], 126, 64))
+
+
+def unassembled(patch: pytest.MonkeyPatch) -> None:
+    """Nobody sees that libav hands out tiles."""
+    patch.setattr(pieces, "has_pieces", lambda container: False)
+
+
 def captions_clip(shelf: Shelf) -> Path:
     """Each frame has closed captions."""
     return captioned(shelf, "captions-for-the-gate", shown("A" * 30, 1), frames=20)
@@ -437,6 +449,7 @@ FAULTS = (
     Fault("cues are early", "subtitle cue begins .* earlier", LINED, (LINES,), cues_at(lambda time: time - Fraction(1, 4))),
     Fault("cues are squeezed", "subtitle cue begins .* earlier", LINED, (LINES,), cues_at(lambda time: time * 4 / 5)),
     Fault("cues are misread", "letters that their source has not: ©Ã", SPOKEN, (LINES,), misread),
+    Fault("a grid is read as its first tile", "part of an image of 126x64", MUTED, (tiles,), unassembled),
     Fault("captions are lost", "closed captions of", MUTED, (captions_clip,), uncaptioned),
     Fault("alpha is not encoded", "alpha channel", ALPHA, (clear,), opened(frame_encoder, "video", pixel_format="yuv420p")),
     Fault("alpha is not written", "alpha channel", ALPHA, (clear,), untagged),

@@ -14,8 +14,10 @@ from av.sidedata.sidedata import Type
 from av.video.reformatter import Interpolation, VideoReformatter
 
 from reelmill_server.media.input.cropping import edges
+from reelmill_server.media.input.pieces import is_item
 from reelmill_server.media.libav.codec_names import canonical_name
 from reelmill_server.media.libav.errors import LIBAV_ERRORS, check_memory
+from reelmill_server.media.libav.pillow import UNREADABLE, opened
 from reelmill_server.media.libav.side_data import NAMING_CODECS, frame_data
 from reelmill_server.plan.stream.alpha import has_alpha
 
@@ -40,7 +42,7 @@ class PictureSight:
     """The first frame of a span: `time` in seconds from its beginning, and `FINE` rows of gray samples.
 
     `cropped`: those that players show, if they show less; `on_black`: these where a frame is partly transparent. `turn`: how
-    players turn it; None: unknown.
+    players turn it; None: unknown. `part_of`: the size of the image in which it is a tile; None: it is whole.
     """
 
     time: Fraction
@@ -48,6 +50,7 @@ class PictureSight:
     cropped: Rows | None
     on_black: Rows | None
     turn: Turn | None
+    part_of: tuple[int, int] | None = None
 
 
 def picture_sight(frame: VideoFrame, stream: Any, time: Fraction) -> PictureSight | None:
@@ -65,7 +68,25 @@ def picture_sight(frame: VideoFrame, stream: Any, time: Fraction) -> PictureSigh
     size = frame.width, frame.height
     less = _within(rows, size, cut) if any(cut) else None
     within = black and _within(black, size, cut)
-    return PictureSight(time, rows, less, within, _turn_of(frame, canonical_name(stream.codec_context)))
+    return PictureSight(
+        time, rows, less, within, _turn_of(frame, canonical_name(stream.codec_context)), _larger_image(stream, size)
+    )
+
+
+def _larger_image(stream: Any, size: tuple[int, int]) -> tuple[int, int] | None:
+    """Return the size of an AVIF image as another library reads it, if it is not that of the frame; None: it is."""
+    if not is_item(stream) or (file := getattr(stream.container.file, "file", None)) is None:
+        return None
+    position = file.tell()
+    try:
+        file.seek(0)
+        with opened(file, ("AVIF",)) as image:
+            whole: tuple[int, int] = image.size
+    except UNREADABLE:
+        return None
+    finally:
+        file.seek(position)  # libav goes on there
+    return None if sorted(whole) == sorted(size) else whole
 
 
 def _within(rows: Rows, size: tuple[int, int], cut: tuple[int, int, int, int]) -> Rows:

@@ -67,6 +67,8 @@ def unlike(sight: PictureSight, shown: Grid, rotation: int, keeps_alpha: bool) -
     """Return what is wrong with a picture that was made of what `sight` saw, and turned by `rotation` degrees on request;
     empty: nothing that is beyond doubt.
     """
+    if sight.part_of is not None:
+        return f"it is a part of an image of {sight.part_of[0]}x{sight.part_of[1]}"
     if sight.turn is None:
         return ""
     black = sight.on_black if not keeps_alpha else None
