@@ -185,6 +185,15 @@ def test_variants_are_as_long_as_the_audio_beside_them(convert: Converter, conta
         assert sum(lengths(converted.published / "film" / name)) == pytest.approx(expected, abs=0.06)
 
 
+@pytest.mark.parametrize("container", ["ts", "mp4"])
+def test_late_audio_beside_variants_is_counted_from_their_beginning(convert: Converter, container: str) -> None:
+    """What it says to last and where it begins are as long as what players are told to play."""
+    clip = Clip("matroska", (Video(seconds=1),), (Audio("aac", seconds=1.2, start=0.6),))
+    converted = convert(clip, *ladder(container, (96, 64), (48, 32)), group_uris=("file:///out/film/main.m3u8",))
+    for name in ("64/v.m3u8", "32/v.m3u8", "main-audio.m3u8"):
+        assert sum(lengths(converted.published / "film" / name)) == pytest.approx(1.8, abs=0.06)
+
+
 @pytest.mark.parametrize("copied", [False, True])
 def test_dash_of_codecs_that_webm_holds_is_of_mp4(convert: Converter, copied: bool) -> None:
     """libav's DASH muxer would choose WebM for VP9 and Opus."""

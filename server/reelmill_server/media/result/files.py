@@ -8,7 +8,7 @@ from reelmill_server.media.package.codec_strings import dolby_codec_string, supp
 from reelmill_server.media.package.playlists import MasterPlaylist, MediaPlaylist, Rendition, Variant, rewrite_manifest
 from reelmill_server.media.package.webvtt import cut_subtitles
 from reelmill_server.media.result.checksums import Checksums
-from reelmill_server.media.result.listing import held
+from reelmill_server.media.result.listing import begin_of, from_zero, held
 from reelmill_server.media.result.texts import Listed, check_manifest, check_master, check_playlist
 from reelmill_server.media.result.verify import Verified
 from reelmill_server.model.colour import Transfer
@@ -73,6 +73,7 @@ def make_results(
 class _Results:
     def __init__(self, plan: Plan, verified: Sequence[Verified], directory: Path, checksums: Checksums) -> None:
         self._plan, self._directory, self._checksums = plan, directory, checksums
+        verified = [self._from_zero(slot, read) for slot, read in enumerate(verified)]
         verified = [self._outlasted(slot, read, verified) for slot, read in enumerate(verified)]
         self._verified = [self._cut(read, verified) for read in verified]
         self._files = planned_files(plan)
@@ -82,6 +83,13 @@ class _Results:
 
     def make(self) -> tuple[Result, ...]:
         return tuple(self._result(file) for file in self._files)
+
+    def _from_zero(self, slot: int, read: Verified) -> Verified:
+        """Return audio beside the variants of a group as long as these take it to be: it may begin later."""
+        if not any(slot in group.renditions for group in self._plan.groups):
+            return read
+        begin = begin_of(read.produced)
+        return replace(read, playlists=tuple(from_zero(playlist, begin) for playlist in read.playlists))
 
     def _outlasted(self, slot: int, read: Verified, verified: Sequence[Verified]) -> Verified:
         """Return a variant as long as the audio beside it: players end with the variant's playlist."""

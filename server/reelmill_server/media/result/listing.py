@@ -74,6 +74,13 @@ def checked_playlist(
     )
 
 
+def from_zero(playlist: MediaPlaylist, begin: Fraction) -> MediaPlaylist:
+    """Return the playlist of audio beside video, whose first segment lasts from 0 on although the audio begins at `begin`."""
+    first, *others = playlist.segments
+    longer = replace(first, seconds=first.seconds + begin)
+    return replace(playlist, segments=(longer, *others)) if begin > _OUTLASTING else playlist
+
+
 def held(playlist: MediaPlaylist, beside: Sequence[MediaPlaylist]) -> MediaPlaylist:
     """Return a playlist whose last segment lasts until those `beside` it end: its last frame stays."""
     longer = max(other.seconds for other in beside) - playlist.seconds
