@@ -10,6 +10,7 @@ from math import log10
 from typing import Any
 
 from av import AudioFrame, VideoFrame
+from av.audio.plane import AudioPlane
 from av.sidedata.sidedata import Type
 from av.video.reformatter import Interpolation, VideoReformatter
 
@@ -167,7 +168,8 @@ class SoundSight:
         size = min(frame.samples, _RUN)
         for channel in range(channels):
             planar = name.endswith("p")
-            data: Any = memoryview(bytes(frame.planes[channel if planar else 0]))
+            # Not by `planes`: PyAV 19 fails where there are eight.
+            data: Any = memoryview(bytes(AudioPlane(frame, channel if planar else 0)))
             values = data.cast(code)
             run = values[:size].tolist() if planar else values[channel : size * channels : channels].tolist()
             if code == "B":
