@@ -67,10 +67,15 @@ class _Count:
         if not self.begun:
             self.begun, self.first, self.last_start, self.last, self.reached = True, begin, begin, begin, begin
         self.items += items
-        self.overlap += max(0, min(self.reached, end) - begin - 1)  # a tick may be the rounding of lengths
-        self.covered += max(0, end - max(begin, self.reached))
-        self.reached = max(self.reached, end)
-        self.first = min(self.first, begin)
+        reached = self.reached
+        if begin >= reached:  # as most are
+            self.covered += end - begin
+            self.reached = end
+        else:
+            self.overlap += max(0, min(reached, end) - begin - 1)  # a tick may be the rounding of lengths
+            self.covered += max(0, end - reached)
+            self.reached = max(reached, end)
+            self.first = min(self.first, begin)
         if begin >= self.last_start:
             # Of video not the latest end of all: a packet's duration may be another frame's, where frames are reordered.
             self.last = max(self.last, end) if begin == self.last_start else end
@@ -164,10 +169,12 @@ class Tally:
         if self._over or (stop is not None and begin >= stop):
             return
         end = begin + length if stop is None else min(begin + length, stop)
-        self._now[1].longest = max(self._now[1].longest, length)
+        counted = self._now[1]
+        if length > counted.longest:
+            counted.longest = length
         key, front = self._ticks
         if begin >= front or self._from_front:
-            self._now[1].add(begin, end)
+            counted.add(begin, end)
         elif divisible and end > front:
             self._now[1].add(front, end)
             if front > key:
