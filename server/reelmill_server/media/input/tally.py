@@ -170,8 +170,7 @@ class Tally:
             return
         end = begin + length if stop is None else min(begin + length, stop)
         counted = self._now[1]
-        if length > counted.longest:
-            counted.longest = length
+        counted.longest = max(counted.longest, length)
         key, front = self._ticks
         if begin >= front or self._from_front:
             counted.add(begin, end)
