@@ -281,9 +281,11 @@ class Reader:
             what = f"its timestamps begin again or jump{count} at {first:.3f} s"
             yield f"sources[{self.plan.source}]: {what}: what follows is joined there"
         if self._holes.first is not None:
-            at = float(self._holes.first - Fraction(self.plan.origin_us, MICROSECONDS))
-            what = f"{self._holes.size} bytes cannot be read as media, from about {at:.2f} s on"
-            yield f"sources[{self.plan.source}] is damaged: {what}: frames and audio that lay there are missing"
+            at = f"{float(self._holes.first - Fraction(self.plan.origin_us, MICROSECONDS)):.2f} s"
+            what = f"is damaged: {self._holes.size} bytes cannot be read as media, from about {at} on"
+            if not self._holes.size:
+                what = f"has a gap at about {at}"
+            yield f"sources[{self.plan.source}] {what}: frames and audio that lay there are missing"
 
     def check_end(self) -> None:
         """Raise InvalidMedia when the source ended clearly before the end that it claims."""
