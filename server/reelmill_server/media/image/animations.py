@@ -15,7 +15,7 @@ from reelmill_server.errors import MediaLimitExceeded
 from reelmill_server.media.image.last_delay import set_last_delay
 from reelmill_server.media.image.stills import ImageWriter, StillEncoder, WrittenImage, to_pillow, unwritable
 from reelmill_server.media.image.webp import WebpFile
-from reelmill_server.media.input.sights import Rows, look
+from reelmill_server.media.input.sights import look
 from reelmill_server.media.libav.errors import LIBAV_ERRORS
 from reelmill_server.model.plan import ImagePlan
 from reelmill_server.model.time import MICROSECONDS
@@ -60,7 +60,7 @@ class _Animation(ABC):
         self._count = 0
         self._begins: list[Fraction] = []
         self._times: list[Fraction] = []
-        self._looks: list[Rows | None] = []
+        self._looks: list[bytes | None] = []
         self._origin: Fraction | None = None
         self._until: Fraction | None = None
 

@@ -12,7 +12,7 @@ from av import VideoFrame
 from PIL import Image
 
 from reelmill_server.errors import MediaLimitExceeded, ReelmillError, UnsupportedFormat
-from reelmill_server.media.input.sights import PictureSight, Rows, look
+from reelmill_server.media.input.sights import PictureSight, look
 from reelmill_server.media.libav.errors import LIBAV_ERRORS, meaning_of_writing
 from reelmill_server.media.libav.log import error_text
 from reelmill_server.model.plan import PILLOW, ImagePlan, SheetPlan
@@ -41,7 +41,7 @@ class WrittenImage:
     times: tuple[Fraction, ...]
     seconds: Fraction = Fraction(0)
     left_out: int = 0
-    looks: tuple[Rows | None, ...] = ()
+    looks: tuple[bytes | None, ...] = ()
     sight: PictureSight | None = None
 
 

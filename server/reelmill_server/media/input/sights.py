@@ -22,8 +22,8 @@ from reelmill_server.media.libav.pillow import UNREADABLE, opened
 from reelmill_server.media.libav.side_data import NAMING_CODECS, frame_data
 from reelmill_server.plan.stream.alpha import has_alpha
 
-FINE = 64
-"""Samples of a row, and rows."""
+FINE, COARSE = 64, 16
+"""Samples of a row, and rows: as they are taken of the first frame, and of each frame of many."""
 SECONDS = 1
 """For so long the audio at the beginning is heard."""
 _RUN = 96  # samples of each frame and channel: as many crossings of zero tell a frequency
@@ -100,31 +100,31 @@ def _within(rows: Rows, size: tuple[int, int], cut: tuple[int, int, int, int]) -
     return tuple(bytes([rows[line][column] for column in columns]) for line in lines)
 
 
-def look(frame: VideoFrame, opaque: bool = False) -> Rows | None:
-    """Return `FINE` rows of how green a frame is, on black if it is partly transparent; None if it cannot be scaled, or is not
-    `opaque` as it has to be.
+def look(frame: VideoFrame, opaque: bool = False) -> bytes | None:
+    """Return `COARSE` rows of how green a frame is, on black if it is partly transparent; None if it cannot be scaled, or is
+    not `opaque` as it has to be.
     """
     try:
-        rows = samples(frame, "rgba")
-        alpha = samples(frame, "rgba", 3) if has_alpha(frame.format.name) else ()
+        greens = b"".join(samples(frame, "rgba", 1, COARSE))
+        alpha = b"".join(samples(frame, "rgba", 3, COARSE)) if has_alpha(frame.format.name) else b""
     except (*LIBAV_ERRORS, ValueError) as error:
         check_memory(error)
         return None
-    if opaque and min(map(min, alpha), default=_OPAQUE) < _OPAQUE:
+    if opaque and min(alpha, default=_OPAQUE) < _OPAQUE:
         return None
-    return tuple(bytes(map(_shown, row, opacity)) for row, opacity in zip(rows, alpha, strict=True)) if alpha else rows
+    return bytes(map(_shown, greens, alpha)) if alpha else greens
 
 
 def _shown(value: int, alpha: int) -> int:
     return value * alpha // _OPAQUE
 
 
-def samples(frame: VideoFrame, form: str, place: int = 1) -> Rows:
-    """Return `FINE` rows of as many samples of a frame: gray, or the component `place` of RGBA."""
-    small = VideoReformatter().reformat(frame, FINE, FINE, form, interpolation=Interpolation.AREA)
+def samples(frame: VideoFrame, form: str, place: int = 1, side: int = FINE) -> Rows:
+    """Return `side` rows of as many samples of a frame: gray, or the component `place` of RGBA."""
+    small = VideoReformatter().reformat(frame, side, side, form, interpolation=Interpolation.AREA)
     plane: Any = small.planes[0]
     data, stride, size = bytes(plane), plane.line_size, 4 if form == "rgba" else 1
-    return tuple(data[row * stride + place * (size > 1) : row * stride + FINE * size : size] for row in range(FINE))
+    return tuple(data[row * stride + place * (size > 1) : row * stride + side * size : size] for row in range(side))
 
 
 def _turn_of(frame: VideoFrame, codec: str) -> Turn | None:

@@ -13,10 +13,10 @@ from PIL import Image
 
 from reelmill_server.errors import OutputInvalid
 from reelmill_server.media.image.stills import WrittenImage
-from reelmill_server.media.input.sights import FINE
+from reelmill_server.media.input.sights import COARSE
 from reelmill_server.media.libav.log import error_text
 from reelmill_server.media.libav.pillow import UNREADABLE, opened
-from reelmill_server.media.result.orientation import GRID, altered, coarse, unlike
+from reelmill_server.media.result.orientation import altered, unlike
 from reelmill_server.model.image_request import ImageKind
 from reelmill_server.model.plan import ImagePlan
 from reelmill_server.model.time import MICROSECONDS
@@ -31,7 +31,7 @@ _TICK = Fraction(6, 1000)  # half of that of GIF, and what rounding to it adds
 def check_image(file: WrittenImage, plan: ImagePlan) -> None:
     """Raise OutputInvalid if an image is not what was written."""
     where = f"{plan.field}: {plan.kind} {file.number}"
-    looks: dict[int, list[list[float]]] = {}
+    looks: dict[int, bytes] = {}
     try:
         with opened(file.path) as image:
             shown = getattr(image, "n_frames", 1)
@@ -51,18 +51,17 @@ def check_image(file: WrittenImage, plan: ImagePlan) -> None:
     for edge in edges[1:-1]:
         if min(abs(edge - begin) for begin in begins) > _ROUNDING:
             raise OutputInvalid(f"{where} shows its next picture at {float(edge):.3f} s, and none was to begin then")
-    if min(size) >= GRID:
+    if min(size) >= COARSE:
         _compare(file, plan, looks, edges, begins, where)
 
 
-def _seen(image: Any, place: int, looks: dict[int, list[list[float]]] | None) -> float:
+def _seen(image: Any, place: int, looks: dict[int, bytes] | None) -> float:
     """Decode frame `place`, and look at it; return how long it is shown, milliseconds."""
     image.seek(place)
     image.load()
     if looks is not None:
-        small = image.convert("RGBA").resize((FINE, FINE), Image.Resampling.BOX).tobytes()
-        greens = bytes(green * alpha // _OPAQUE for green, alpha in zip(small[1::4], small[3::4], strict=True))
-        looks[place] = coarse([greens[row * FINE : (row + 1) * FINE] for row in range(FINE)])
+        small = image.convert("RGBA").resize((COARSE, COARSE), Image.Resampling.BOX).tobytes()
+        looks[place] = bytes(green * alpha // _OPAQUE for green, alpha in zip(small[1::4], small[3::4], strict=True))
     return image.info.get("duration", 0)  # type: ignore[no-any-return]
 
 
@@ -77,7 +76,7 @@ def _begins(file: WrittenImage, plan: ImagePlan) -> list[Fraction]:
 def _compare(
     file: WrittenImage,
     plan: ImagePlan,
-    looks: Mapping[int, list[list[float]]],
+    looks: Mapping[int, bytes],
     edges: Sequence[Fraction],
     begins: Sequence[Fraction],
     where: str,
@@ -89,13 +88,16 @@ def _compare(
         numbers = {bisect_right(begins, edges[place] + _TICK), bisect_right(begins, edges[place + 1] - _TICK)}
         for number in numbers if len(edges) > 2 else (1,):
             given = file.looks[number - 1] if 0 < number <= len(file.looks) else None
-            if given is not None and (off := _error(coarse(given), seen)) > _UNLIKE:
+            if given is not None and (off := _error(given, seen)) > _UNLIKE:
                 raise OutputInvalid(f"{where}: picture {place + 1} is not the frame that went in, but {off:.0f} of 255 off")
     sight = file.sight
-    if sight is not None and 0 in looks and not altered(plan.stream) and (wrong := unlike(sight, looks[0], 0, False)):
+    if sight is not None and 0 in looks and not altered(plan.stream) and (wrong := unlike(sight, _grid(looks[0]), 0, False)):
         raise OutputInvalid(f"{where} is not the frame of the source: {wrong}")
 
 
-def _error(one: Sequence[Sequence[float]], other: Sequence[Sequence[float]]) -> float:
-    pairs = [(a, b) for row, its_row in zip(one, other, strict=True) for a, b in zip(row, its_row, strict=True)]
-    return float((sum((a - b) ** 2 for a, b in pairs) / len(pairs)) ** 0.5)
+def _error(one: bytes, other: bytes) -> float:
+    return float((sum((a - b) ** 2 for a, b in zip(one, other, strict=True)) / len(one)) ** 0.5)
+
+
+def _grid(samples: bytes) -> list[list[float]]:
+    return [[float(value) for value in samples[row * COARSE : (row + 1) * COARSE]] for row in range(COARSE)]

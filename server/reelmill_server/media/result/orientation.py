@@ -4,12 +4,10 @@ from collections.abc import Sequence
 from itertools import product
 from math import sqrt
 
-from reelmill_server.media.input.sights import FINE, PictureSight, Turn
+from reelmill_server.media.input.sights import COARSE, FINE, PictureSight, Turn
 from reelmill_server.model.plan import StreamPlan
 
-GRID = 16
-"""Cells of a row, and rows, as pictures are compared."""
-_CELL = FINE // GRID
+_CELL = FINE // COARSE
 _ALIKE, _UNLIKE, _TIMES = 0.97, 0.9, 8
 """Correlations of what is surely the same picture, and of what is another one if the same is so many times nearer to 1."""
 _FLAT = 6.0  # standard deviation, of 255: less is a blank picture, which looks the same in every way
@@ -56,7 +54,7 @@ def _spread(values: Sequence[float]) -> tuple[float, float]:
 
 
 def coarse(rows: Sequence[bytes]) -> list[list[float]]:
-    """Return the means of `GRID` x `GRID` cells."""
+    """Return the means of `COARSE` x `COARSE` cells."""
     return [
         [sum(sum(row[left : left + _CELL]) for row in rows[top : top + _CELL]) / _CELL**2 for left in range(0, FINE, _CELL)]
         for top in range(0, FINE, _CELL)
