@@ -5,11 +5,20 @@ ahead in time for hidden.
 """
 
 from collections.abc import Iterable, Iterator
-from typing import Any
+from typing import Any, NamedTuple
 
 from reelmill_server.media.libav.packets import twin
 
 _MOST_HELD = 4096  # packets that wait for one of a stream, which may have ended
+_COMPARED = 64  # bytes, at both ends of a packet
+
+
+class _Before(NamedTuple):
+    """A packet as it was given: whoever took it may have changed it since."""
+
+    dts: int | None
+    duration: int
+    bytes: bytes
 
 
 def is_fragmented(streams: Iterable[Any]) -> bool:
@@ -21,20 +30,20 @@ def in_own_time(packets: Iterable[Any]) -> Iterator[Any]:
     """Yield the packets of fragmented MP4; one that claims the time of the one before it, and differs from it, is not hidden.
     The one before it begins earlier by its length if nothing lies there.
     """
-    before: dict[int, Any] = {}
+    before: dict[int, _Before] = {}
     held: list[Any] = []  # from a packet on that begins later than the one before it ends, by its own length
     held_for = -1
     for given in packets:
         index = given.stream.index
         last, packet = before.get(index), given
-        if last is not None and given.is_discard and given.dts == last.dts and bytes(given) != bytes(last):
+        if last is not None and given.is_discard and given.dts == last.dts and _ends_of(given) != last.bytes:
             packet = _heard(given)
             if held_for == index:
                 _set_back(held[0])
         if held_for == index:
             yield from held
             held, held_for = [], -1
-        before[index] = packet
+        before[index] = _Before(packet.dts, packet.duration or 0, _ends_of(packet))
         if held_for < 0 and last is not None and _begins_late(last, packet):
             held_for = index
         if held_for < 0:
@@ -47,10 +56,15 @@ def in_own_time(packets: Iterable[Any]) -> Iterator[Any]:
     yield from held
 
 
-def _begins_late(last: Any, packet: Any) -> bool:
+def _begins_late(last: _Before, packet: Any) -> bool:
     if last.dts is None or packet.dts is None or not packet.duration:
         return False
-    return bool(packet.dts - packet.duration == last.dts + (last.duration or 0))
+    return bool(packet.dts - packet.duration == last.dts + last.duration)
+
+
+def _ends_of(packet: Any) -> bytes:
+    data = memoryview(packet)
+    return bytes(data[:_COMPARED]) + bytes(data[-_COMPARED:])
 
 
 def _heard(packet: Any) -> Any:
