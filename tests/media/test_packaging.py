@@ -565,3 +565,17 @@ def test_fragments_keep_the_times_of_open_gops(convert: Converter, kind: str, fo
     parts = [f"{prefix}{number + (form is DASH)}.m4s" for number in range(count)]
     times = sorted(unit.pts for unit in judge.packets(joined(done.published, "all.mp4", f"{prefix}init.mp4", *parts)))
     assert [time - times[0] for time in times] == [Fraction(number, 25) for number in range(100)]
+
+
+@pytest.mark.parametrize("form", [HLS, DASH])
+def test_fragments_keep_the_times_of_a_variable_rate(convert: Converter, form: SegmentFormat) -> None:
+    """A segment that begins shortly after a pause: libav had its first frame begin where the one decoded before it ended."""
+    times = tuple(Fraction(number, 60) + (Fraction(78, 60) if number >= 40 else 0) for number in range(70))
+    done = convert(
+        Clip("mp4", (Video(times=times, time_base=Fraction(1, 10_000)),), ()), cut(target("mp4", encoded(), None), form, 0.5)
+    )
+    prefix = "x-0-" if form is DASH else "x-"
+    parts = sorted(done.published.glob(f"{prefix}*.m4s"), key=lambda path: int(path.stem.rpartition("-")[2]))
+    packets = judge.packets(joined(done.published, "all.mp4", f"{prefix}init.mp4", *(path.name for path in parts)))
+    shown = sorted(packet.pts for packet in packets)
+    assert [float(time - shown[0]) for time in shown] == pytest.approx([float(time) for time in times], abs=0.001)

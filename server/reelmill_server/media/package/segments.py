@@ -39,8 +39,8 @@ _INTERLEAVED = (StreamType.VIDEO, StreamType.AUDIO)
 _INDEX_FIRST = "+faststart"
 _EDITING = ("mp4", "mov", "ipod")
 # With an index of its own (sidx), each fragment would begin where the one before it ended: in an open GOP, a keyframe that is
-# shown behind frames that follow it would be shown too early.
-_OPEN_GOPS = {
+# shown behind frames that follow it would be shown too early, and where the rate varies, one that is decoded ahead too late.
+_WITHOUT_INDEX = {
     SegmentFormat.HLS: {"hls_segment_options": "movflags=+skip_sidx"},
     SegmentFormat.DASH: {"format_options": "movflags=+skip_sidx"},
 }
@@ -60,8 +60,8 @@ def open_output(plan: TargetPlan, path: str) -> OutputContainer:
     if plan.package:
         folder = Path(path).parent
         folder.mkdir()
-        if plan.container == "mp4" and any(stream.copies_video for stream in plan.streams):
-            options.update(_OPEN_GOPS[plan.package.format])
+        if plan.container == "mp4" and any(_varies(stream) for stream in plan.streams):
+            options.update(_WITHOUT_INDEX[plan.package.format])
         if plan.package.rendition:
             pass  # one file, cut when the length of the video is known
         elif plan.package.format is SegmentFormat.DASH:
@@ -75,6 +75,11 @@ def open_output(plan: TargetPlan, path: str) -> OutputContainer:
         # Edit lists count in ticks of the whole file, by default milliseconds: audio alone is to end with its last sample.
         options["movie_timescale"] = str(max(stream.audio.sample_rate for stream in plan.streams if stream.audio))
     return av.open(path, "w", format=plan.muxer, options=options)
+
+
+def _varies(planned: StreamPlan) -> bool:
+    """Return whether frames of a stream may be shown at any distance."""
+    return planned.copies_video or (planned.type == StreamType.VIDEO and not (planned.counted or planned.steady))
 
 
 def begun_late(
