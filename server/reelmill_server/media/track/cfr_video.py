@@ -17,8 +17,8 @@ from reelmill_server.model.colour import RANGE_NAMES
 from reelmill_server.model.plan import StreamPlan, VideoOutput
 from reelmill_server.model.time import FALLBACK_RATE
 
-_MILLISECOND, _MOST = Fraction(1, 1000), Fraction(1, 10)
-"""By how much times are rounded in Matroska and FLV, and what of a frame that may be."""
+_LARGEST_TICK = Fraction(1, 4)
+"""Of a frame of the output: times in larger ticks are not taken for rounded ones."""
 
 
 class CfrVideoTrack(VideoTrack):
@@ -69,19 +69,20 @@ class CfrVideoTrack(VideoTrack):
             yield from self._take(frame)
 
     def _told_apart(self, shown: VideoFrame) -> VideoFrame:
-        """Return a frame with the time at which it is shown, or a millisecond beside it.
+        """Return a frame with the time at which it is shown, or a tick beside it.
 
         Halfway between two frames of the output, rounded times lead to either of them: it is to be that behind the last one.
         """
         base: Any = shown.time_base
-        exact = (shown.pts - self._origin) * base / self._clock.speed * self._rate  # type: ignore[operator]
+        tick: Fraction = base / self._clock.speed * self._rate
+        exact = (shown.pts - self._origin) * tick  # type: ignore[operator]
         place, behind = nearest(exact), self._place + 1
-        aside = min(_MILLISECOND * self._rate, _MOST) * (behind - place)
+        aside = behind - place
         self._place = place
-        if base != _MILLISECOND or abs(behind - place) != 1 or nearest(exact + aside) != behind:
+        if tick > _LARGEST_TICK or abs(aside) != 1 or nearest(exact + aside * tick) != behind:
             return shown
         self._place, shown = behind, self._moved.of(shown)
-        shown.pts += 1 if aside > 0 else -1  # type: ignore[operator]
+        shown.pts += aside  # type: ignore[operator]
         return shown
 
     def reach(self, part: Part, seconds: Fraction) -> Iterator[AnyPacket]:
