@@ -70,9 +70,8 @@ class Reader:
         self._by_decoding = {stream.index for stream in source.streams if counts_decoding(stream)}
         self._claimed_ends = {} if plan.still else claimed_ends(source)
         self._unread = set(self._claimed_ends) & used  # streams whose last packet was not read
-        self._claimed = float(
-            self._begin
-        )  # how far a packet claims to reach, whatever is shown after it; not exact, as its claim is not
+        # How far a packet claims to reach, whatever is shown after it; not exact, as its claim is not.
+        self._claimed = float(self._begin)
         self.latest = float("-inf")
         """When the last packet begins, about, seconds of the source."""
         self._holes = Holes(source)
