@@ -70,6 +70,7 @@ class World:
         self.outdated = False
         self.encoded: list[ChunkedPlan | None] = []
         self.memos: list[list[float]] = []
+        self._describing = asyncio.Lock()  # samples that are tried beside each other read them one after the other
         self.outcomes: dict[str, Outcome] = {}
 
     def _hand_back(self) -> None:
@@ -114,8 +115,9 @@ class World:
         self.trials += samples.trials
         task_id = samples.work.request.task_id
         self.standings.append(await self.engine.claim_state(task_id, activity.info().activity_id))
-        description = await self.client.get_workflow_handle(task_id).describe()
-        self.memos.append((await description.memo())["units"])
+        async with self._describing:
+            description = await self.client.get_workflow_handle(task_id).describe()
+            self.memos.append((await description.memo())["units"])
         return SampleResult(tuple(map(tried, samples.trials)))
 
     @activity.defn(name="erase")
