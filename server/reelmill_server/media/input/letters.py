@@ -6,7 +6,7 @@ TEXT_CODECS = ("subrip", "webvtt", "ass", "ssa", "text", "mov_text")
 _LENGTH_BYTES = 2  # ahead of the text of mov_text, behind which its styles are
 _MOST = 10_000
 ADDED = frozenset("\u00a0\u200e\u200f\ufeff\ufffd")
-"""What decoders make of escapes, and of bytes that are no text."""
+"""Letters that decoders write for escapes, and for bytes that are no text."""
 
 
 class Letters:

@@ -144,7 +144,7 @@ def _turn_of(frame: VideoFrame, codec: str) -> Turn | None:
 
 @dataclass
 class SoundSight:
-    """What is heard in each channel in the first second of a span: how loud it is, and how often it crosses zero."""
+    """The sound of each channel in the first second of a span: how loud it is, and how often it crosses zero."""
 
     layout: str = ""
     rate: int = 0

@@ -32,7 +32,7 @@ _FAMILIES: Mapping[str, tuple[str, ...]] = {
     "opus": ("Opus", "opus"),
     "flac": ("fLaC", "flac"),
 }
-"""What codec strings (RFC 6381) of a codec begin with."""
+"""Beginnings of the codec strings (RFC 6381) of a codec."""
 _RANGES = {Transfer.PQ: "PQ", Transfer.HLG: "HLG"}
 _CAPTIONS = "CLOSED-CAPTIONS"
 _HALF = Fraction(1, 2)
@@ -42,7 +42,7 @@ _NAMESPACE = "{urn:mpeg:dash:schema:mpd:2011}"
 
 @dataclass(frozen=True)
 class Listed:
-    """What a playlist or manifest should say: `uris` of its files, their `seconds`, the streams in them, and whether each
+    """Planned contents of a playlist or manifest: `uris` of its files, their `seconds`, the streams in them, and whether each
     segment decodes `alone`. `captions`: the channels of closed captions in the video.
     """
 
