@@ -20,7 +20,7 @@ MOST_SAMPLES = 500
 """Of a stream: so many say as much as more do."""
 _SHARE = 100  # of the whole, one sample of so many
 _WHOLE = Fraction(4, 3)  # of what its samples would take: a shorter video is sampled whole
-_SCOUT_US, _SCOUT_FRAMES, _USUAL_SCOUTS = 3 * MICROSECONDS // 2, 30, 2
+_SCOUT_US, _SCOUT_FRAMES, _USUAL_SCOUTS = 3 * MICROSECONDS // 2, 24, 2
 _SCOUTED_WHOLES = 2  # times the longest video that is sampled whole: to encode all, even twice, takes less than its samples
 _SCOUTS_APART = 7  # lengths of a scout, of a video that has more than the usual number
 _SCOUTED_SHARE = Fraction(2, 3)  # of a short video, at most
