@@ -478,7 +478,7 @@ def test_a_source_of_which_no_video_can_be_decoded_is_refused(convert: Converter
         convert(path, cut(target("mp4", encoded(), AAC), form))
 
 
-@pytest.mark.parametrize(("transfer", "expected"), [(16, "PQ"), (18, "HLG"), (1, "SDR")])
+@pytest.mark.parametrize(("transfer", "expected"), [(16, "PQ"), (18, "HLG"), (1, "SDR"), (6, "SDR")])
 @pytest.mark.parametrize("container", ["ts", "mp4"])
 def test_a_master_playlist_tells_the_video_range(convert: Converter, container: str, transfer: int, expected: str) -> None:
     """Players choose HDR by it; Apple's require it."""

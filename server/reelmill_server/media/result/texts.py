@@ -33,7 +33,7 @@ _FAMILIES: Mapping[str, tuple[str, ...]] = {
     "flac": ("fLaC", "flac"),
 }
 """Beginnings of the codec strings (RFC 6381) of a codec."""
-_RANGES = {Transfer.PQ: "PQ", Transfer.HLG: "HLG"}
+_RANGES: Mapping[int, str] = {Transfer.PQ: "PQ", Transfer.HLG: "HLG"}
 _CAPTIONS = "CLOSED-CAPTIONS"
 _HALF = Fraction(1, 2)
 _MICROSECOND = Fraction(1, 1_000_000)
@@ -121,7 +121,7 @@ def _wrong_variant(
     if video is not None:
         size, said = f"{video.width}x{video.height}", attributes.get("RESOLUTION", "")
         yield f"says {said} of video that is {size}", said != size
-        wide, light = _RANGES.get(Transfer(video.color_transfer), ""), attributes.get("VIDEO-RANGE", "")
+        wide, light = _RANGES.get(video.color_transfer, ""), attributes.get("VIDEO-RANGE", "")
         yield f"says the video range {light}, and it is {wide}", bool(wide) and light != wide
     groups = {(entry["TYPE"], entry["GROUP-ID"]) for entry in media}
     for kind, group in ((kind, attributes.get(kind, "")) for kind in ("AUDIO", "SUBTITLES")):
