@@ -181,6 +181,8 @@ def _ladder(target: Mapping[str, object], options: Mapping[str, object]) -> dict
         raise InvalidArgument(violations=[Violation("ladder", f"must be auto, not {asked!r}")])
     if target["segment"] != {"format": "hls"}:
         raise InvalidArgument(violations=[Violation("destination", "must end in .m3u8 with a ladder: it is a master playlist")])
+    if options.get("video") in (None, "copy", "none"):
+        raise InvalidArgument(violations=[Violation("ladder", "needs video to be encoded: set video to a codec")])
     variant = {**target, "uri": f"{uri.removesuffix('.m3u8')}-{{rung}}.m3u8"}
     # Segments of a group have no subtitles unless asked for, and need not be told so.
     variant.pop("subtitle")

@@ -50,6 +50,7 @@ def test_a_ladder_is_a_group_whose_only_target_stands_for_all_variants() -> None
     assert target.video.transcode_video.codec and not target.video.transcode_video.HasField("crf")
     assert set(violations(video="h264", ladder="auto")) == {"destination"}
     assert set(violations(video="h264", ladder="steep", destination="/x.m3u8")) == {"ladder"}
+    assert violations(ladder="auto", destination="/x.m3u8") == {"ladder": "needs video to be encoded: set video to a codec"}
 
 
 def test_every_option_reaches_its_field() -> None:
