@@ -67,6 +67,17 @@ def test_without_alpha_the_hidden_is_black(convert: Converter, source: Path, for
     assert sum(WORDS in text for text in converted.warnings) == 1
 
 
+def test_colors_that_are_partly_transparent_pass_the_gate(convert: Converter, tmp_path: Path) -> None:
+    """What is shown is compared by its luma: magenta is brighter than dark green, though it has no green."""
+    bars = np.full((SIZE[1], SIZE[0], 4), (255, 0, 255, 128), np.uint8)
+    bars[:, 16:48, :3] = (0, 120, 0)
+    with av.open(str(tmp_path / "bars.mov"), "w") as output:
+        stream = output.add_stream("qtrle", rate=25)
+        stream.width, stream.height, stream.pix_fmt = *SIZE, "argb"
+        output.mux([*stream.encode(av.VideoFrame.from_ndarray(bars, "rgba").reformat(format="argb")), *stream.encode(None)])
+    assert any(WORDS in text for text in convert(tmp_path / "bars.mov", target("mp4", encoded(crf=8), None)).warnings)
+
+
 def test_with_alpha_it_is_kept(convert: Converter, source: Path) -> None:
     """In VP9 and in PNG."""
     converted = convert(source, target("webm", encoded("vp9", crf=4), None), alone(snapshots("png", number=1)))

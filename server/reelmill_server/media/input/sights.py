@@ -60,12 +60,11 @@ def picture_sight(frame: VideoFrame, stream: Any, time: Fraction) -> PictureSigh
     try:
         rows = samples(frame, "gray")
         alpha = samples(frame, "rgba", 3) if has_alpha(frame.format.name) else ()
-        colors = samples(frame, "rgba") if alpha else ()
     except (*LIBAV_ERRORS, ValueError) as error:
         check_memory(error)
         return None
     transparent = min(map(min, alpha), default=_OPAQUE) < _OPAQUE
-    black = tuple(bytes(map(_shown, row, opacity)) for row, opacity in zip(colors, alpha, strict=True)) if transparent else None
+    black = tuple(bytes(map(_shown, row, opacity)) for row, opacity in zip(rows, alpha, strict=True)) if transparent else None
     size = frame.width, frame.height
     less = _within(rows, size, cut) if any(cut) else None
     within = black and _within(black, size, cut)
