@@ -8,7 +8,7 @@ import imageio_ffmpeg
 import numpy as np
 import pytest
 
-from reelmill_server.errors import UnsupportedFormat
+from reelmill_server.errors import InvalidArgument, UnsupportedFormat
 from reelmill_server.model.request import AudioSpec
 from reelmill_server.plan.codec.channel_layouts import CHANNELS
 from tests import judge
@@ -73,6 +73,7 @@ CELLS = [
     *((layout, *cell) for layout in WITHIN_WAV for cell in (("mp4", "aac"), ("ts", "ac3"), ("mkv", "opus"), ("mkv", "flac"))),
     *((layout, "mkv", "vorbis") for layout in WITHIN_WAV),
     *((layout, *cell) for layout in WITHIN_WAV[::3] for cell in (("ts", "opus"), ("mp4", "flac"), ("oga", "flac"))),
+    *((layout, "ts", "aac") for layout in WITHIN_WAV[2::3]),
     *((layout, "mp3", "mp3") for layout in WITHIN_WAV[1::3]),
 ]
 
@@ -117,6 +118,18 @@ def test_the_smallest_layout_that_holds_all_is_taken(convert: Converter, codec: 
     """Not the usual one of as many channels."""
     converted = convert(clip(layout), target("mkv", None, AudioSpec(codec)))
     assert plain(judge.layout(converted.path)) == expected
+
+
+@pytest.mark.parametrize("container", ["ts", "aac"])
+def test_eight_channels_are_more_than_adts_can_signal(convert: Converter, container: str) -> None:
+    """They are mixed to seven with a warning; to ask for eight, or to copy them, is refused by name."""
+    converted = convert(clip("7.1"), target(container, None, AudioSpec("aac")))
+    assert plain(judge.layout(converted.path)) == "6.1" and "is mixed to" in "".join(converted.warnings)
+    with pytest.raises(InvalidArgument, match=f"at most 7 channels in {container}"):
+        convert(clip("7.1"), target(container, None, AudioSpec("aac", channels=8)))
+    source = convert(clip("7.1"), target("mkv", None, AudioSpec("aac"))).path
+    with pytest.raises(UnsupportedFormat, match=r"has 7\.1"):
+        convert(source, target(container, None))
 
 
 def unmasked(path: Path, channels: int) -> Path:

@@ -5,12 +5,16 @@ from dataclasses import dataclass, field
 from fractions import Fraction
 from typing import Any
 
+from reelmill_server.plan.codec.channel_layouts import CHANNELS
+
 ANY = frozenset({"*"})
 _KEPT_TAGS = {"movflags": "+faststart+use_metadata_tags"}
 _FASTSTART = {"movflags": "+faststart"}  # index first, so that playback can start before the download is complete
 # The edit rates of SMPTE ST 377-1 that libav's muxer accepts.
 _MXF_RATES = tuple(map(Fraction, "24000/1001 24 25 30000/1001 30 48 50 60000/1001 60".split()))
 
+# ADTS has three bits for the number of a layout; those of the others are higher (ISO/IEC 14496-3, table 1.19).
+_ADTS_LAYOUTS = tuple(name for name in CHANNELS if name not in ("7.1", "5.1.2", "5.1.2(back)", "22.2"))
 # RFC 9639, 9.1.3: others are told beside the frames, where libav's muxers of MP4 and Ogg do not write them.
 _FLAC_USUAL_LAYOUTS = ("mono", "stereo", "3.0", "quad", "5.0(side)", "5.1(side)", "6.1", "7.1")
 # Matroska tells how many channels PCM has, and not which: what readers take each number for.
@@ -119,6 +123,7 @@ CONTAINERS: Mapping[str, Container] = {
             video="h264 hevc mpeg2video mpeg1video",
             audio="aac mp3 mp2 ac3 eac3 dts opus",
             subtitle="dvb_subtitle",
+            layouts={"aac": _ADTS_LAYOUTS},
         ),
         _container(
             "asf",
@@ -159,7 +164,7 @@ CONTAINERS: Mapping[str, Container] = {
         _container("m4a", "ipod", audio="aac alac ac3", options=_FASTSTART, tagged_options=_KEPT_TAGS),
         _container("flac", "flac", audio="flac", single=True),
         _container("opus", "opus", audio="opus"),
-        _container("aac", "adts", audio="aac", single=True),
+        _container("aac", "adts", audio="aac", single=True, layouts={"aac": _ADTS_LAYOUTS}),
         _container("oga", "oga", audio="vorbis opus flac", layouts={"flac": _FLAC_USUAL_LAYOUTS}),
         _container("ac3", "ac3", audio="ac3", single=True),
         _container("wav", "wav", audio="pcm_u8 pcm_s16le pcm_s24le pcm_s32le pcm_f32le mp3 mp2 ac3 eac3 flac", single=True),

@@ -146,11 +146,16 @@ def _sample_rate(
 
 def _layout(spec: AudioSpec, stream: AudioStreamInfo, encoder: AudioEncoder, container: Container, field: str) -> str:
     """Return the smallest layout in which each of the source's channels has a place, else the usual one of as many channels."""
-    least, most = encoder.counts[0], encoder.counts[-1]
+    held = container.layouts.get(encoder.codec, encoder.layouts)
+    known = [name for name in encoder.layouts if name in held]
+    counts = {len(CHANNELS[name]) for name in known}
+    least, most = min(counts), max(counts)
     if spec.channels and not least <= spec.channels <= most:
         count = f"at most {most} channels" if least == 1 else f"{least} channels only"
-        raise InvalidArgument(violations=[Violation(f"{field}.channel", f"{spec.codec} takes {count} ({encoder.encoder})")])
-    known = container.layouts.get(encoder.codec, encoder.layouts)
+        where = f" in {container.name}" if most < encoder.counts[-1] else ""
+        raise InvalidArgument(
+            violations=[Violation(f"{field}.channel", f"{spec.codec} takes {count}{where} ({encoder.encoder})")]
+        )
     offered = [name for name in known if spec.channels in (None, 0, len(CHANNELS[name]))]
     wanted = spec.channels or min(max(stream.channels, least), most)
     usual = next(name for name in known if len(CHANNELS[name]) == wanted)
