@@ -11,6 +11,7 @@ import av
 import imageio_ffmpeg
 import numpy as np
 import pytest
+from PIL import Image
 
 from reelmill_server.errors import InvalidArgument
 from reelmill_server.model.request import AlignMode, AudioSpec, TargetSpec, VideoSpec
@@ -380,3 +381,13 @@ def test_a_cut_copy_may_end_with_a_long_packet(tmp_path: Path, convert: Converte
     middle = next(pts for pts, duration in packets if duration == longest and pts > 96000)
     converted = convert(path, target("mkv", None), duration=(middle + 10) / 48000)
     assert len(judge.sound(converted.path)) == pytest.approx(middle + longest, abs=100)
+
+
+@pytest.mark.skipif("webp_anim" not in av.formats_available, reason="FFmpeg 9 is the first that reads animated WebP")
+def test_an_animated_webp_is_cut(convert: Converter, tmp_path: Path) -> None:
+    """libav says that it has ended wherever it looks for a time in it."""
+    images = [Image.new("RGB", (64, 48), (20 * number, 0, 0)) for number in range(10)]
+    images[0].save(tmp_path / "red.webp", save_all=True, append_images=images[1:], duration=100, lossless=True)
+    converted = convert(tmp_path / "red.webp", target("mkv", encoded(), None), start=0.3, duration=0.4)
+    reds = [picture[..., 0].mean() for picture in judge.pictures(converted.path, "rgb24")]
+    assert reds == pytest.approx([60, 80, 100, 120], abs=4)

@@ -40,6 +40,7 @@ _ONE_WAY = "matroska,webm"  # of which libav finds the first recording no more o
 _SEEKING_EACH = ("mov,mp4,m4a,3gp,3g2,mj2",)  # of which libav finds what each stream has at a time
 _BY_POSITION = ("mpegts", "mpeg", "ogg", "flv")
 _WAVES = ("wav", "w64")
+_ANIMATED_WEBP = "webp_anim"
 # Seconds since 1970 are less, and more do not fit into 64 bits in the ticks of every container.
 _FAR = 2.0**32
 _MOST_KEPT_BYTES = 256 << 20
@@ -85,9 +86,11 @@ def packets_from(container: InputContainer, streams: Sequence[Stream], others: S
 
 
 def _seeks_wrongly(container: InputContainer) -> bool:
-    """Return whether libav looks for times at other places than they are: G.722 in WAV has half the bytes that it expects."""
+    """Return whether libav looks for times at other places than they are: G.722 in WAV has half the bytes that it expects, and
+    animated WebP has ended for FFmpeg 9 wherever it looks.
+    """
     if container.format.name not in _WAVES:
-        return False
+        return container.format.name == _ANIMATED_WEBP
     return any(canonical_name(stream.codec_context) == "adpcm_g722" for stream in container.streams.audio)
 
 
