@@ -23,7 +23,7 @@ from tests.media.converter import Converter, encoded, target
 from tests.media.test_animations import animation, played
 from tests.media.test_joined import PLAIN, SOUND, Joiner, beside, join, seconds_of_sound
 from tests.media.test_snapshots import alone, made, snapshots
-from tests.sources import BRIGHT, DARK, Shelf
+from tests.sources import BRIGHT, DARK, Clip, Shelf, Video
 from tests.unit.media.input.test_color_profile import PLAIN as PLAIN_NAME
 from tests.unit.media.input.test_color_profile import profile
 
@@ -115,6 +115,15 @@ def test_without_a_duration_a_still_is_one_frame_and_told(convert: Converter, st
     assert judge.numbers(converted.path) == [700]
     assert any("sources[0] is a still image" in text for text in converted.warnings)
     assert not convert(still, alone(snapshots("jpg", number=1))).warnings
+
+
+@pytest.mark.parametrize("rate", [12, 1])
+def test_less_than_half_a_frame_of_the_rate_is_one(convert: Converter, still: Path, rate: int) -> None:
+    """A still, and a film of one frame of a 25th of a second: rounded they would have none, and the task would fail."""
+    for source in (still, Clip("mp4", (Video(seconds=0.04),), ())):
+        converted = convert(source, target("mp4", encoded(frame_rate=Fraction(rate)), None))
+        assert len(judge.numbers(converted.path)) == 1
+        assert converted.artifact.duration_seconds == pytest.approx(1 / rate, abs=0.001)
 
 
 @pytest.mark.parametrize("second", ["JPEG", "PNG", "WEBP"])

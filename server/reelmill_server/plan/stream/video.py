@@ -110,6 +110,12 @@ def _colours(stream: VideoStreamInfo, mapped: bool) -> dict[str, int]:
     }
 
 
+def _steady(rate: Fraction, stream: VideoStreamInfo, clock: Clock) -> str:
+    """Return the filter that gives video a constant rate; what lasts less than half a frame has one nevertheless."""
+    brief = not clock.end_us if stream.still else 0 < clock.reach_us(stream) * rate * 2 < MICROSECONDS
+    return f"fps={rate}:start_time=0" + ":eof_action=pass" * brief
+
+
 def plan_video(
     spec: VideoSpec, stream: VideoStreamInfo, clock: Clock, facts: PlanFacts, field: str
 ) -> tuple[StreamPlan, tuple[str, ...]]:
@@ -131,7 +137,7 @@ def plan_video(
     choice = video_encoders.choose(spec, wanted, facts.capabilities, facts.order, facts.excluded, geometry.size)
     _refuse_thin(choice.encoder, geometry, field)
     rate = spec.frame_rate
-    steady = (f"fps={rate}:start_time=0",) if rate else ()
+    steady = (_steady(rate, stream, clock),) if rate else ()
     mapped = hdr.is_hdr(stream) and not wanted.endswith("10le")
     shape = (*opaque, *geometry.filters, *_colour_filter(stream, mapped))
     # Drop frames before the expensive scaling, repeat frames after it.
