@@ -31,7 +31,7 @@ from reelmill_server.plan.output import images
 from reelmill_server.plan.output.frame_access import AccessChoice
 from reelmill_server.plan.planner import make_plan
 from tests import judge
-from tests.media.converter import Converted, Converter, capabilities, encoded, target
+from tests.media.converter import CLIP, Converted, Converter, capabilities, encoded, target
 from tests.media.test_right_by_default import INTERLACED, hdr_clip
 from tests.sources import Audio, Clip, Video
 
@@ -79,6 +79,13 @@ MODES: dict[str, tuple[dict[str, Any], list[int]]] = {
     "average": ({"mode": FrameMode.AVERAGE, "number": 4}, [12, 37, 62, 87]),
     "average of one": ({"mode": FrameMode.AVERAGE, "number": 1}, [50]),
 }
+
+
+def test_a_last_keyframe_is_not_the_end(convert: Converter) -> None:
+    """A source that is followed by another one lasts as long as it claims, of which there is no warning."""
+    clip = Clip("mp4", (Video(size=(64, 48), seconds=1.2, gop=99, b_frames=0),), ())
+    converted = convert.concat([(clip, CLIP), (clip, CLIP)], alone(snapshots("jpg", mode=FrameMode.KEYFRAME)))
+    assert (times(converted), converted.warnings) == ([0.0, 1.2], ())
 
 
 @pytest.mark.sample(every=8)

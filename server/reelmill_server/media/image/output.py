@@ -172,7 +172,8 @@ class ImageOutput(Output):
                         break
                     wanted = following
                 else:
-                    return max(last + step, Fraction(0))
+                    end = max(last + step, Fraction(0))
+                    return length if keys and end and length else end  # other frames may follow the last keyframe
         return None
 
     def _is_little(self, video: Any, near: Fraction | float) -> bool:
