@@ -59,7 +59,7 @@ def picture_sight(frame: VideoFrame, stream: Any, time: Fraction) -> PictureSigh
     cut = edges(stream)
     try:
         rows = samples(frame, "gray")
-        alpha = samples(frame, "rgba", 3) if has_alpha(frame.format.name) else ()
+        alpha = samples(frame, "gbrap", 3) if has_alpha(frame.format.name) else ()
     except (*LIBAV_ERRORS, ValueError) as error:
         check_memory(error)
         return None
@@ -104,8 +104,8 @@ def look(frame: VideoFrame, opaque: bool = False) -> bytes | None:
     not `opaque` as it has to be.
     """
     try:
-        greens = b"".join(samples(frame, "rgba", 1, COARSE))
-        alpha = b"".join(samples(frame, "rgba", 3, COARSE)) if has_alpha(frame.format.name) else b""
+        greens = b"".join(samples(frame, "gbrap", 0, COARSE))
+        alpha = b"".join(samples(frame, "gbrap", 3, COARSE)) if has_alpha(frame.format.name) else b""
     except (*LIBAV_ERRORS, ValueError) as error:
         check_memory(error)
         return None
@@ -118,12 +118,15 @@ def _shown(value: int, alpha: int) -> int:
     return value * alpha // _OPAQUE
 
 
-def samples(frame: VideoFrame, form: str, place: int = 1, side: int = FINE) -> Rows:
-    """Return `side` rows of as many samples of a frame: gray, or the component `place` of RGBA."""
+def samples(frame: VideoFrame, form: str, place: int = 0, side: int = FINE) -> Rows:
+    """Return `side` rows of as many samples of a frame: those of the plane `place` of `form`.
+
+    Colors are asked for in planes: into packed RGB, libav scales chroma to half as many columns.
+    """
     small = VideoReformatter().reformat(frame, side, side, form, interpolation=Interpolation.AREA)
-    plane: Any = small.planes[0]
-    data, stride, size = bytes(plane), plane.line_size, 4 if form == "rgba" else 1
-    return tuple(data[row * stride + place * (size > 1) : row * stride + side * size : size] for row in range(side))
+    plane: Any = small.planes[place]
+    data, stride = bytes(plane), plane.line_size
+    return tuple(data[row * stride : row * stride + side] for row in range(side))
 
 
 def _turn_of(frame: VideoFrame, codec: str) -> Turn | None:
