@@ -342,6 +342,15 @@ def test_files_of_other_kinds(convert: Converter, tmp_path: Path) -> None:
         assert judge.lines(convert(BARE, replace(target(container), subtitle="all"), source=beside(text)).path) == near(LINES)
 
 
+def test_markup_of_mp4_is_kept_without_a_warning(convert: Converter, tmp_path: Path) -> None:
+    """Its decoder ends each run of bold or italic text with a reset, which says nothing."""
+    (tmp_path / "x.srt").write_text(srt([(0.1, 0.3, "a <i>b</i> c"), (0.4, 0.5, "<b>d</b>")]))
+    made = convert(BARE, replace(target("mp4"), subtitle="all"), source=beside(tmp_path / "x.srt"))
+    converted = convert(made.path, replace(EXTRACT, extract=ExtractSpec("srt", "file:///out/a")))
+    assert not converted.warnings
+    assert re.findall(r"--> .*\n(.+)\n", converted.path.read_text()) == ["a <i>b</i> c", "<b>d</b>"]
+
+
 @pytest.mark.parametrize(
     ("content", "said"),
     [

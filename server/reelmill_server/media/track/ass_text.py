@@ -16,6 +16,7 @@ _BRACE, _LITERAL_BRACE = re.compile(rb"\{(?!\\)"), rb"\{"
 _BLOCK = re.compile(rb"(?<!\\)\{([^{}]*)\}")
 _TAG = re.compile(rb"\\([0-9]?[a-zA-Z]+)(\([^)]*\)?|[^\\]*)")
 _KEPT_TAGS = frozenset({b"b", b"i", b"u", b"s", b"c", b"1c", b"an", b"a"})
+_SAID_OTHERWISE = _KEPT_TAGS | {b"p", b"r"}  # drawings have a warning of their own; what is reset without a style ends there
 _RESET = re.compile(rb"^r[^nN]|^r$")
 _HARD_SPACE, _NO_BREAK_SPACE = rb"\h", "\u00a0".encode()
 _PLAIN_FONT = {b"Fontname": b"Arial", b"Fontsize": b"16"}  # those that libav takes for no font at all
@@ -64,7 +65,7 @@ def readable(text: bytes) -> Readable:
         if number % 2:
             tags = _TAG.findall(piece)
             override = b"".join(b"\\" + name + value for name, value in tags if name in _KEPT_TAGS or _RESET.search(name))
-            plainer = plainer or any(name not in _KEPT_TAGS and not _is_drawing(name) for name, _ in tags)
+            plainer = plainer or any(name not in _SAID_OTHERWISE for name, _ in tags)
             drawing = next((value.strip() not in (b"", b"0") for name, value in reversed(tags) if _is_drawing(name)), drawing)
             pieces.append(b"{" + override + b"}" if override else b"")
         elif drawing:

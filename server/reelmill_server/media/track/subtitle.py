@@ -237,6 +237,8 @@ class SubtitleTrack(Track):
 
     def _events(self, cue: Cue) -> Iterator[Cue]:
         """Yield the ASS events that a packet holds."""
+        if self._codecs[cue.part] == "mov_text" and cue.content.size <= _EMPTY_BYTES:
+            return  # a pause between cues
         self.cues += 1
         try:
             shown = self._decoded(cue)
