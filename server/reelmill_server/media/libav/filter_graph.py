@@ -1,5 +1,6 @@
 """Filter graphs: one chain from a stream's decoded frames to what its encoder takes."""
 
+import os
 from collections.abc import Callable, Iterator, Sequence
 from fractions import Fraction
 from typing import Any
@@ -12,6 +13,9 @@ from reelmill_server.errors import UnsupportedFormat
 from reelmill_server.media.libav.tone_mapping import table_files
 from reelmill_server.model.time import FALLBACK_RATE
 
+# Waking threads for parts of a small frame takes longer than these filters do with it, and the codecs use the cores already.
+_CHEAP = frozenset(("crop", "format", "fps", "pad", "scale", "setparams", "setpts", "setsar", "settb"))
+_THREAD_PIXELS = 1920 * 1088
 # A graph raises these while it needs more input, and when it is drained.
 _DRY = (av.error.BlockingIOError, av.error.EOFError)
 
@@ -92,9 +96,11 @@ class Chain:
             yield frame
 
     def _build(self, frame: VideoFrame | AudioFrame) -> Graph:
-        graph = Graph()
+        graph, named = Graph(), tuple(self._filters())
+        if isinstance(frame, VideoFrame):
+            graph.threads = _threads(frame, named)
         node = self._video_source(graph, frame) if isinstance(frame, VideoFrame) else self._audio_source(graph, frame)
-        with table_files(tuple(self._filters())) as filters:
+        with table_files(named) as filters:
             try:
                 return _connected(graph, node, filters, "buffersink" if isinstance(frame, VideoFrame) else "abuffersink")
             except av.error.NotImplementedError as error:
@@ -115,6 +121,13 @@ class Chain:
         return graph.add_abuffer(
             sample_rate=frame.sample_rate, format=frame.format, layout=frame.layout.name, time_base=frame.time_base
         )
+
+
+def _threads(frame: VideoFrame, filters: Sequence[str]) -> int:
+    """Return how many threads share the work of filters on each frame; 0: as many as there are cores."""
+    if not _CHEAP.issuperset(text.partition("=")[0] for text in filters):
+        return 0
+    return min(-(-frame.width * frame.height // _THREAD_PIXELS), os.cpu_count() or 1)
 
 
 class FrameTwins:
