@@ -259,7 +259,7 @@ def is_blank(frame: VideoFrame, reformatter: VideoReformatter) -> bool:
 
 
 def _grey(frame: VideoFrame, width: int, height: int, reformatter: VideoReformatter) -> list[bytes]:
-    small = reformatter.reformat(frame, width, height, "gray", interpolation=Interpolation.AREA)
+    small = reformatter.reformat(frame, width, height, "gray", interpolation=Interpolation.AREA, threads=1)
     plane: Any = small.planes[0]
     data, stride = bytes(plane), plane.line_size
     return [data[row * stride : row * stride + width] for row in range(height)]

@@ -123,7 +123,7 @@ def samples(frame: VideoFrame, form: str, place: int = 0, side: int = FINE) -> R
 
     Colors are asked for in planes: into packed RGB, libav scales chroma to half as many columns.
     """
-    small = VideoReformatter().reformat(frame, side, side, form, interpolation=Interpolation.AREA)
+    small = VideoReformatter().reformat(frame, side, side, form, interpolation=Interpolation.AREA, threads=1)
     plane: Any = small.planes[place]
     data, stride = bytes(plane), plane.line_size
     return tuple(data[row * stride : row * stride + side] for row in range(side))

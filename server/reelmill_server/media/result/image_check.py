@@ -60,9 +60,17 @@ def _seen(image: Any, place: int, looks: dict[int, bytes] | None) -> float:
     image.seek(place)
     image.load()
     if looks is not None:
-        small = image.convert("RGBA").resize((COARSE, COARSE), Image.Resampling.BOX).tobytes()
-        looks[place] = bytes(green * alpha // _OPAQUE for green, alpha in zip(small[1::4], small[3::4], strict=True))
+        looks[place] = _looks(image)
     return image.info.get("duration", 0)  # type: ignore[no-any-return]
+
+
+def _looks(image: Any) -> bytes:
+    """Return `COARSE` rows of how green an image is, on black if it is partly transparent."""
+    size, box = (COARSE, COARSE), Image.Resampling.BOX
+    if image.mode == "RGB" and not image.has_transparency_data:
+        return image.getchannel("G").resize(size, box).tobytes()  # type: ignore[no-any-return]
+    small = image.convert("RGBA").resize(size, box).tobytes()
+    return bytes(green * alpha // _OPAQUE for green, alpha in zip(small[1::4], small[3::4], strict=True))
 
 
 def _begins(file: WrittenImage, plan: ImagePlan) -> list[Fraction]:
