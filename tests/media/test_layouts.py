@@ -95,7 +95,7 @@ def test_each_channel_keeps_its_place_or_is_said_to_be_mixed(
             assert places or (channel.startswith("LFE") and "low-frequency" in mixed[0])
         elif layout != "mono":
             assert places == [channel] or places == [SAME[channel]]
-    assert not [text for text in converted.warnings if text not in mixed]
+    assert not [text for text in converted.warnings if text not in mixed and "own Vorbis encoder" not in text]
 
 
 @pytest.mark.sample(every=4)

@@ -214,11 +214,13 @@ def test_what_a_codec_cannot_do_is_refused(convert: Converter, codec: str, setti
 
 
 def test_vorbis_is_stereo_where_libav_has_only_its_own(convert: Converter) -> None:
-    """One channel becomes two, unless one is asked for; a bit rate is no setting of this encoder."""
+    """One channel becomes two, unless one is asked for; a bit rate is no setting of this encoder, and two differ at a price."""
     if capabilities()["libvorbis"].available:
         pytest.skip("this build has libvorbis")
     mono = Clip("matroska", (), (Audio("flac", layout="mono"),))
-    assert judge.channels(convert(mono, target("oga", None, AudioSpec("vorbis"))).path) == 2
+    converted = convert(mono, target("oga", None, AudioSpec("vorbis")))
+    assert (judge.channels(converted.path), converted.warnings) == (2, ())
+    assert "distorts what the right channel has" in convert(TONE, target("oga", None, AudioSpec("vorbis"))).warnings[0]
     with pytest.raises(InvalidArgument, match="2 channels only"):
         convert(mono, target("oga", None, AudioSpec("vorbis", channels=1)))
     with pytest.raises(InvalidArgument, match="set quality"):

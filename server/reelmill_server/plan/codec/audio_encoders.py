@@ -31,7 +31,7 @@ class AudioEncoder:
     channels the default first, named as they are read back. `bitrate_per_channel`: default in bit/s (0: no bit rate can be
     set); `max_bitrate`: maximum per stream (0: what an AAC frame can hold); `floors`: minimum in bit/s for one channel, two,
     and so on, the last for all above; `steps`: the only bit rates that it has. `options` are always set, `surround_options`
-    for more than two channels.
+    for more than two channels. `flaw`: what it does to channels that differ, and nobody would expect.
 
     A quality of 0 to 100 is mapped to the range of `scale` (the encoder's own quality) or of `ladder` (bit/s per channel),
     from the first value to the second, else to an index of `steps`.
@@ -51,6 +51,7 @@ class AudioEncoder:
     lossless: bool = False
     options: Mapping[str, str] = field(default_factory=dict)
     surround_options: Mapping[str, str] = field(default_factory=dict)
+    flaw: str = ""
 
     @property
     def counts(self) -> range:
@@ -92,7 +93,13 @@ AUDIO_ENCODERS: Mapping[str, AudioEncoder] = {
         steps=_AC3_STEPS,
         ladder=(32_000, 224_000),
     ),
-    "vorbis": AudioEncoder("vorbis", "vorbis", "fltp", layouts=("stereo",), scale=(1, 10), options={"strict": "experimental"}),
+    "vorbis": AudioEncoder(
+        *("vorbis", "vorbis", "fltp"),
+        layouts=("stereo",),
+        scale=(1, 10),
+        options={"strict": "experimental"},
+        flaw="libav's own Vorbis encoder distorts what the right channel has and the left has not: choose opus",
+    ),
     "amr": AudioEncoder(
         "libopencore_amrnb", "amr_nb", "s16", (8000,), _MONO, 12_200, 12_200, floors=(_AMR_STEPS[0],), steps=_AMR_STEPS
     ),

@@ -9,7 +9,7 @@ from reelmill_server.model.media_info import AudioStreamInfo, StreamInfo
 from reelmill_server.model.plan import COPY, PartPlan, StreamPlan
 from reelmill_server.model.request import AudioSpec
 from reelmill_server.plan import rules
-from reelmill_server.plan.codec.audio_encoders import AUDIO_ENCODERS
+from reelmill_server.plan.codec.audio_encoders import AUDIO_ENCODERS, audio_encoder
 from reelmill_server.plan.inputs import Input, Inputs, selected, stream_at
 from reelmill_server.plan.stream import audio, container_fit, joining
 from reelmill_server.plan.stream.stream_copies import joined_copy
@@ -154,6 +154,8 @@ def _encoded_audio(context: TargetContext, spec: AudioSpec, stream: AudioStreamI
     planned, note = audio.plan_audio(spec, stream, like.clock, path, context.facts.capabilities, context.container)
     if note:
         context.warn(f".audio: {note}")
+    if stream.channels > 1 and (flaw := audio_encoder(spec.codec, context.facts.capabilities).flaw):
+        context.warn(f".audio: {flaw}")
     tried = context.facts.capabilities.get(planned.encoder)
     if tried is not None and not tried.available:
         raise UnsupportedFormat(f"{path}: no encoder for {spec.codec} can run here: {planned.encoder}: {tried.reason}")
