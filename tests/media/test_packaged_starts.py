@@ -62,6 +62,14 @@ def test_encoded_video_may_begin_much_later_than_audio(convert: Converter, conta
     assert seconds == pytest.approx(4.4, abs=0.03)
 
 
+@pytest.mark.parametrize("start", [0.3, 0.96, 1.0, 1.02])
+def test_audio_may_begin_while_the_second_segment_is_decoded(convert: Converter, start: float) -> None:
+    """Its keyframe is decoded before it is shown, and ends the first segment then."""
+    late = Clip("matroska", (Video(seconds=1.4, gop=25),), (Audio("aac", seconds=0.3, start=start),))
+    path, _ = listed(convert(late, packaged(SegmentFormat.HLS, target("mp4", encoded(b_frames=3), AudioSpec("aac")))))
+    assert lag(path) == pytest.approx(start, abs=0.03)
+
+
 @pytest.mark.parametrize(("container", "form"), FORMS)
 @pytest.mark.parametrize("wanted", [None, AudioSpec("aac")], ids=["copied", "encoded"])
 def test_audio_may_begin_after_the_first_segment(

@@ -35,6 +35,8 @@ _TAIL_SECONDS = Fraction(1, 10)  # the longest priming is that of HE-AAC, 0.09 s
 # libav takes fewer packets than this, of 204 bytes as with error correction, for another format (mpegts_probe).
 _TOLD_BYTES = 204 * 10
 _NULL_PACKET = b"\x47\x1f\xff\x10" + b"\xff" * 184  # ISO/IEC 13818-1, 2.4.3.3
+# A segment begins when its keyframe is decoded, so long before it is shown at most: frames are reordered, and some lead it.
+_AHEAD_SECONDS = 1
 _INTERLEAVED = (StreamType.VIDEO, StreamType.AUDIO)
 _INDEX_FIRST = "+faststart"
 _EDITING = ("mp4", "mov", "ipod")
@@ -85,8 +87,8 @@ def _varies(planned: StreamPlan) -> bool:
 def begun_late(
     plan: TargetPlan, output: OutputContainer, bundles: Iterator[Sequence[AnyPacket]]
 ) -> Iterator[Sequence[AnyPacket]]:
-    """Return `bundles`, of which the first ones are the first packet of each stream. Where one begins after the first segment
-    of MP4, have the muxer of HLS place it there: it takes the first packet of a stream for its beginning.
+    """Return `bundles`, of which the first ones are the first packet of each stream. Where one may begin after the first
+    segment of MP4, have the muxer of HLS place it there: it takes the first packet of a stream for its beginning.
     """
     if plan.package is None or plan.package.rendition or plan.package.format is SegmentFormat.DASH or plan.container != "mp4":
         return bundles
@@ -99,7 +101,8 @@ def begun_late(
             break
     begins = [packet.pts * exact(packet.time_base) for packet in first.values() if packet.pts is not None and packet.time_base]
     latest = max(begins, default=0) if len(first) >= expected else inf
-    if latest * MICROSECONDS >= plan.package.segment_us and min(begins, default=0) >= 0:  # it takes none before 0 then
+    far = latest > 0 and (latest + _AHEAD_SECONDS) * MICROSECONDS >= plan.package.segment_us
+    if far and min(begins, default=0) >= 0:  # it takes none before 0 then
         options: Any = output.options
         options["hls_segment_options"] = f"{options.get('hls_segment_options', 'movflags=')}+frag_discont"
     return chain(read, bundles)
