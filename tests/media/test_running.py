@@ -146,7 +146,7 @@ def test_progress_never_falls_and_ends_at_ninety_nine(shelf: Shelf, tmp_path: Pa
     produced, _ = running.run()
     over.set()
     watcher.join()
-    told += [meter.measure(running), *(meter.verified(count + 1) for count in range(len(produced)))]
+    told += [meter.measure(running), *(meter.verified(range(count + 1)) for count in range(len(produced)))]
     for index in range(2):
         percents = [advanced.progress.targets[index].percent for advanced in told]
         assert percents == sorted(percents)

@@ -2,30 +2,25 @@
 
 import gc
 import shutil
-from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TypeVar
 
-from reelmill_server.errors import InternalError, OutputInvalid
+from reelmill_server.errors import InternalError
 from reelmill_server.media import capabilities
 from reelmill_server.media.conversion.chunk import ChunkConversion
 from reelmill_server.media.conversion.ladder_search import LadderSearch
 from reelmill_server.media.conversion.quality_search import QualitySearch
 from reelmill_server.media.conversion.sample import ResultT, SampleSearch
 from reelmill_server.media.conversion.whole import Conversion
-from reelmill_server.media.input.damage import check_copied
 from reelmill_server.media.input.source import Location
 from reelmill_server.media.libav.encoder import EncoderDown
-from reelmill_server.media.output.base import MediaFile, Stopped
 from reelmill_server.media.package.closing import closed_segments
 from reelmill_server.media.result.checksums import Checksums, written_files
 from reelmill_server.media.result.conditions import check_conditions
 from reelmill_server.media.result.files import make_results
 from reelmill_server.media.result.images import image_results
-from reelmill_server.media.result.verify import Verified, verify
 from reelmill_server.media.track.joined import JoinedChunks
-from reelmill_server.model.capability import SOFTWARE
 from reelmill_server.model.plan import Plan
 from reelmill_server.model.request import Hardware
 from reelmill_server.model.task import Progress, TargetProgress, TaskPhase
@@ -37,6 +32,7 @@ from reelmill_server.worker.child.given import given_plan, own_plan
 from reelmill_server.worker.child.inspect import ProbedSources, plan_for, planned
 from reelmill_server.worker.child.previews import Previews
 from reelmill_server.worker.child.progress import ProgressMeter
+from reelmill_server.worker.child.read_back import read_back
 from reelmill_server.worker.child.writing_out import writing_out
 
 Search = TypeVar("Search", LadderSearch, QualitySearch)
@@ -181,20 +177,6 @@ def _empty(directory: Path) -> None:
             path.unlink()
 
 
-def _verified(attempt: Attempt, plan: Plan, file: MediaFile, moved: Callable[[], None]) -> Verified:
-    """Verify a file. What is wrong with one that an accelerator encoded is taken for its fault: raises EncoderDown. Raises
-    InvalidMedia if what it copies is broken in its source.
-    """
-    try:
-        return verify(file, moved)
-    except OutputInvalid as error:
-        for stream in file.plan.streams:
-            if stream.device not in ("", SOFTWARE):
-                raise EncoderDown(stream.encoder, stream.device, f"what it made is not valid: {error.message}") from error
-        check_copied(plan, file.plan, attempt.locations, attempt.assignment.limits, error.message)
-        raise
-
-
 def _carry_out_searched(attempt: Attempt, plan: Plan, meter: ProgressMeter) -> tuple[Plan, messages.Finished]:
     """Carry out `plan` with a CRF for every quality target, and return it so. Raises as a conversion, and UnsupportedFormat."""
     if not any(unsearched(plan)):
@@ -282,14 +264,7 @@ def _carry_out(
     local = [path for file in produced if file.plan.uri.startswith(_LOCAL) for path in written_files(file)]
     with attempt.stage("verify"), writing_out(local):
         checksums.begin(produced)
-        verified = []
-        for file in produced:
-            verified.append(_verified(attempt, plan, file, moved))
-            attempt.report(meter.verified(len(verified)))
-            if file.plan.package is None:
-                attempt.report(messages.Closed(str(Path(file.path).relative_to(directory))))
-            if attempt.stop.is_set():
-                raise Stopped
+        verified = read_back(attempt, plan, produced, meter, moved)
         results = [*make_results(plan, verified, directory, checksums)]
         check_conditions(plan, results)
         for slot, files in enumerate(conversion.images):

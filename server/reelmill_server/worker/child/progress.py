@@ -1,7 +1,7 @@
 """Compute the progress of an attempt from the media time that its outputs have reached."""
 
 import time
-from collections.abc import Iterable, Iterator
+from collections.abc import Collection, Iterable, Iterator
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
@@ -80,10 +80,10 @@ class ProgressMeter:
         self._position = sum(float(output.position) for output in conversion.outputs)
         return self._advanced()
 
-    def verified(self, count: int) -> Advanced:
-        """Return the progress after the first `count` outputs were read back."""
-        left = {index for planned in self._plan.targets[count:] for index in _served(planned)}
-        complete = {index for planned in self._plan.targets[:count] for index in _served(planned)} - left
+    def verified(self, slots: Collection[int]) -> Advanced:
+        """Return the progress after these outputs of the plan were read back."""
+        served = [(slot in slots, index) for slot, planned in enumerate(self._plan.targets) for index in _served(planned)]
+        complete = {index for _, index in served} - {index for read, index in served if not read}
         self._targets = tuple(
             replace(target, percent=_VERIFIED_PERCENT, eta_seconds=0.0) if target.target_index in complete else target
             for target in self._targets
