@@ -83,7 +83,7 @@ def _made(rate: Fraction) -> list[Fraction]:
 
 
 def _short(text: str, path: Path | None = None) -> str:
-    text = re.sub(r" ?@ 0x[0-9a-f]+|/\S*/(?=\d+\.\w+)", "", " ".join(text.split()))
+    text = re.sub(r" ?@ 0x[0-9a-f]+|/\S*/(?=(\d+|clip)\.\w+)", "", " ".join(text.split()))
     text = text.replace(str(path), "the clip") if path else text
     if len(text) <= _MOST_WORDS:
         return text
