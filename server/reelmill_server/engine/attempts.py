@@ -11,7 +11,7 @@ from reelmill_server.model.plan import Plan
 from reelmill_server.model.preview import Preview
 from reelmill_server.model.publication import Claim, PendingFile
 from reelmill_server.model.request import ConvertRequest, Credentials
-from reelmill_server.model.sample import Trial, Tried
+from reelmill_server.model.sample import SampleScores, Trial
 from reelmill_server.model.task import Artifact, Progress
 from reelmill_server.model.units import Split
 
@@ -74,7 +74,7 @@ class Attempts(Protocol):
         claim: Claim,
         lane: str,
         least_bytes: int,
-    ) -> tuple[Tried, ...]:
+    ) -> tuple[SampleScores, ...]:
         """Encode samples of a task whose CRFs are searched; return what came of them, in the order of `trials`."""
 
     async def erase(self, task_id: str) -> None:

@@ -11,7 +11,7 @@ from reelmill_server.model.needs import FAST, Needs
 from reelmill_server.model.plain import adapter, to_json
 from reelmill_server.model.plan import Plan
 from reelmill_server.model.request import ConvertRequest, Credentials
-from reelmill_server.model.sample import Trial, Tried
+from reelmill_server.model.sample import SampleScores, Trial
 from reelmill_server.model.task import Artifact, FailedAttempt
 from reelmill_server.model.units import Split
 from reelmill_server.plan.codec.video_encoders import families_of
@@ -52,7 +52,7 @@ class Continuation:
     units_given_up: bool = False
     units_used: bool = False
     percent: int = 0
-    tried: tuple[Tried, ...] = ()
+    tried: tuple[SampleScores, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -130,7 +130,7 @@ class SampleWork:
 class SampleResult:
     """Results of the trials."""
 
-    tried: tuple[Tried, ...]
+    tried: tuple[SampleScores, ...]
 
 
 @dataclass(frozen=True)

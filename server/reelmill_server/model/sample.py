@@ -38,8 +38,8 @@ class Trial:
 
 
 @dataclass(frozen=True)
-class Tried:
-    """Result of a trial: how many frames the sample has, and the score at each of its CRFs, in their order; of a sample
+class SampleScores:
+    """Scores that a trial gave: how many frames the sample has, and the score at each of its CRFs, in their order; of a sample
     without frames, none.
     """
 

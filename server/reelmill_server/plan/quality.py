@@ -6,7 +6,7 @@ from dataclasses import replace
 from reelmill_server.errors import InvalidMedia
 from reelmill_server.model.plan import InputPlan, Plan, StreamPlan
 from reelmill_server.model.quality import QualityTarget
-from reelmill_server.model.sample import Sample, StreamSearch, Trial, Tried
+from reelmill_server.model.sample import Sample, SampleScores, StreamSearch, Trial
 from reelmill_server.model.time import FALLBACK_RATE, MICROSECONDS
 from reelmill_server.plan.chunks import AFTER_KEY_FRAMES, encoded_video, with_stream
 from reelmill_server.plan.codec.encoder_options import quality_option
@@ -95,7 +95,7 @@ class PlanSearch:
             for sample, crfs in next(rounds, {}).items()
         )
 
-    def note(self, tried: Collection[Tried]) -> None:
+    def note(self, tried: Collection[SampleScores]) -> None:
         """Note what came of the trials of a round."""
         for result in sorted(tried, key=lambda result: (result.trial.search, result.trial.sample)):
             trial, search = result.trial, self._found[result.trial.search]

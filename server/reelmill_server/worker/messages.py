@@ -12,7 +12,7 @@ from reelmill_server.model.capability import SOFTWARE, Capability, Limits, Sandb
 from reelmill_server.model.media_info import MediaInfo
 from reelmill_server.model.plan import Plan
 from reelmill_server.model.request import ConvertRequest, Hardware
-from reelmill_server.model.sample import StreamSearch, Trial, Tried
+from reelmill_server.model.sample import SampleScores, StreamSearch, Trial
 from reelmill_server.model.task import Artifact, Progress
 from reelmill_server.model.units import Split, SplitRule, UnitFile
 
@@ -221,7 +221,7 @@ class ChunkEncoded:
 class SamplesTried:
     """All trials of the assignment are carried out; the child exits."""
 
-    tried: tuple[Tried, ...]
+    tried: tuple[SampleScores, ...]
     stage_seconds: dict[Stage, Seconds] = field(default_factory=dict)
     usage: Usage = Usage()
     kind: Literal["samples_tried"] = "samples_tried"

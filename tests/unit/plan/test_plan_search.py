@@ -10,7 +10,7 @@ from reelmill_server.errors import InvalidMedia
 from reelmill_server.model.plain import adapter, to_json
 from reelmill_server.model.plan import InputPlan, PartPlan, Plan, StreamPlan, StreamType, TargetPlan, VideoOutput
 from reelmill_server.model.quality import Metric, QualityTarget
-from reelmill_server.model.sample import Sample, StreamSearch, Trial, Tried
+from reelmill_server.model.sample import Sample, SampleScores, StreamSearch, Trial
 from reelmill_server.model.units import VideoUnit
 from reelmill_server.plan.quality import PlanSearch, searches_of, unsearched, with_assumed_crfs
 
@@ -32,10 +32,10 @@ def score(trial: Trial, crf: float) -> float:
     return kinds[trial.sample % 3 % 2](crf) - trial.sample / 3
 
 
-def tried(trial: Trial) -> Tried:
+def tried(trial: Trial) -> SampleScores:
     """What comes of a trial, as it travels."""
-    result = Tried(trial, 75 + trial.sample, tuple(score(trial, crf) for crf in trial.crfs))
-    arrived: Tried = adapter(Tried).validate_json(to_json(result))
+    result = SampleScores(trial, 75 + trial.sample, tuple(score(trial, crf) for crf in trial.crfs))
+    arrived: SampleScores = adapter(SampleScores).validate_json(to_json(result))
     return arrived
 
 
@@ -79,10 +79,10 @@ def test_samples_without_frames_count_nothing() -> None:
     given = plan(93.0)
     search = PlanSearch(given, searches_of(given, ()))
     (first,) = search.due()
-    search.note([Tried(first, 0)])
+    search.note([SampleScores(first, 0)])
     others = search.due()
     assert {trial.crfs for trial in others} == {first.crfs} and len(others) == 7
-    search.note([Tried(trial, 0) for trial in others])
+    search.note([SampleScores(trial, 0) for trial in others])
     assert not search.due()
     with pytest.raises(InvalidMedia, match=r"targets\[0\]: no frame"):
         search.plan()

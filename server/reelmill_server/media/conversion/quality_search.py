@@ -7,7 +7,7 @@ from reelmill_server.errors import UnsupportedFormat
 from reelmill_server.media.conversion.sample import SampleEncoder, SampleSearch
 from reelmill_server.media.output.base import MediaFile
 from reelmill_server.model.plan import Plan, StreamPlan, TargetPlan
-from reelmill_server.model.sample import Sample, StreamSearch, Trial, Tried
+from reelmill_server.model.sample import Sample, SampleScores, StreamSearch, Trial
 from reelmill_server.plan.chunks import encoded_video
 from reelmill_server.plan.crf_search import Choice, CrfSearch
 from reelmill_server.plan.quality import PlanSearch, searched, unsearched, with_crf
@@ -93,12 +93,12 @@ class QualitySearch(SampleSearch[Plan]):
         return search.choice()
 
 
-def carry_out(encoder: SampleEncoder, plan: Plan, searches: Sequence[StreamSearch], trial: Trial) -> Tried:
+def carry_out(encoder: SampleEncoder, plan: Plan, searches: Sequence[StreamSearch], trial: Trial) -> SampleScores:
     """Encode the sample of a trial of one of the `searches` of `plan`. Raises as `Run.write`."""
     search = searches[trial.search]
     target = plan.targets[search.slot]
     frames, scores = _scores(encoder, target, target.streams[search.stream], search.samples[trial.sample], trial.crfs)
-    return Tried(trial, frames, scores)
+    return SampleScores(trial, frames, scores)
 
 
 def _scores(

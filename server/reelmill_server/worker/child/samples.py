@@ -5,7 +5,7 @@ from pathlib import Path
 from reelmill_server.media.conversion.quality_search import carry_out
 from reelmill_server.media.conversion.sample import SampleEncoder
 from reelmill_server.media.libav.encoder import EncoderDown
-from reelmill_server.model.sample import Tried
+from reelmill_server.model.sample import SampleScores
 from reelmill_server.model.task import Progress, TaskPhase
 from reelmill_server.worker import messages
 from reelmill_server.worker.child.context import REPORT_SECONDS, Attempt, every, usage
@@ -24,7 +24,7 @@ def try_samples(attempt: Attempt) -> messages.FromChild:
         stop=attempt.stop,
         watermark_locations=attempt.watermark_locations,
     )
-    tried: list[Tried] = []
+    tried: list[SampleScores] = []
 
     def report() -> None:
         percent = 100 * len(tried) // len(assignment.trials)

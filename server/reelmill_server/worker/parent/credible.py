@@ -10,7 +10,7 @@ from reelmill_server import errors
 from reelmill_server.errors import OutputInvalid, all_errors
 from reelmill_server.model.capability import SOFTWARE
 from reelmill_server.model.plan import Plan
-from reelmill_server.model.sample import StreamSearch, Tried
+from reelmill_server.model.sample import SampleScores, StreamSearch
 from reelmill_server.model.units import Split
 from reelmill_server.plan.quality import unsearched
 from reelmill_server.plan.samples import MOST_SAMPLES
@@ -117,7 +117,7 @@ def check_searches(assignment: messages.Assignment, plan: Plan, split: Split | N
             raise OutputInvalid(f"the child has {len(search.samples)} samples of a video")
 
 
-def check_tried(assignment: messages.Assignment, tried: Sequence[Tried]) -> None:
+def check_tried(assignment: messages.Assignment, tried: Sequence[SampleScores]) -> None:
     """Raise OutputInvalid unless the results are those of the assignment's trials, with scores that there are."""
     if tuple(result.trial for result in tried) != assignment.trials:
         raise OutputInvalid("the child tried other samples than those that it was asked for")

@@ -8,7 +8,7 @@ import structlog
 from pydantic import TypeAdapter
 
 from reelmill_server.errors import ReelmillError, ResourceNotFound
-from reelmill_server.model.sample import Trial, Tried
+from reelmill_server.model.sample import SampleScores, Trial
 from reelmill_server.model.units import Split
 from reelmill_server.storage.base import Check
 from reelmill_server.storage.shared_scratch import SharedScratch
@@ -16,7 +16,7 @@ from reelmill_server.worker.parent.workspace import Scratch
 
 _FILE = "tried.json"
 _TRIALS: TypeAdapter[tuple[Trial, ...]] = TypeAdapter(tuple[Trial, ...])
-_TRIED: TypeAdapter[tuple[Tried, ...]] = TypeAdapter(tuple[Tried, ...])
+_TRIED: TypeAdapter[tuple[SampleScores, ...]] = TypeAdapter(tuple[SampleScores, ...])
 _log = structlog.get_logger(__name__)
 
 
@@ -27,7 +27,7 @@ class SampleCache:
         digest = hashlib.sha256(_TRIALS.dump_json(tuple(trials))).hexdigest()[:32]
         self._shared, self._scratch, self._name = shared, scratch, f"samples-{split.digest}-{digest}"
 
-    async def store(self, task_id: str, tried: tuple[Tried, ...], check: Check) -> None:
+    async def store(self, task_id: str, tried: tuple[SampleScores, ...], check: Check) -> None:
         """Keep results for a task; `check` as in SharedScratch. A failure is logged and not raised."""
         try:
             async with self._scratch.attempt(task_id) as directory:
@@ -37,7 +37,7 @@ class SampleCache:
         except (ReelmillError, OSError) as error:
             _log.warning("samples not kept", reason=str(error))
 
-    async def load(self, task_id: str) -> tuple[Tried, ...] | None:
+    async def load(self, task_id: str) -> tuple[SampleScores, ...] | None:
         """Return the results that a task kept; None if it kept none, or they cannot be read."""
         try:
             async with self._scratch.attempt(task_id) as directory:

@@ -10,7 +10,7 @@ from reelmill_server.model.needs import Needs
 from reelmill_server.model.preview import Preview
 from reelmill_server.model.publication import Claim
 from reelmill_server.model.request import ConvertRequest
-from reelmill_server.model.sample import Trial, Tried
+from reelmill_server.model.sample import SampleScores, Trial
 from reelmill_server.model.task import Progress
 from reelmill_server.storage.base import Storage
 from reelmill_server.storage.shared_scratch import SharedScratch
@@ -102,7 +102,7 @@ class Units:
         claim: Claim,
         lane: str,
         least_bytes: int = 0,
-    ) -> tuple[Tried, ...]:
+    ) -> tuple[SampleScores, ...]:
         """Encode samples of a task whose CRFs are searched; return what came of them, in the order of `trials`, and keep it for
         a retry. Otherwise like `encode_unit`.
         """

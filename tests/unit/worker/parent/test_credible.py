@@ -12,7 +12,7 @@ from reelmill_server.model.capability import Limits
 from reelmill_server.model.plan import Plan
 from reelmill_server.model.quality import Metric, QualityTarget
 from reelmill_server.model.request import ConvertRequest, TargetSpec, VideoSpec
-from reelmill_server.model.sample import Sample, StreamSearch, Trial, Tried
+from reelmill_server.model.sample import Sample, SampleScores, StreamSearch, Trial
 from reelmill_server.model.units import Split, SplitRule, Unit, VideoUnit, WholeUnit
 from reelmill_server.worker.messages import Assignment
 from reelmill_server.worker.parent.credible import _WIDE, check_plan, check_searches, check_tried
@@ -107,11 +107,11 @@ def test_scores_are_of_what_was_tried(frames: int, scores: tuple[float, ...], be
     trial = Trial(0, 1, (20.0, 24.0))
     assignment = replace(_ASSIGNMENT, trials=(trial,))
     if believed:
-        check_tried(assignment, (Tried(trial, frames, scores),))
+        check_tried(assignment, (SampleScores(trial, frames, scores),))
     else:
         with pytest.raises(OutputInvalid, match="scores"):
-            check_tried(assignment, (Tried(trial, frames, scores),))
-    for others in ((), (Tried(replace(trial, sample=2), 75, (90.0, 80.0)),)):
+            check_tried(assignment, (SampleScores(trial, frames, scores),))
+    for others in ((), (SampleScores(replace(trial, sample=2), 75, (90.0, 80.0)),)):
         with pytest.raises(OutputInvalid, match="other samples"):
             check_tried(assignment, others)
 
