@@ -9,7 +9,7 @@ import pytest
 
 from reelmill_server.errors import InvalidMedia, UnsupportedFormat
 from tests import judge
-from tests.media.converter import Converter, encoded, target
+from tests.media.converter import CLIP, Converter, encoded, target
 from tests.sources import Audio, Clip, Shelf, Video
 
 pytestmark = pytest.mark.media
@@ -80,6 +80,16 @@ def test_frames_behind_the_end_of_an_edit_list_are_not_shown(
         assert len(judge.numbers(shown.path)) == first + count + more  # Matroska hides none at the start, either
         assert len([text for text in shown.warnings if f"hides its first {first} frames" in text]) == bool(first)
         assert len([text for text in shown.warnings if "shown after the end" in text]) == more
+
+
+@pytest.mark.parametrize("container", ["mp4", "mkv"])
+def test_a_joined_copy_cannot_hide_frames_at_its_seam(convert: Converter, shelf: Shelf, tmp_path: Path, container: str) -> None:
+    """Those of the first source it can; those of the next would be shown among the last ones of the first."""
+    source = edited(shelf.get(SOURCE), tmp_path / "edited.mp4", [(9, 16)])
+    copied = target(container, audio=None)
+    assert convert.concat([(source, CLIP), (shelf.get(SOURCE), CLIP)], copied).paths
+    with pytest.raises(UnsupportedFormat, match="hides frames that others need"):
+        convert.concat([(shelf.get(SOURCE), CLIP), (source, CLIP)], copied)
 
 
 def test_an_edit_list_that_shows_nothing_is_an_error_of_the_source(convert: Converter, shelf: Shelf, tmp_path: Path) -> None:

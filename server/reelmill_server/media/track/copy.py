@@ -117,7 +117,13 @@ class CopyTrack(Track):
         packets = self._hidden.push(item, pts, begin)
         if dropped_now := self._hidden.dropped - dropped:
             self.written.dropped[HIDDEN] += dropped_now
-        self.revealed += (len(packets) - (bool(packets) and pts >= begin)) * self._added.reveals
+        hidden = len(packets) - (bool(packets) and pts >= begin)
+        if hidden and self._clock.offset:
+            raise UnsupportedFormat(
+                "a source behind the first one hides frames that others need, which a joined copy would show among those "
+                "before it: choose a codec other than copy"
+            )
+        self.revealed += hidden * self._added.reveals
         return packets
 
     def feed_all(self, part: Part, run: Run) -> Sequence[Sequence[AnyPacket]]:
