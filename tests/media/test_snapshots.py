@@ -81,6 +81,16 @@ MODES: dict[str, tuple[dict[str, Any], list[int]]] = {
 }
 
 
+@pytest.mark.parametrize(
+    ("container", "codec", "pixel_format"), [("mov", "qtrle", "rgb24"), ("webm", "libvpx-vp9", "yuva420p")]
+)
+def test_keyframes_that_no_decoder_tells(convert: Converter, container: str, codec: str, pixel_format: str) -> None:
+    """Their packets do. Frames with an alpha channel are decoded by libvpx."""
+    video = Video(codec, size=(64, 48), seconds=0.4, gop=5, b_frames=0, pixel_format=pixel_format)
+    converted = convert(Clip(container, (video,), ()), alone(snapshots("png", mode=FrameMode.KEYFRAME)))
+    assert times(converted) == [0.0, 0.2]
+
+
 def test_a_last_keyframe_is_not_the_end(convert: Converter) -> None:
     """A source that is followed by another one lasts as long as it claims, of which there is no warning."""
     clip = Clip("mp4", (Video(size=(64, 48), seconds=1.2, gop=99, b_frames=0),), ())

@@ -23,6 +23,8 @@ from reelmill_server.plan.stream.alpha import alpha_decoder
 BROKEN_SHARE = Fraction(1, 10)
 """More broken than this and the source is not worth calling converted."""
 
+_UNTOLD = frozenset({"qtrle", "svq1", "vp8", "vp9"})  # decoders of these, or libvpx, call no frame a keyframe
+
 
 class Decoders:
     """Decode packets: with the decoder that PyAV gives to their stream, unless its alpha channel needs another, or a recording
@@ -84,6 +86,13 @@ def refuse_short_frame(packet: Any, stream: Any) -> None:
     bits = min(context.format.bits_per_pixel, context.bits_per_coded_sample or context.format.bits_per_pixel)
     if packet.size < context.width * context.height * bits // 8:
         raise av.error.InvalidDataError(errno.EINVAL, "an uncompressed frame ends early")
+
+
+def _tell_keyframe(packet: Any, frames: Sequence[Any]) -> None:
+    """Mark the frame of a keyframe's packet where its decoder does not. Of other codecs, decoders know better than files."""
+    if codec_name(packet.stream.codec_context) in _UNTOLD:
+        for frame in frames:
+            frame.key_frame = frame.key_frame or frame.pts == packet.pts
 
 
 def _decoder(name: str, like: Any, extradata: bytes | None = None) -> Any:
@@ -148,6 +157,8 @@ class StreamDecoding:
         try:
             frames = self._decoders.decode(packet)
             keep_layouts(frames)
+            if self.kind == "video" and packet.is_keyframe:
+                _tell_keyframe(packet, frames)
             return frames
         except av.error.EOFError:
             return ()
