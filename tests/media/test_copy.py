@@ -1,12 +1,14 @@
 """Stream copies: the same packets in another container, with what describes them."""
 
 import threading
+from contextlib import nullcontext
 from dataclasses import replace
 from fractions import Fraction
 from pathlib import Path
 
 import pytest
 
+from reelmill_server.errors import UnsupportedFormat
 from reelmill_server.media.conversion import copying
 from reelmill_server.media.output.file import FileOutput
 from reelmill_server.model.request import AudioSpec, TargetSpec, VideoSpec
@@ -228,3 +230,20 @@ def test_large_transport_streams_are_read_and_written_by_two_threads_with_the_sa
     (tmp_path / "again").mkdir()
     assert Converter(convert.shelf, lambda: tmp_path / "again")(clip).path.read_bytes() == one
     assert len(threads) == 2
+
+
+@pytest.mark.parametrize("form", ["mpegts", "adts"])
+@pytest.mark.parametrize(("container", "holds"), [("mp4", True), ("mkv", True), ("flv", True), ("avi", False), ("asf", False)])
+def test_aac_in_adts_is_copied_or_refused_by_name(convert: Converter, form: str, container: str, holds: bool) -> None:
+    """libav's muxers of AVI and ASF do not take it, others turn it into what they hold."""
+    source = Clip(form, (), (Audio("aac", seconds=0.5),))
+    with nullcontext() if holds else pytest.raises(UnsupportedFormat, match=f"{container} needs the parameters of AAC"):
+        convert(source, target(container))
+
+
+@pytest.mark.parametrize("videos", [0, 2])
+def test_mxf_has_one_video_stream(convert: Converter, videos: int) -> None:
+    """A file with more or fewer is refused when it is planned: libav says that the operation is not permitted."""
+    clip = Clip("matroska", (Video("mpeg2video", b_frames=0),) * videos, (Audio("pcm_s16le"),))
+    with pytest.raises(UnsupportedFormat, match=f"exactly one video stream, and this target would have {videos}"):
+        convert(clip, replace(target("mxf"), video_streams=(101,)))

@@ -20,7 +20,7 @@ from reelmill_server.plan.output.frame_access import with_shared_reading
 from reelmill_server.plan.output.image_files import writable_image_uris
 from reelmill_server.plan.output.images import ImageContext, plan_images
 from reelmill_server.plan.output.naming import Naming, OutputName, expand, fill, source_variables
-from reelmill_server.plan.stream import ladder
+from reelmill_server.plan.stream import container_fit, ladder
 from reelmill_server.plan.stream.audio_streams import audio_streams, stream_number
 from reelmill_server.plan.stream.extras import attached_files, cover_pictures, data_streams, lost_fonts
 from reelmill_server.plan.stream.languages import dropped_languages
@@ -190,6 +190,7 @@ def _plan_files(
     rules.check(rules.target_problems(target, target.field))
     container = CONTAINERS[target.container]
     streams = _streams(TargetContext(target, inputs, container, facts, warnings), offers)
+    container_fit.check_count(streams, container, target.field)
     files = [(stream,) for stream in streams] if container.single else [streams]
     for count, held in enumerate(files):
         number = stream_number(inputs, held[0]) if container.single else 0

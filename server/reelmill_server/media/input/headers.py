@@ -115,7 +115,7 @@ def _common(stream: Stream) -> Mapping[str, Any]:
         "metadata": tags.bounded(stream.metadata),
         "decodable": may_decode(stream),
         "barred": context is not None and not may_decode(stream),
-        "configuration": hashlib.sha256(context.extradata or b"").hexdigest()[:16] if context else "",
+        "configuration": hashlib.sha256(context.extradata).hexdigest()[:16] if context and context.extradata else "",
     }
 
 

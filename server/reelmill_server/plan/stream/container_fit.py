@@ -1,11 +1,12 @@
 """Adapt video to what its container supports beyond the codec (B-frames, frame rates), and refuse what cannot be adapted."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
 from fractions import Fraction
 
 from reelmill_server.errors import InvalidArgument, UnsupportedFormat, Violation
 from reelmill_server.model.media_info import AudioStreamInfo, StreamInfo, VideoStreamInfo
+from reelmill_server.model.plan import StreamPlan, StreamType
 from reelmill_server.model.request import VideoSpec
 from reelmill_server.model.time import FALLBACK_RATE, MICROSECONDS, rational_text
 from reelmill_server.plan.clock import UNINDEXED_FORMATS, UNTIMED_FORMATS, Clock
@@ -38,6 +39,9 @@ _OWN_FORM: Mapping[str, str] = {"caf": "flac", "nut": "eac3"}
 _SAMPLES, _OWN_ORDER = "pcm_", " channels ("
 _NUMBERING = ("flac",)
 _DESCRIBING_CONTAINERS = ("mp4", "mov")
+_ONE_VIDEO_CONTAINERS = ("mxf",)
+# Whose muxers in libav, unlike others, do not turn AAC in ADTS into what they hold.
+_CONFIGURED_CONTAINERS = ("asf", "avi")
 # Audio whose packets these containers do not part: what is read of it begins and ends anywhere.
 _UNPARTED: Mapping[str, tuple[str, ...]] = {"wav": ("vorbis", "aac"), "w64": ("vorbis", "aac")}
 
@@ -179,11 +183,23 @@ def check_packets(stream: AudioStreamInfo, source_format: str, field: str) -> No
         )
 
 
+def check_count(streams: Sequence[StreamPlan], container: Container, field: str) -> None:
+    """Check that a file has as many video streams as the container must have; raise UnsupportedFormat."""
+    count = sum(stream.type == StreamType.VIDEO for stream in streams)
+    if container.name in _ONE_VIDEO_CONTAINERS and count != 1:
+        raise UnsupportedFormat(f"{field}: {container.name} has exactly one video stream, and this target would have {count}")
+
+
 def check_copied_audio(stream: AudioStreamInfo, container: Container, source_format: str, field: str) -> None:
     """Check that the container supports the stream's codec at its sample rate and in its channel layout.
 
     Raises UnsupportedFormat.
     """
+    if stream.codec == "aac" and not stream.configuration and container.name in _CONFIGURED_CONTAINERS:
+        raise UnsupportedFormat(
+            f"{field}: {container.name} needs the parameters of AAC ahead of it, and {source_format} has them in each packet: "
+            "choose a codec other than copy"
+        )
     if _OWN_FORM.get(source_format) == stream.codec:
         raise UnsupportedFormat(
             f"{field}: {source_format} describes {stream.codec} in a form that no other container has: choose a codec other "
