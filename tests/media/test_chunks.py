@@ -121,6 +121,14 @@ def test_rates_are_converted_as_in_one_go(convert: Converter, chunked: Chunked, 
     check(convert(clip, wanted), chunked(clip, wanted))
 
 
+def test_halves_of_frames_fall_as_in_one_go(convert: Converter, chunked: Chunked) -> None:
+    """Of 60 frames a second in Matroska, every other one lies a rounding beside the middle between two of the output."""
+    clip = Clip("matroska", (Video(fps=Fraction(60), seconds=4, gop=60, size=(64, 48)),), ())
+    wanted = target("mp4", encoded(frame_rate=Fraction(30)), None)
+    joined = chunked(clip, wanted)
+    assert judge.numbers(convert(clip, wanted).path) == judge.numbers(joined.path) == list(range(0, 240, 2))
+
+
 @pytest.mark.slow
 @pytest.mark.sample(every=3)
 @pytest.mark.parametrize("name", ["plain", "variable", "late", "matroska"])

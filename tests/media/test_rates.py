@@ -210,3 +210,12 @@ def test_videos_of_few_frames_are_encoded(convert: Converter, codec: str, contai
     clip = Clip("matroska", (Video(seconds=count / 2, fps=Fraction(2), gop=1),), ())
     times = judge.times(convert(clip, target(container, encoded(codec), None)).path)
     assert [time - times[0] for time in times] == [Fraction(number, 2) for number in range(count)]
+
+
+@pytest.mark.parametrize(("source", "asked"), [(60, 30), (50, 25), (48, 24)])
+@pytest.mark.parametrize("form", ["matroska", "flv", "mp4"])
+def test_every_second_frame_is_kept(convert: Converter, form: str, source: int, asked: int) -> None:
+    """Every other one lies halfway between two frames of the output, and its rounded time on either side of that."""
+    clip = Clip(form, (Video(fps=Fraction(source), seconds=1, b_frames=0, size=(64, 48)),), ())
+    converted = convert(clip, target("mp4", encoded(frame_rate=Fraction(asked)), None))
+    assert judge.numbers(converted.path) == list(range(0, source, 2))

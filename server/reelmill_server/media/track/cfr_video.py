@@ -17,9 +17,6 @@ from reelmill_server.model.colour import RANGE_NAMES
 from reelmill_server.model.plan import StreamPlan, VideoOutput
 from reelmill_server.model.time import FALLBACK_RATE
 
-_LARGEST_TICK = Fraction(1, 4)
-"""Of a frame of the output: times in larger ticks are not taken for rounded ones."""
-
 
 class CfrVideoTrack(VideoTrack):
     """Encode video at a constant frame rate: each part has exactly the frames that its length calls for.
@@ -46,15 +43,14 @@ class CfrVideoTrack(VideoTrack):
         self._black = False  # whether that is no frame of the source
         self._pending: tuple[int, VideoFrame] | None = None
         self._chain: Chain | None = None
-        self._twins, self._moved = FrameTwins(self._rate), FrameTwins()
-        self._place = -1  # number in the part of the last frame that went into the filters
+        self._twins = FrameTwins(self._rate)
 
     def begin(self, part: Part, span: Span) -> None:
         super().begin(part, span)
         exact = self._clock.at(Fraction(0)) * self._rate
         self._first = nearest(exact)
         # The part may begin between two output frames: shifting it by the difference puts its frames on the grid.
-        shift, self._place = (exact - self._first) / self._rate * self._clock.speed, -1
+        shift = (exact - self._first) / self._rate * self._clock.speed
         generated = self._parts[part.number].stream < 0
         self._chain, self._last = None if generated else self._chain_of(part, shift), None
 
@@ -67,23 +63,6 @@ class CfrVideoTrack(VideoTrack):
         self._take_in(shown)
         for frame in chain.push(self._told_apart(shown)):
             yield from self._take(frame)
-
-    def _told_apart(self, shown: VideoFrame) -> VideoFrame:
-        """Return a frame with the time at which it is shown, or a tick beside it.
-
-        Halfway between two frames of the output, rounded times lead to either of them: it is to be that behind the last one.
-        """
-        base: Any = shown.time_base
-        tick: Fraction = base / self._clock.speed * self._rate
-        exact = (shown.pts - self._origin) * tick  # type: ignore[operator]
-        place, behind = nearest(exact), self._place + 1
-        aside = behind - place
-        self._place = place
-        if tick > _LARGEST_TICK or abs(aside) != 1 or nearest(exact + aside * tick) != behind:
-            return shown
-        self._place, shown = behind, self._moved.of(shown)
-        shown.pts += aside  # type: ignore[operator]
-        return shown
 
     def reach(self, part: Part, seconds: Fraction) -> Iterator[AnyPacket]:
         if self._chain is None or part.padded:  # otherwise frames may still be in the decoder

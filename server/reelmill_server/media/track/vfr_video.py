@@ -66,7 +66,7 @@ class VfrVideoTrack(VideoTrack):
     def _filter(self, shown: VideoFrame) -> Iterator[AnyPacket]:
         self.shape = self.shape or _shape(shown)
         self._take_in(shown)
-        for frame in self._chain.push(shown):
+        for frame in self._chain.push(self._told_apart(shown) if self.plan.steady else shown):
             yield from self._take(frame)
 
     def _counts(self, shown: VideoFrame) -> bool:

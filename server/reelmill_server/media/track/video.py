@@ -13,16 +13,19 @@ from reelmill_server.media.input.part import Part, Span
 from reelmill_server.media.input.source import average_rate
 from reelmill_server.media.libav.codec_names import canonical_name
 from reelmill_server.media.libav.comparison import References
-from reelmill_server.media.libav.filter_graph import Chain
+from reelmill_server.media.libav.filter_graph import Chain, FrameTwins
 from reelmill_server.media.libav.timestamps import exact
 from reelmill_server.media.overlay.pipeline import Overlays
-from reelmill_server.media.track.base import StreamStats, Track, describe
+from reelmill_server.media.track.base import StreamStats, Track, describe, nearest
 from reelmill_server.media.track.captions import Captions, caption_warnings
 from reelmill_server.media.track.frame_encoder import FrameEncoder
 from reelmill_server.media.track.on_screen import FramesOnScreen
 from reelmill_server.model.plan import ImagePlan, StreamPlan, TargetPlan
 from reelmill_server.model.time import FALLBACK_RATE
 from reelmill_server.plan.clock import UNTIMED_FORMATS
+
+_LARGEST_TICK = Fraction(1, 4)
+"""Of a frame of the output: times in larger ticks are not taken for rounded ones."""
 
 
 class VideoTrack(Track):
@@ -54,6 +57,10 @@ class VideoTrack(Track):
         for variant, written in zip(variants, self.variants, strict=True):
             self._encoder.add_variant(variant, written)
         self._parts = {part.input: part for part in plan.parts}
+        assert plan.video
+        self._video = plan.video
+        self._place = -1  # number in the part of the last frame that went into the filters, at a constant rate
+        self._moved = FrameTwins()
         describe(self._encoder.stream, plan, sources, keep_metadata)
 
     def judge_by(self, references: References, lends: bool) -> None:
@@ -84,6 +91,7 @@ class VideoTrack(Track):
 
     def begin(self, part: Part, span: Span) -> None:
         self._span, self._on_screen, self._held_before = span, FramesOnScreen(span), self.written.held
+        self._place = -1
         stream = self._parts[part.number].stream
         self._codec = canonical_name(part.source.streams[stream].codec_context) if stream >= 0 else ""
 
@@ -94,6 +102,23 @@ class VideoTrack(Track):
         """Count a frame that goes into the filters, and note its captions."""
         self.written.taken += self._counts(shown)
         self._captions.read(shown, self._codec, self._time_in_output)
+
+    def _told_apart(self, shown: VideoFrame) -> VideoFrame:
+        """Return a frame with the time at which it is shown, or a tick beside it.
+
+        Halfway between two frames of the output, rounded times lead to either of them: it is to be that behind the last one.
+        """
+        base: Any = shown.time_base
+        tick: Fraction = base / self._clock.speed * self._video.frame_rate
+        exact = (shown.pts - self._origin) * tick  # type: ignore[operator]
+        place, behind = nearest(exact), self._place + 1
+        aside = behind - place
+        self._place = place
+        if tick > _LARGEST_TICK or abs(aside) != 1 or nearest(exact + aside * tick) != behind:
+            return shown
+        self._place, shown = behind, self._moved.of(shown)
+        shown.pts += aside  # type: ignore[operator]
+        return shown
 
     def _time_in_output(self, shown: VideoFrame) -> Fraction | None:
         """Return when a frame of the source is shown in the output, seconds; None: it has no time."""
