@@ -41,6 +41,14 @@ def test_a_lower_rate_leaves_pictures_out(convert: Converter) -> None:
     assert judge.describe(converted).duration == pytest.approx(2, abs=0.08)
 
 
+@pytest.mark.parametrize("rate", [1, 10, 60])
+def test_a_single_frame_is_shown_at_any_rate(convert: Converter, rate: int) -> None:
+    """Once at least, though it lasts for less than half of what a frame of the output does."""
+    clip = Clip("mp4", (Video(size=(64, 48), seconds=0.04),), ())
+    converted = convert(clip, target("mp4", encoded(frame_rate=Fraction(rate)), None))
+    assert len(judge.times(converted.path)) == max(1, round(0.04 * rate))
+
+
 @pytest.mark.parametrize("container", ["mp4", "mkv"])
 def test_ntsc_rates_are_exact(convert: Converter, container: str) -> None:
     """30000/1001: 60 pictures for two seconds, each at n * 1001/30000."""

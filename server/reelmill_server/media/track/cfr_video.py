@@ -69,16 +69,18 @@ class CfrVideoTrack(VideoTrack):
             yield from self._close(part, self._number(seconds))
 
     def end(self, part: Part, length: Fraction, last: bool) -> Iterator[AnyPacket]:
-        yield from self._close(part, self._number(length))
+        yield from self._close(part, self._number(length), last)
         self._clock.advance(length)
 
-    def _close(self, part: Part, until: int) -> Iterator[AnyPacket]:
-        """Encode what is left of the part, and fill it up to frame number `until`."""
+    def _close(self, part: Part, until: int, last: bool = False) -> Iterator[AnyPacket]:
+        """Encode what is left of the part, and fill it up to frame number `until`; the `last` one leaves no output empty."""
         if self._chain:
             for shown in self._last_shown(part):
                 yield from self._filter(self._chain, shown)
             for frame in self._chain.flush():
                 yield from self._take(frame)
+        if last and not until and self._pending is not None:
+            until = 1  # all is shorter than half a frame
         yield from self._settle(until)
         if self._last is None and self._pending is not None:
             self._last, self._black = self._pending[1], False  # too short a part for its only frame still shows that
