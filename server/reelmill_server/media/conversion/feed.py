@@ -13,6 +13,7 @@ from reelmill_server.errors import InvalidMedia
 from reelmill_server.media.input.account import Accountant
 from reelmill_server.media.input.audio_blocks import AudioBlock
 from reelmill_server.media.input.concat import ConcatReader, concat_readers
+from reelmill_server.media.input.decoder_threads import decoder_threads
 from reelmill_server.media.input.decoding import Decoding, StreamDecoding
 from reelmill_server.media.input.finite import silence_invalid
 from reelmill_server.media.input.frame_times import VideoTimes
@@ -83,9 +84,18 @@ class Feed:
                     listening[part.input, part.stream].append((output, track))
         self._listening: dict[tuple[int, int], list[tuple[Output, Track]]] = dict(listening)
         self._takers = {key: (_taking(entries, True), _taking(entries, False)) for key, entries in self._listening.items()}
+        self._set_threads(sources)
         plans = [track.plan for output in self._fed for track in output.tracks]
         streams = plans if scope.streams is None else scope.streams
         self._main, self._attached = concat_readers(plan.inputs, sources, streams, scope.lead_in)
+
+    def _set_threads(self, sources: Sequence[InputContainer]) -> None:
+        """Choose by how many threads video is decoded."""
+        for (number, index), entries in self._listening.items():
+            stream: Any = sources[number].streams[index]
+            if stream.type == "video" and not stream.codec_context.is_open:  # as it is of an input that loops
+                threads = decoder_threads(stream, [track.plan for _, track in entries])
+                stream.codec_context.thread_count = threads or stream.codec_context.thread_count
 
     @property
     def expected_seconds(self) -> float:
