@@ -127,6 +127,14 @@ def test_audio_that_outlasts_the_video_is_whole_at_another_speed(convert: Conver
     assert loud(slow.path)[1] == pytest.approx(2.8, abs=0.03)
 
 
+def test_audio_that_ends_before_the_video_gets_no_silence_at_another_speed(convert: Converter) -> None:
+    """As at its own speed, in the file of the video and in one beside it."""
+    shorter = Clip("mp4", (Video(seconds=1.4),), (Audio(seconds=1),))
+    asked = [replace(target("mkv", video, AudioSpec("flac")), speed=Fraction(1, 2)) for video in (encoded(), None)]
+    for path in convert(shorter, *asked).paths:
+        assert len(judge.sound(path)) == pytest.approx(2 * 48000, abs=2400)
+
+
 TRIMMED = clip("mp4", "aac", offset=-0.6)
 
 

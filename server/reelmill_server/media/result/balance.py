@@ -195,7 +195,7 @@ def _mixed(planned: StreamPlan) -> bool:
 
 def _stretched(entries: Sequence[_Entry]) -> Iterator[str]:
     """Yield what is wrong with the lengths of joined sources: each stream is as long as all that was read of them. Audio of a
-    single source, which counts for its speed, may outlast the video.
+    single source, which counts for its speed, ends where it does there.
     """
     joined = [entry for entry in entries if entry[0].counted and len(own_parts(entry[0])) == len(entry[0].parts)]
     for planned, written, given in (entry for entry in joined if not _mixed(entry[0])):
@@ -203,7 +203,7 @@ def _stretched(entries: Sequence[_Entry]) -> Iterator[str]:
         frame = max(Fraction(other.slack_us, MICROSECONDS) for other, _, _ in joined) * planned.speed
         slack = len(planned.parts) * (frame + MILLISECONDS) + given.doubt + audio_frame(planned, written, given)
         seconds = _seconds(planned, written) * planned.speed
-        length = max(given.length, given.last) if len(planned.parts) == 1 else given.length
+        length = given.last or given.length if len(planned.parts) == 1 else given.length
         if abs(seconds - length) > slack:
             yield f"the joined {planned.type} lasts {float(seconds):.3f} s, its sources {float(length):.3f} s"
 

@@ -172,7 +172,7 @@ class ExactAudioInput(AudioInput):
             yield from self._fill_silence(until)
 
     def end(self, part: Part, length: Fraction) -> Iterator[AudioFrame]:
-        until = self._sample(max(length, self._own_length(part)) if part.alone else length)
+        until = self._sample((part.alone and self._own_length(part)) or length)
         for frame in super().end(part, length):
             yield from self._queue(frame)
         self.written.cut[BEYOND] += max(self._position + self._fifo.samples - until, 0)
