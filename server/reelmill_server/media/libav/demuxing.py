@@ -13,7 +13,7 @@ from reelmill_server.media.libav.flac_frames import HEADER_BYTES, frame_number, 
 from reelmill_server.media.libav.fragment_times import in_own_time, is_fragmented
 from reelmill_server.media.libav.guessed_times import timed_from_behind
 from reelmill_server.media.libav.image_ends import is_whole_gif, is_whole_jpeg
-from reelmill_server.media.libav.packet_damage import damaged_marked, head_checks, solid_streams
+from reelmill_server.media.libav.packet_damage import damaged_marked, heads, solid_streams
 
 _FLAC, _AC3 = (b"\xff\xf8", b"\xff\xf9"), (b"\x0b\x77", b"\x77\x0b")
 _THEORA = tuple(bytes((first,)) for first in range(0x80))  # headers have the highest bit
@@ -108,9 +108,9 @@ def packets_of(container: InputContainer, streams: Sequence[Any]) -> Iterator[An
         packets = _own_times(_from_keyframes(packets, videos), videos)
     if container.format.name == _MP4 and is_fragmented(streams):
         packets = in_own_time(packets)
-    checks, solid = head_checks(container, streams), solid_streams(streams)
-    if checks or solid:
-        packets = damaged_marked(packets, checks, solid)
+    begins, solid = heads(container, streams), solid_streams(streams)
+    if begins or solid:
+        packets = damaged_marked(packets, begins, solid)
     if is_whole := _IS_WHOLE.get(container.format.name):
         packets = _marked(packets, is_whole)
     try:

@@ -3,6 +3,8 @@ as downloads leave them in files.
 """
 
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
+from dataclasses import dataclass
+from struct import Struct
 from typing import Any
 
 from reelmill_server.media.libav.codec_names import codec_name
@@ -10,7 +12,6 @@ from reelmill_server.media.libav.codec_names import codec_name
 _MP4 = "mov,mp4,m4a,3gp,3g2,mj2"
 _RAW = ("aac", "mp3")
 _HEAD = 8
-_EMPTY = bytes(_HEAD)
 _LENGTH, _LONG = 4, 3  # bytes of the length of a NAL unit, as configurations say it
 _UNITS = {"h264": 4, "hevc": 21}  # where avcC and hvcC say it
 # Whose packets never begin with as many zeros.
@@ -22,33 +23,37 @@ _STEP, _HITS = 512, 4  # bytes between two that are looked at; so many zeros amo
 _START_CODE_END = 1  # zeros before a start code (00 00 01) are stuffing: ITU-T H.264, annex B
 
 
-def _is_unit(head: bytes, size: int) -> bool:
-    return 0 < int.from_bytes(head[:_LENGTH], "big") <= size - _LENGTH
+@dataclass(frozen=True)
+class Head:
+    """What the first bytes of a packet are, which `read` returns as a number: no less than `least`, and no more than follow if
+    they are a `length`.
+    """
+
+    read: Callable[[Any], tuple[int]]
+    least: int
+    length: bool = False
 
 
-def _is_filled(head: bytes, _: int) -> bool:
-    return head != _EMPTY
+_UNIT = Head(Struct(">I").unpack_from, 1, length=True)
+_FILLED = Head(Struct(">Q").unpack_from, 1)
+_SYNCHRONIZED = Head(Struct(">H").unpack_from, 0xFFE0)
 
 
-def _is_synchronized(head: bytes, _: int) -> bool:
-    return head[0] == 0xFF and head[1] >= 0xE0
-
-
-def head_checks(container: Any, streams: Iterable[Any]) -> Mapping[int, Callable[[bytes, int], bool]]:
-    """Return by the index of streams what tells whether the first bytes of a packet, of a size, begin one."""
+def heads(container: Any, streams: Iterable[Any]) -> Mapping[int, Head]:
+    """Return by the index of streams how their packets begin, as far as it is known."""
     name = container.format.name
     if name in _RAW:
-        return {stream.index: _is_synchronized for stream in streams if stream.type == "audio"}
-    return {stream.index: check for stream in streams if name == _MP4 and (check := _check(stream))}
+        return {stream.index: _SYNCHRONIZED for stream in streams if stream.type == "audio"}
+    return {stream.index: head for stream in streams if name == _MP4 and (head := _head(stream))}
 
 
-def _check(stream: Any) -> Callable[[bytes, int], bool] | None:
+def _head(stream: Any) -> Head | None:
     codec = codec_name(stream.codec_context)
     data = bytes(stream.codec_context.extradata or b"") if codec in _UNITS else b""
     at = _UNITS.get(codec, 0)
     if len(data) > at and data[0] == 1 and data[at] & _LONG == _LONG:
-        return _is_unit
-    return _is_filled if codec in _NEVER_EMPTY else None
+        return _UNIT
+    return _FILLED if codec in _NEVER_EMPTY else None
 
 
 def solid_streams(streams: Iterable[Any]) -> frozenset[int]:
@@ -56,14 +61,16 @@ def solid_streams(streams: Iterable[Any]) -> frozenset[int]:
     return frozenset(stream.index for stream in streams if codec_name(stream.codec_context) in _SOLID)
 
 
-def damaged_marked(
-    packets: Iterable[Any], checks: Mapping[int, Callable[[bytes, int], bool]], solid: Collection[int]
-) -> Iterator[Any]:
+def damaged_marked(packets: Iterable[Any], begins: Mapping[int, Head], solid: Collection[int]) -> Iterator[Any]:
     """Yield the packets; those that do not begin as they must, or of `solid` streams have a hole, are marked as damaged."""
+    known = {index: (head.read, head.least, head.length) for index, head in begins.items()}  # what is read of each packet
     for packet in packets:
         size, index = packet.size, packet.stream_index
-        if size >= _HEAD and (check := checks.get(index)) and not check(bytes(memoryview(packet)[:_HEAD]), size):
-            packet.is_corrupt = True
+        if size >= _HEAD and index in known:
+            read, least, length = known[index]
+            (head,) = read(packet)
+            if head < least or (length and head > size - _LENGTH):
+                packet.is_corrupt = True
         if size >= _LARGE and index in solid and has_hole(memoryview(packet)):
             packet.is_corrupt = True
         yield packet
