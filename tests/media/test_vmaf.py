@@ -107,6 +107,10 @@ class FilterMeter(XpsnrMeter):
         judge.link_to(graph.add("buffersink"))
         return [(judge, 0), (judge, 1)]
 
+    def _fitted(self, width: int, height: int) -> Iterator[tuple[str, str]]:
+        """This filter takes every size."""
+        return iter(())
+
     def _count(self, frame: Any) -> None:
         """It has no score."""
 

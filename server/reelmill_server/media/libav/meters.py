@@ -2,9 +2,9 @@
 
 import os
 from abc import ABC, abstractmethod
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from fractions import Fraction
-from math import isfinite
+from math import ceil, isfinite, sqrt
 from typing import Any
 
 import av
@@ -20,6 +20,9 @@ _NEIGHBORS = 3  # a frame, the one before it and the one after it: how much move
 _PLANAR = {"nv12": "yuv420p", "p010le": "yuv420p10le", "yuva420p": "yuv420p"}
 _WEIGHTS = {"y": 4, "u": 1, "v": 1}
 _MOST_DB = 100.0  # of equal frames, whose XPSNR is infinite
+_LEAST_PIXELS = 2025  # of smaller frames, libav's filter makes blocks of no pixel, and divides by their size
+_BYTE = 8
+_ROW = 64  # samples in whose multiples filters store rows
 
 
 class Meter(ABC):
@@ -63,13 +66,18 @@ class Meter(ABC):
             self._inputs.append(node)
             # One range for both, whatever their tags say: values are compared as they are.
             size = f"{given.width}:{given.height}:flags=bicubic"
-            for name, words in (("scale", f"{size}:in_range=pc:out_range=pc"), ("format", self._pixel_format)):
+            scaled = ("scale", f"{size}:in_range=pc:out_range=pc"), ("format", self._pixel_format)
+            for name, words in (*scaled, *self._fitted(given.width, given.height)):
                 following = graph.add(name, words)
                 node.link_to(following)
                 node = following
             node.link_to(end[0], 0, end[1])
         graph.configure()
         return graph
+
+    def _fitted(self, width: int, height: int) -> Iterator[tuple[str, str]]:
+        """Yield the filters that bring frames of that size to one that can be compared."""
+        yield from ()
 
 
 class VmafMeter(Meter):
@@ -124,6 +132,19 @@ class XpsnrMeter(Meter):
         judge = graph.add("xpsnr")
         judge.link_to(graph.add("buffersink"))
         return [(judge, 0), (judge, 1)]
+
+    def _fitted(self, width: int, height: int) -> Iterator[tuple[str, str]]:
+        # Of more than 8 bits, libav's filter takes gaps between rows for samples; of odd heights, it leaves out a row.
+        deep = av.VideoFormat(self._pixel_format).components[0].bits > _BYTE
+        grown = max(1, ceil(sqrt(_LEAST_PIXELS / (width * height))), ceil(2 * _ROW / width) if deep else 1)
+        wide, high = grown * width, grown * height
+        if grown > 1:
+            yield "scale", f"{wide}:{high}:flags=neighbor"
+        right, bottom = -wide % _ROW if deep else 0, high % 2
+        if deep or bottom:
+            yield "pad", f"{wide + right}:{high + bottom}"
+            yield "fillborders", f"right={right}:bottom={bottom}:mode=mirror"
+            yield "copy", ""
 
     def _push(self, shown: VideoFrame | None, given: VideoFrame | None) -> None:
         """Push a pair, or its end, and drain what the filter passes on: it stalls when nobody reads."""
