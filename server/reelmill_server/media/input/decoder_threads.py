@@ -14,7 +14,7 @@ from reelmill_server.model.time import FALLBACK_RATE
 
 # To decode a pixel takes no more CPU than a third of what it takes to scale and encode one in the cheapest way.
 _CHEAP_CODEC, _CHEAPER = "h264", 3
-_MOST_THREADS = 16  # as many does libav start by itself
+_MOST_THREADS = 16  # that libav starts by itself
 
 
 def decoder_threads(stream: Any, encodes: Iterable[StreamPlan]) -> int:
@@ -28,7 +28,8 @@ def decoder_threads(stream: Any, encodes: Iterable[StreamPlan]) -> int:
     if canonical_name(context) != _CHEAP_CODEC or not made or not pixels:
         return 0
     cores = os.cpu_count() or 1
-    return min(ceil(pixels * cores / (made * _CHEAPER)), cores, _MOST_THREADS)
+    threads = ceil(pixels * cores / (made * _CHEAPER))
+    return threads if threads < min(cores, _MOST_THREADS) else 0
 
 
 def _pixels(planned: StreamPlan) -> Fraction:

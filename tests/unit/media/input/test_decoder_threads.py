@@ -33,13 +33,14 @@ _COPY = SimpleNamespace(video=None, device="", speed=Fraction(1))
 @pytest.mark.parametrize(
     ("stream", "encodes", "cores", "threads"),
     [
+        (_stream(*_HD), [_encode(*_HD)], 1, 0),
         (_stream(*_HD), [_encode(*_HD)], 2, 1),
         (_stream(*_HD), [_encode(*_HD)], 16, 6),
         (_stream(*_HD), [_encode(*_HD), _encode(*_HD), _COPY], 16, 3),
-        (_stream(*_HD), [_encode(*_360P)], 16, 16),  # most of the work is to decode
-        (_stream(*_HD), [_encode(*_360P)], 64, 16),
-        (_stream(*_HD), [_encode(*_HD, rate=1)], 2, 2),
-        (_stream(*_HD), [_encode(*_HD, rate=25, speed=25)], 2, 2),
+        (_stream(*_HD), [_encode(*_360P)], 16, 0),  # most of the work is to decode
+        (_stream(*_HD), [_encode(*_HD)], 64, 0),
+        (_stream(*_HD), [_encode(*_HD, rate=1)], 2, 0),
+        (_stream(*_HD), [_encode(*_HD, rate=25, speed=25)], 2, 0),
         (_stream(*_HD), [_encode(*_HD, device="nvenc")], 2, 0),
         (_stream(*_HD), [_COPY], 2, 0),
         (_stream(*_HD, "prores"), [_encode(*_HD)], 2, 0),
