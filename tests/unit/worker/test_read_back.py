@@ -63,9 +63,21 @@ def test_the_first_wrong_output_is_told_whoever_reads_it(monkeypatch: Any) -> No
         _read(_Attempt(), _files(2, True))
 
 
-def test_nothing_more_is_read_once_stopped(monkeypatch: Any) -> None:
-    monkeypatch.setattr(module, "verify", lambda file, moved: file)
-    attempt = _Attempt()
-    attempt.stop.set()
+@pytest.mark.parametrize("encoded", [False, True])
+@pytest.mark.parametrize("at", [0, 1, 3])
+def test_nothing_more_is_read_once_stopped(monkeypatch: Any, encoded: bool, at: int) -> None:
+    """Of two outputs that are read at once, the other one is read to its end."""
+    attempt, read = _Attempt(), list[Any]()
+
+    def verify(file: Any, moved: Any) -> Any:
+        read.append(file)
+        if len(read) >= at:
+            attempt.stop.set()
+        return file
+
+    monkeypatch.setattr(module, "verify", verify)
+    if not at:
+        attempt.stop.set()
     with pytest.raises(Stopped):
-        _read(attempt, _files(3, False))
+        _read(attempt, _files(3, encoded))
+    assert at <= len(read) <= min(3, at + (encoded and at > 0))

@@ -27,19 +27,22 @@ def read_back(
     done = set[int]()
 
     def read(slot: int) -> Verified:
+        if attempt.stop.is_set():
+            raise Stopped
         file = files[slot]
         verified = _verified(attempt, plan, file, moved)
         done.add(slot)
         attempt.report(meter.verified(done.copy()))
         if file.plan.package is None:
             attempt.report(messages.Closed(str(Path(file.path).relative_to(attempt.assignment.directory))))
-        if attempt.stop.is_set():
-            raise Stopped
         return verified
 
     # Most of their time is spent on decoding. Threads that read the packets of copies would wait for each other.
     encodes = sum(any(stream.video for stream in file.plan.streams) for file in files)
-    return [*(side_by_side if encodes > 1 else map)(read, range(len(files)))]
+    results = [*(side_by_side if encodes > 1 else map)(read, range(len(files)))]
+    if attempt.stop.is_set():
+        raise Stopped
+    return results
 
 
 def _verified(attempt: Attempt, plan: Plan, file: MediaFile, moved: Callable[[], None]) -> Verified:
