@@ -78,11 +78,14 @@ def overstated(
         claimed = Fraction(container.duration, MICROSECONDS)
         begin = min(end.first for end in ends)
         last = max(ends, key=lambda end: end.seen)
-        # Some count from 0, some from the first frame, and libav's Matroska with the audio that decoders skip.
-        audio = [stream for stream in media if stream.type == "audio"] if container.format.name == _SKIPPING else []
+        # Some count from 0, some from the first frame.
         late = max(end.first for end in ends) * _LATE_TIMES.get(container.format.name, 0)
-        times = (claimed, claimed + begin, claimed + late, *(claimed - codec_delay(stream) for stream in audio))
-        if not any(end.near(time, frames) and last.within(time, frames) for end in ends for time in times):
+        times = claimed, claimed + begin, claimed + late
+        honest = any(end.near(time, frames) and last.within(time, frames) for end in ends for time in times)
+        # libav's Matroska counts audio with that which decoders skip, so that it may end behind the video.
+        audio = [stream for stream in media if stream.type == "audio"] if container.format.name == _SKIPPING else []
+        skipping = (streams[stream.index].near(claimed - codec_delay(stream), frames) for stream in audio)
+        if not honest and not (any(skipping) and last.within(claimed, frames)):
             yield f"the file claims {float(claimed):.3f} s, in it are {float(last.seen - begin):.3f} s"
 
 
