@@ -1,5 +1,6 @@
 """Read the streams of an output: count every packet, keep those at the ends and in the middle, and decode these."""
 
+import os
 from collections import deque
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
@@ -41,7 +42,8 @@ _COPY_BYTES, _COPY_PACKETS = 1 << 18, 8
 _QUICKLY = {"skip_loop_filter": "all"}
 # With gradual refresh a part that begins at a keyframe may end before all of a frame was refreshed.
 _UNRECOVERED = {"flags": "+output_corrupt"}
-_LARGE_PIXELS = 1920 * 1088
+_MANY_PIXELS = 1 << 26  # 32 frames of 1080p
+_MOST_THREADS = 4
 _EMPTY_LINE_BYTES = 2  # of an empty mov_text sample
 
 
@@ -198,8 +200,8 @@ def decode_ends(
     stream.codec_context.options = {**usual_decoders(), **checks}
     if copied and not may_decode(stream):
         return
-    _set_threads(stream, copied)
     tail = list(sight.tail)
+    _set_threads(stream, copied, len(tail))
     if stream.type == "audio":
         tail = tail[-_SAMPLE_PACKETS:]
     overlong = stream.type == "video" and len(tail) == _GROUP_PACKETS and not tail[0].is_keyframe
@@ -222,14 +224,13 @@ def decode_ends(
             raise OutputInvalid(f"{where}: the frames of the {stream.type} have times in another order than they are shown in")
 
 
-def _set_threads(stream: Any, copied: bool) -> None:
-    """Have several frames of a large video decoded at once. Not of others, which takes a tenth of the CPU time more, and not
-    those of a copy, of which more may be lost where one is damaged: more threads take longer to start than a few packets to
-    decode.
+def _set_threads(stream: Any, copied: bool, frames: int) -> None:
+    """Have an encoded video decoded by several threads where `frames` have many pixels: nothing else uses the other cores
+    by then. Not of few, for which threads only start, and not those of a copy, of which more may be lost where one is damaged.
     """
     context = stream.codec_context
-    if stream.type == "video" and not copied and context.width * context.height > _LARGE_PIXELS:
-        stream.thread_type = "AUTO"
+    if stream.type == "video" and not copied and context.width * context.height * frames > _MANY_PIXELS:
+        stream.thread_type, context.thread_count = "AUTO", min(os.cpu_count() or 1, _MOST_THREADS)
     elif (copied or stream.type == "video") and not context.is_open:
         context.thread_count = 1
 
