@@ -21,6 +21,7 @@ from reelmill_server.media.output.beginning import begun_together
 from reelmill_server.media.output.even_audio import EvenAudio
 from reelmill_server.media.output.front_index import index_to_front
 from reelmill_server.media.output.last_decoded import LastDecoded
+from reelmill_server.media.output.reservation import Reservation
 from reelmill_server.media.overlay.pipeline import make_overlays
 from reelmill_server.media.package.segments import (
     Reframing,
@@ -189,7 +190,9 @@ class FileOutput(Output):
         bundles, mux = LastDecoded(self.plan).all_of(begun), self._container.mux
         late = LateStreams(self.plan, self._container)
         even = EvenAudio(self.plan, self._container, self.tracks, self._note)
-        for packets in even.all_of(late.all_of(Reframing(self.plan, list(self._container.streams)).all_of(bundles))):
+        bundles = even.all_of(late.all_of(Reframing(self.plan, list(self._container.streams)).all_of(bundles)))
+        reservation = Reservation(self.plan, self.path)
+        for packets in reservation.all_of(bundles):
             mux(packets)
             if self._stop.is_set():
                 raise Stopped
@@ -200,6 +203,7 @@ class FileOutput(Output):
         self._container.start_encoding()  # or a subtitle file without a cue would not even have a header
         languages = [stream.metadata.get("language", "") for stream in self._container.streams]
         self._container.close()
+        reservation.release()  # before anything of it is taken to be final
         if self.plan.muxer == "mov":
             name_languages(self.path, languages)
         if late.begins:
