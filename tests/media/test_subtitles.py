@@ -342,6 +342,13 @@ def test_files_of_other_kinds(convert: Converter, tmp_path: Path) -> None:
         assert judge.lines(convert(BARE, replace(target(container), subtitle="all"), source=beside(text)).path) == near(LINES)
 
 
+def test_a_cue_of_a_few_milliseconds_is_shown_for_a_hundredth_in_ass(convert: Converter, tmp_path: Path) -> None:
+    """FFmpeg 9 finds no cue in what is shown for no time, and the output was refused."""
+    (tmp_path / "x.srt").write_text(srt([(0.1, 0.103, "short"), (0.2, 0.4, "long")]))
+    converted = convert(BARE, replace(EXTRACT, extract=ExtractSpec("ass", "file:///out/a")), source=beside(tmp_path / "x.srt"))
+    assert "Dialogue: 0,0:00:00.10,0:00:00.11,Default,,0,0,0,,short" in converted.path.read_text()
+
+
 def test_markup_of_mp4_is_kept_without_a_warning(convert: Converter, tmp_path: Path) -> None:
     """Its decoder ends each run of bold or italic text with a reset, which says nothing."""
     (tmp_path / "x.srt").write_text(srt([(0.1, 0.3, "a <i>b</i> c"), (0.4, 0.5, "<b>d</b>")]))

@@ -38,6 +38,7 @@ from reelmill_server.model.plan import COPY, ImagePlan, PartPlan, StreamPlan, Ta
 from reelmill_server.model.time import MICROSECONDS
 
 _MILLISECOND = Fraction(1, 1000)
+_HUNDREDTH = 10  # ticks: what files of ASS count; FFmpeg 9 leaves out cues that are shown for none
 _BITMAP_TICK = Fraction(1, 90_000)  # of DVD, Blu-ray and MPEG-TS
 _TEXT = frozenset({"subrip", "ass", "webvtt", "mov_text", "text"})
 _UTF8 = frozenset({"subrip", "ass", "webvtt", "text"})  # codecs whose packets are text and nothing else
@@ -78,6 +79,7 @@ class SubtitleTrack(Track):
         self._inputs = inputs
         self._numbers = {part.input: number for number, part in enumerate(plan.parts)}
         self._tick = _MILLISECOND if plan.codec in _TEXT else _BITMAP_TICK
+        self._least = _HUNDREDTH if output.format.name == "ass" else 1
         self._decoders: dict[int, Any] = {}
         self._codecs: dict[int, str] = {}
         self._styles: dict[int, Styles] = {}
@@ -300,7 +302,8 @@ class SubtitleTrack(Track):
         start = self._last_start = max(cue.start, self._last_start)
         packet.stream, packet.time_base = self._stream, self._tick
         packet.pts = packet.dts = round(start / self._tick)
-        packet.duration = max(1, round(cue.end / self._tick) - packet.pts) if cue.end is not None else 0
+        shown = round(cue.end / self._tick) - packet.pts if cue.end is not None else 0
+        packet.duration = max(self._least, shown) if cue.end is not None or self._least > 1 else 0
         self.written.count(packet)
         return packet
 
