@@ -8,8 +8,10 @@ import re
 import av
 from av import CodecContext, Packet
 
-# A scan ends where a marker follows that is none of those within it.
-_MARKER, _SCAN, _END = re.compile(rb"\xff+[^\x00\xd0-\xd7\xff]", re.DOTALL), 0xDA, 0xD9
+# A scan ends where a marker follows that is none of those within it. Bytes that fill up to a marker are not part of the one
+# that is searched: a long run of them would be read anew from each of its bytes.
+_MARKER, _NEXT_MARKER = re.compile(rb"\xff+[^\x00\xd0-\xd7\xff]"), re.compile(rb"\xff[^\x00\xd0-\xd7\xff]")
+_SCAN, _END = 0xDA, 0xD9
 _MOST_MARKERS = 10_000
 _GIF, _GIF_HEADER, _COLORS, _IMAGE, _EXTENSION = b"GIF8", 13, 0x80, 0x2C, 0x21
 
@@ -18,7 +20,7 @@ def is_whole_jpeg(data: bytes) -> bool:
     """Return whether the JPEG at the front of `data` has its end, and a decoder that conceals nothing takes it."""
     at, scan = 2, False
     for _ in range(_MOST_MARKERS):
-        match = _MARKER.search(data, at) if scan else _MARKER.match(data, at)
+        match = _NEXT_MARKER.search(data, at) if scan else _MARKER.match(data, at)
         if match is None:
             return False
         marker, at = data[match.end() - 1], match.end()
