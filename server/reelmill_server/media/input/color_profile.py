@@ -8,7 +8,7 @@ from reelmill_server.media.libav.pillow import UNREADABLE, opened
 
 _FORMATS = ("JPEG", "PNG", "WEBP", "TIFF", "AVIF")
 _MOST_BYTES = 256 << 20  # of a file: Pillow reads some formats as a whole
-_HEADER, _ENTRY, _MOST_TAGS = 128, 12, 100
+_HEADER, _ENTRY, _MOST_TAGS, _MOST_TAG_BYTES = 128, 12, 100, 1 << 16
 _SPACE, _GRAY = slice(16, 20), b"GRAY"
 # Where the primaries of sRGB are in a profile, and how far off they may be.
 _SRGB = {b"rXYZ": (0.436, 0.2225, 0.0139), b"gXYZ": (0.3851, 0.7169, 0.0971), b"bXYZ": (0.1431, 0.0606, 0.7141)}
@@ -48,7 +48,7 @@ def _tags(profile: bytes) -> dict[bytes, bytes]:
     tags = {}
     for at in range(_HEADER + 4, _HEADER + 4 + count * _ENTRY, _ENTRY):
         begin, size = int.from_bytes(profile[at + 4 : at + 8]), int.from_bytes(profile[at + 8 : at + 12])
-        tags[profile[at : at + 4]] = profile[begin : begin + size]
+        tags[profile[at : at + 4]] = profile[begin : begin + min(size, _MOST_TAG_BYTES)]
     return tags
 
 

@@ -2,6 +2,7 @@
 
 import io
 import struct
+import tracemalloc
 
 import pytest
 from PIL import ImageCms
@@ -48,3 +49,13 @@ def test_srgb_and_gray_are_no_other_profile() -> None:
     assert profile_name(profile(name=PLAIN, primaries=(), space=b"GRAY")) == ""
     assert profile_name(b"short") == ""
     assert color_profile(io.BytesIO(b"no image")) == ""
+
+
+def test_tags_that_each_claim_the_whole_profile_take_little_memory() -> None:
+    """A megabyte that would be a hundred."""
+    tags = b"".join(struct.pack(">III", number, 1, 1 << 20) for number in range(100))
+    tracemalloc.start()
+    assert profile_name((bytes(128) + struct.pack(">I", 100) + tags).ljust(1 << 20, b"\0")) == "unnamed"
+    most = tracemalloc.get_traced_memory()[1]
+    tracemalloc.stop()
+    assert most < 16 << 20
