@@ -510,19 +510,29 @@ def test_sound_subtitles_pass(spec: TargetSpec, shelf: Shelf, tmp_path: Path) ->
     verify(made(shelf, tmp_path, (LINES,), spec))
 
 
-@pytest.mark.parametrize("charset", ["cp1252", "utf-8"])
-def test_a_file_read_in_another_charset_is_refused(charset: str, shelf: Shelf, tmp_path: Path) -> None:
-    """Its letters are known by its bytes."""
-    film, lines = str(shelf.get(MUTE)), shelf.put("read.srt", "1\n00:00:00,200 --> 00:00:00,900\nété\n".encode())
+@pytest.mark.parametrize(
+    ("text", "written", "charset"),
+    [
+        ("été", "utf-8", "cp1252"),
+        ("été", "utf-8", "utf-8"),
+        ("Привет", "utf-16-le", "utf-16-le"),
+        ("日本", "iso2022_jp", "iso2022_jp"),
+        ("中文", "hz", "hz"),
+    ],
+)
+def test_a_file_read_in_another_charset_is_refused(text: str, written: str, charset: str, shelf: Shelf, tmp_path: Path) -> None:
+    """Its letters are known by its bytes, also where all of them are ASCII."""
+    cue = f"1\n00:00:00,200 --> 00:00:00,900\n{text}\n".encode(written)
+    film, lines = str(shelf.get(MUTE)), shelf.put(f"read.{written}.srt", cue)
     plan = plan_of(Path(film), (SPOKEN,), SourceSpec("file:///a", subtitles=(SubtitleFileSpec(str(lines)),)), Limits())
     *others, planned = plan.targets[0].streams
     (part,) = planned.parts
-    assert part.file and part.file.charset == "utf-8"
+    assert part.file and part.file.charset == written
     planned = replace(planned, parts=(replace(part, file=replace(part.file, charset=charset)),))
     plan = replace(plan, targets=(replace(plan.targets[0], streams=(*others, planned)),))
     stop, files = threading.Event(), ((str(lines),),)
     (produced,), _ = Conversion(plan, (film,), tmp_path, limits=Limits(), stop=stop, subtitle_locations=files).run()
-    with nullcontext() if charset == "utf-8" else pytest.raises(OutputInvalid, match="letters that their source has not"):
+    with nullcontext() if charset == written else pytest.raises(OutputInvalid, match="letters that their source has not"):
         verify(produced)
 
 

@@ -69,12 +69,17 @@ class SubtitleInputs:
         place = self._files[self._inputs[part.input].source][part.file.number]
         return open_subtitles(place, part.file.charset, self._limits)
 
-    def letters(self, part: PartPlan) -> Letters:
-        """Return the letters in the subtitle file of a part."""
+    def letters(self, part: PartPlan) -> Letters | None:
+        """Return the letters in the subtitle file of a part; None: it is no text."""
         assert part.file is not None
+        if not part.file.charset:
+            return None
         letters = Letters()
         with open_bytes(self._files[self._inputs[part.input].source][part.file.number]) as file:
-            letters.add(file.read(MOST_TEXT_BYTES))
+            text = file.read(MOST_TEXT_BYTES)
+        if text.isascii() or b"\0" in text:  # it may be in HZ, ISO 2022 or UTF-16, whose bytes UTF-8 has, too
+            text = text.decode(part.file.charset, "replace").encode()
+        letters.add(text)
         return letters
 
     def begun_before(self, number: int, stream: int) -> list[Cue]:
