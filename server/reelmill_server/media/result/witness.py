@@ -6,7 +6,7 @@ way, and not as it should; or it has the sound of channels in others. Fades, ove
 
 from collections.abc import Iterator, Sequence
 from fractions import Fraction
-from math import log2
+from math import isfinite, log2
 from typing import Any
 
 from av import AudioFrame, VideoFrame
@@ -76,6 +76,8 @@ class _SoundWitness(Witness):
     def mistake(self) -> str:
         given, heard = self._given.channels(), self._heard.channels()
         if len(given) != len(heard) or abs(self._given.seconds - self._heard.seconds) > _LENGTHS * self._given.seconds:
+            return ""
+        if not all(isfinite(level) for level, _ in (*given, *heard)):  # samples of floating point need not be numbers
             return ""
         moved = list(_moved(given, heard))
         sources = [source for source, _ in moved]
