@@ -9,7 +9,7 @@ from typing import Any, NamedTuple
 
 from reelmill_server.media.libav.packets import twin
 
-_MOST_HELD = 4096  # packets that wait for one of a stream, which may have ended
+_MOST_HELD, _MOST_HELD_BYTES = 4096, 64 << 20  # of packets that wait for one of a stream, which may have ended
 _COMPARED = 64  # bytes, at both ends of a packet
 
 
@@ -32,7 +32,7 @@ def in_own_time(packets: Iterable[Any]) -> Iterator[Any]:
     """
     before: dict[int, _Before] = {}
     held: list[Any] = []  # from a packet on that begins later than the one before it ends, by its own length
-    held_for = -1
+    held_for, held_bytes = -1, 0
     for given in packets:
         index = given.stream.index
         last, packet = before.get(index), given
@@ -42,7 +42,7 @@ def in_own_time(packets: Iterable[Any]) -> Iterator[Any]:
                 _set_back(held[0])
         if held_for == index:
             yield from held
-            held, held_for = [], -1
+            held, held_for, held_bytes = [], -1, 0
         before[index] = _Before(packet.dts, packet.duration or 0, _ends_of(packet))
         if held_for < 0 and last is not None and _begins_late(last, packet):
             held_for = index
@@ -50,9 +50,10 @@ def in_own_time(packets: Iterable[Any]) -> Iterator[Any]:
             yield packet
             continue
         held.append(packet)
-        if len(held) > _MOST_HELD:
+        held_bytes += packet.size
+        if len(held) > _MOST_HELD or held_bytes > _MOST_HELD_BYTES:
             yield from held
-            held, held_for = [], -1
+            held, held_for, held_bytes = [], -1, 0
     yield from held
 
 
