@@ -391,3 +391,18 @@ def test_an_animated_webp_is_cut(convert: Converter, tmp_path: Path) -> None:
     converted = convert(tmp_path / "red.webp", target("mkv", encoded(), None), start=0.3, duration=0.4)
     reds = [picture[..., 0].mean() for picture in judge.pictures(converted.path, "rgb24")]
     assert reds == pytest.approx([60, 80, 100, 120], abs=4)
+
+
+@pytest.mark.parametrize("form", ["mp4", "matroska", "mpegts"])
+def test_a_cut_copy_in_a_gap_of_the_audio_is_no_longer_than_its_video(convert: Converter, tmp_path: Path, form: str) -> None:
+    """MP4 has the packet before a gap last until the one behind it; no file has a stream without packets."""
+    sound = "sine=d=4:r=48000,aselect='lt(t,1.2)+gt(t,3)'"
+    given = ["-f", "lavfi", "-i", "testsrc2=s=64x48:d=4:r=25", "-f", "lavfi", "-i", sound, "-g", "5", "-bf", "0"]
+    path = tmp_path / "gap"
+    coded = ["-c:v", "libx264", "-preset", "ultrafast", "-c:a", "aac", "-f", form]
+    subprocess.run([imageio_ffmpeg.get_ffmpeg_exe(), "-v", "error", *given, *coded, str(path)], check=True)
+    for container in ("mp4", "mkv", "ts"):
+        converted = convert(path, target(container), start=1.6, duration=1)
+        assert any("the audio has a gap in all of the span" in text for text in converted.warnings)
+        assert judge.describe(converted.path).duration == pytest.approx(1, abs=0.25)
+        assert len(judge.sound(converted.path)) <= 3 * 1024

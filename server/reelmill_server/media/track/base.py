@@ -50,7 +50,7 @@ class StreamStats:
     what its packets decode to, if that was. Of what an accelerator encoded:
     samples of the frames that it was `given`. `sight`: how its source looks or sounds where the span begins.
     `letters`: those of the subtitles that went in.
-    `silence`: seconds of it that a container needs before and behind copied audio.
+    `silence`: seconds of it that a container needs before and behind copied audio. `in_gap`: no packet of it lies in the span.
     """
 
     packets: int = 0
@@ -74,6 +74,7 @@ class StreamStats:
     sight: Sight | None = None
     letters: Letters | None = None
     silence: tuple[Fraction, Fraction] = (Fraction(0), Fraction(0))
+    in_gap: bool = False
     cut: Counter[str] = field(default_factory=Counter)
     dropped: Counter[str] = field(default_factory=Counter)
 

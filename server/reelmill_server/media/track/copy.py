@@ -240,17 +240,20 @@ class CopyTrack(Track):
         return packets
 
     def _on_the_way(self) -> Iterator[AnyPacket]:
-        """Yield the audio packet that is heard where the span begins, if none begins in it: it begins there then."""
+        """Yield the audio packet that is heard where the span begins, if none begins in it: it begins there then. If the span
+        lies in a gap, that is the last one before it, as no file has a stream without packets.
+        """
         early, self._early, measures = self._early, None, self._measures
         if early is None or measures is None or self.frames or measures.over(measures.begin):
             return
-        end = shown_at(early) + (early.duration or 0)
-        if end > measures.begin:
-            early.pts = early.dts = measures.begin
-            early.duration = end - measures.begin
-            self.frames += 1
-            self.written.held += 1
-            yield from self._in_time(early)
+        length = _own_length(early)
+        end = shown_at(early) + length
+        self.written.in_gap = end <= measures.begin
+        early.pts = early.dts = measures.begin
+        early.duration = length if self.written.in_gap else end - measures.begin
+        self.frames += 1
+        self.written.held += 1
+        yield from self._in_time(early)
 
     def end(self, part: Part, length: Fraction, last: bool) -> Iterator[AnyPacket]:
         if last:
@@ -284,6 +287,8 @@ class CopyTrack(Track):
 
     def warnings(self, target: TargetPlan | ImagePlan) -> Iterator[str]:
         yield from super().warnings(target)
+        if self.written.in_gap:
+            yield f"{target.field}: the audio has a gap in all of the span: only its last packet before that is in the copy"
         if self.revealed and isinstance(target, TargetPlan):
             output = "segments" if target.package else target.container
             hidden = f"the source hides its first {self.revealed} frames, which {output} cannot"
@@ -305,6 +310,14 @@ class CopyTrack(Track):
 
 def _begin(packet: AnyPacket) -> Fraction:
     return Fraction(shown_at(packet) * packet.time_base)
+
+
+def _own_length(packet: AnyPacket) -> int:
+    """Return how long a packet of audio is, in its ticks; some demuxers add the gap behind it."""
+    context: Any = packet.stream.codec_context
+    samples, rate, base = context.frame_size, context.sample_rate, exact(packet.time_base)
+    length = packet.duration or 0
+    return min(length, round(Fraction(samples, rate) / base)) if samples and rate and base else length
 
 
 def _length(packet: AnyPacket) -> Fraction:
