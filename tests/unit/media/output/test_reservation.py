@@ -1,6 +1,7 @@
 """Room that is reserved for a file while it is written."""
 
 import ctypes
+import multiprocessing
 import sys
 from pathlib import Path
 from types import SimpleNamespace
@@ -10,6 +11,7 @@ import pytest
 
 from reelmill_server.media.output import reservation
 from reelmill_server.media.output.reservation import Reservation
+from reelmill_server.worker.child import seccomp
 
 PIECE = 1 << 16
 
@@ -38,6 +40,23 @@ def test_room_is_reserved_for_a_copy_and_given_back(tmp_path: Path, monkeypatch:
     monkeypatch.setattr(reservation, "_LEAST_BYTES", PIECE)
     more, in_the_end = written(tmp_path / "copy.mkv")
     assert more >= PIECE > in_the_end
+
+
+def filtered(path: Path) -> None:
+    seccomp.install()
+    more, in_the_end = written(path)
+    assert more >= PIECE > in_the_end
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="only Linux reserves room")
+@pytest.mark.filterwarnings("ignore::DeprecationWarning")  # of forks
+def test_children_may_reserve_room(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """By calls that their filter lets through: others made every large copy fail."""
+    monkeypatch.setattr(reservation, "_LEAST_BYTES", PIECE)
+    child = multiprocessing.get_context("fork").Process(target=filtered, args=(tmp_path / "copy.mkv",))
+    child.start()
+    child.join()
+    assert child.exitcode == 0
 
 
 def test_no_room_is_reserved_for_encodes_and_small_files(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
