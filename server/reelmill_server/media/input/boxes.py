@@ -17,8 +17,14 @@ def boxes(file: BinaryIO, begin: int, end: int, kind: bytes) -> Iterator[tuple[i
         if size == 1:
             size, content = int.from_bytes(head[8:]), begin + _LONG_HEAD_BYTES
         size = size or end - begin  # 0: the box extends to the end
-        if size < content - begin:
+        if size < content - begin or content > end:
             return
         if head[4:8] == kind:
             yield content, min(begin + size, end)
         begin += size
+
+
+def content_of(file: BinaryIO, begin: int, end: int) -> bytes:
+    """Return the bytes between two positions; none if a box is shorter than what it is to have ahead of them."""
+    file.seek(begin)
+    return file.read(max(end - begin, 0))  # a negative number would be all of the file

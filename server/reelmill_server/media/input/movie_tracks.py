@@ -10,7 +10,7 @@ from typing import Any, BinaryIO
 
 from av.container import InputContainer
 
-from reelmill_server.media.input.boxes import boxes
+from reelmill_server.media.input.boxes import boxes, content_of
 from reelmill_server.media.input.movie_lengths import Edit, edits_of, media_scale, movie_lengths, track_number
 from reelmill_server.model.media_info import MediaInfo, StreamInfo
 
@@ -108,13 +108,13 @@ def _track(file: BinaryIO, table: tuple[int, int]) -> Track:
 def _different(file: BinaryIO, span: tuple[int, int], used: set[bytes]) -> int:
     """Return how many of the sample descriptions that are used say something else, whatever their bit rates are."""
     entries = _entries(file, span)
-    return len({entries[number] for which in used if (number := int.from_bytes(which) - 1) < len(entries)}) or 1
+    numbers = (int.from_bytes(which) - 1 for which in used)
+    return len({entries[number] for number in numbers if 0 <= number < len(entries)}) or 1
 
 
 def _entries(file: BinaryIO, span: tuple[int, int]) -> list[bytes]:
     """Return the sample descriptions in `span`, without their bit rates."""
-    file.seek(span[0])
-    content, entries, at = file.read(span[1] - span[0]), list[bytes](), 0
+    content, entries, at = content_of(file, *span), list[bytes](), 0
     while (size := int.from_bytes(content[at : at + 4])) >= _ENTRIES_AT:
         entries.append(_BIT_RATE.sub(b"", content[at + 4 : at + size]))
         at += size
@@ -128,7 +128,7 @@ def _until(file: BinaryIO, track: tuple[int, int], table: tuple[int, int]) -> fl
     samples = 0
     for (first, each, which), (following, _, other) in pairwise(chunks):
         samples += (following - first) * each
-        if max(which, other) > len(entries) or entries[other - 1] != entries[chunks[0][2] - 1]:
+        if not min(which, other) or max(which, other) > len(entries) or entries[other - 1] != entries[chunks[0][2] - 1]:
             break
     else:
         return None
@@ -144,8 +144,7 @@ def _until(file: BinaryIO, track: tuple[int, int], table: tuple[int, int]) -> fl
 def _rows(file: BinaryIO, table: tuple[int, int], kind: bytes, columns: int) -> list[tuple[int, ...]]:
     """Return the rows of a table of numbers of 32 bits."""
     for begin, end in boxes(file, *table, kind):
-        file.seek(begin + _ENTRIES_AT)
-        content = file.read(end - begin - _ENTRIES_AT)
+        content = content_of(file, begin + _ENTRIES_AT, end)
         row = struct.Struct(f">{columns}I")
         return [*row.iter_unpack(content[: len(content) // row.size * row.size])]
     return []
@@ -154,7 +153,6 @@ def _rows(file: BinaryIO, table: tuple[int, int], kind: bytes, columns: int) -> 
 def _used(file: BinaryIO, table: tuple[int, int]) -> set[bytes]:
     """Return the numbers of the sample descriptions that a track uses."""
     for begin, end in boxes(file, *table, b"stsc"):
-        file.seek(begin + _ENTRIES_AT)
-        chunks = file.read(end - begin - _ENTRIES_AT)
+        chunks = content_of(file, begin + _ENTRIES_AT, end)
         return {chunks[at + _DESCRIPTION_AT : at + _CHUNK_BYTES] for at in range(0, len(chunks), _CHUNK_BYTES)}
     return set()
