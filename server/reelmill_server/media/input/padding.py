@@ -5,7 +5,6 @@ from collections.abc import Iterable, Iterator, Mapping
 from fractions import Fraction
 from typing import Any
 
-import av
 from av import AudioFifo, AudioFrame
 from av.container import InputContainer
 
@@ -17,7 +16,6 @@ from reelmill_server.media.libav.types import AnyPacket
 
 # Only in MP4 the length of a track says where its last frame is cut; the packets that are read reach beyond it.
 _DECLARING_FORMATS = ("mov,mp4,m4a,3gp,3g2,mj2",)
-_MATROSKA = "matroska,webm"
 # Decoders drop the padding of these, but their packets have the length of a whole frame.
 _WHOLE_FRAME_CODECS = ("mp3", "mp3float")
 # AV_PKT_DATA_SKIP_SAMPLES: samples to drop at the front and at the end of a packet, two reasons.
@@ -28,8 +26,6 @@ _NEGATIVE = 1 << 31
 
 def declared_ends(source: InputContainer) -> dict[int, int]:
     """Return where the audio streams end, ticks, by stream: those that end within their last packet."""
-    if source.format.name == _MATROSKA:
-        return _counted_ends(source)
     if source.format.name not in _DECLARING_FORMATS:
         return {}
     ends = {}
@@ -40,13 +36,6 @@ def declared_ends(source: InputContainer) -> dict[int, int]:
             if end > entries[-1].timestamp:
                 ends[stream.index] = end
     return ends
-
-
-def _counted_ends(source: InputContainer) -> dict[int, int]:
-    """Return where Matroska ends, by the streams whose last frame can be decoded only if their length is known, in ticks."""
-    counted = [stream for stream in source.streams.audio if codec_name(stream.codec_context) == "tta"]
-    seconds = Fraction(source.duration or 0, av.time_base)
-    return {stream.index: round(seconds / exact(stream.time_base)) for stream in counted if seconds and stream.time_base}
 
 
 def without_padding(packets: Iterable[AnyPacket], source: InputContainer, ends: Mapping[int, int]) -> Iterator[AnyPacket]:

@@ -32,7 +32,7 @@ _IN_PARTS, _MOST_TICK = ("avi",), Fraction(1, 25)  # of MXF, rates are few
 _COUNTING_SAMPLES = ("mp4", "mov", "ipod")
 _TAKING_EQUAL_TIMES = ("matroska", "webm", "flv")  # of their muxers in libav, those with AVFMT_TS_NONSTRICT
 _SKIPPING = ("matroska", "webm")  # that have decoders skip audio at the beginning (CodecDelay)
-_ALONE = ("flac", "alac", "pcm_", "wavpack", "tta")  # audio of which each packet is decoded without those before it
+_ALONE = ("flac", "alac", "pcm_", "wavpack")  # audio of which each packet is decoded without those before it
 _SKIPPING_ALWAYS = ("opus",)  # its own header says how much
 # Only their edit lists can say that the first frames are to be decoded, but not shown.
 _HIDING = ("mp4", "mov")

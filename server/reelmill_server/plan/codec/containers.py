@@ -78,7 +78,7 @@ def _container(
 # Verified by writing each combination and reading it back (tests/media/test_containers.py). In MPEG-TS libav writes AV1, FLAC
 # and VP9 as private data that nothing reads, MPEG-4 part 2 without its headers. Its QuickTime muxer refuses VP9, AV1, FLAC
 # and Opus. FLAC in ASF, AVI and FLV, AC-3 in FLV, Vorbis and E-AC-3 in AVI, and AAC and Vorbis in WAV are written but not
-# read back correctly.
+# read back correctly. Matroska does not say how many samples the last frame of TTA has, without which it cannot be decoded.
 CONTAINERS: Mapping[str, Container] = {
     container.name: container
     for container in (
@@ -109,7 +109,7 @@ CONTAINERS: Mapping[str, Container] = {
             "matroska",
             video="h264 hevc vvc vp8 vp9 av1 mpeg4 mpeg2video mpeg1video mjpeg jpeg2000 prores ffv1 snow theora dirac rawvideo "
             "msmpeg4v3",
-            audio=f"aac mp3 mp2 mp1 ac3 eac3 dts truehd mlp opus vorbis flac alac tta wavpack {' '.join(_PCM)}",
+            audio=f"aac mp3 mp2 mp1 ac3 eac3 dts truehd mlp opus vorbis flac alac wavpack {' '.join(_PCM)}",
             subtitle="subrip ass hdmv_pgs_subtitle dvd_subtitle dvb_subtitle webvtt",
             attachments=True,
             picture=frozenset({"mjpeg", "png", "gif", "tiff"}),
