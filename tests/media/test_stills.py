@@ -225,6 +225,14 @@ def test_a_damaged_jpeg_is_told(convert: Converter, tmp_path: Path) -> None:
     assert any("1 packets are damaged" in text for text in convert(path, target("mp4", encoded(), None)).warnings)
 
 
+@pytest.mark.parametrize("head", [pack("<2sHHHQ", b"II", 43, 8, 0, 16), pack(">2sHHHQ", b"MM", 43, 8, 0, 16)])
+def test_a_big_tiff_is_refused_by_name(convert: Converter, tmp_path: Path, head: bytes) -> None:
+    path = tmp_path / "photo.tif"
+    path.write_bytes(head + bytes(64))
+    with pytest.raises(UnsupportedFormat, match="BigTIFF"):
+        convert(path, target("mkv", encoded(), None))
+
+
 @pytest.mark.parametrize("compression", [None, "jpeg"])
 def test_pages_that_are_not_shown_are_told(convert: Converter, tmp_path: Path, compression: str | None) -> None:
     """Smaller forms of the first page are none."""

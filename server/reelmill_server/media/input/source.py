@@ -47,6 +47,7 @@ MOST_TEXT_BYTES = 32 << 20  # those of the longest movies have some hundred kilo
 _READ_SIZE = 256 * 1024
 _TOO_MANY = "exceeds max_streams"
 _RECOGNIZED = re.compile(r"Format (\S+) (?:probed|detected)")
+_BIG_TIFF = (b"II+\0", b"MM\0+")  # libav knows nothing of it, and may take it for another format
 _OPENED_ERRORS: dict[str, Any] = {"metadata_errors": "replace"} if int(av.__version__.split(".")[0]) < 19 else {}
 
 
@@ -153,6 +154,9 @@ def _open(file: ReadFile, limits: Limits, formats: Sequence[str]) -> InputContai
 
 def _reason(error: Exception, file: ReadFile, limits: Limits, formats: Sequence[str]) -> ReelmillError:
     """Return why a file was not opened: libav has one error for formats that are not allowed and for many faults."""
+    file.seek(0)
+    if file.read(4) in _BIG_TIFF:
+        return UnsupportedFormat("the file is a BigTIFF (of 64 bits), which is not accepted: save it as TIFF")
     name, too_many = ("", False) if memory_was_short() else _recognized(file, limits, formats)
     if too_many:
         return MediaLimitExceeded(f"the file has more than {limits.max_streams} streams")
