@@ -247,3 +247,10 @@ def test_mxf_has_one_video_stream(convert: Converter, videos: int) -> None:
     clip = Clip("matroska", (Video("mpeg2video", b_frames=0),) * videos, (Audio("pcm_s16le"),))
     with pytest.raises(UnsupportedFormat, match=f"exactly one video stream, and this target would have {videos}"):
         convert(clip, replace(target("mxf"), video_streams=(101,)))
+
+
+def test_flv_may_begin_with_its_audio(convert: Converter) -> None:
+    """Sorenson's H.263 and MP3 have no headers ahead of the packets: libav numbers streams as their packets come."""
+    video = Video("flv", b_frames=0, times=tuple(Fraction(number, 25) for number in range(1, 11)))
+    source = Clip("flv", (video,), (Audio("libmp3lame", rate=44100, seconds=0.4),))
+    assert len(judge.numbers(convert(source, target("flv")).path)) == 10

@@ -23,10 +23,12 @@ _LINE_ROUNDING = {name: Fraction(2, 1000) for name in ("subrip", "webvtt", "mov_
 _ROUNDING = Fraction(2, 1000)
 # Where an Ogg file has several streams of Vorbis, libav takes the first block, a short one, to be as long as the next.
 _MISREAD = {"vorbis": Fraction(1, 20)}
+_UNLISTED_FORMATS = ("flv",)  # whose streams libav numbers as their first packets come: one of each kind
 
 
 def planned_streams(container: InputContainer, plan: TargetPlan) -> list[Stream]:
-    """Return the streams that were planned, without the data streams that muxers add behind them for chapters and time codes.
+    """Return the streams that were planned, in the plan's order, without the data streams that muxers add behind them for
+    chapters and time codes.
 
     Raises OutputInvalid if the number of attached files is not the planned one.
     """
@@ -36,7 +38,11 @@ def planned_streams(container: InputContainer, plan: TargetPlan) -> list[Stream]
     planned = sum(stream.type == StreamType.DATA for stream in plan.streams)
     data_indexes = {stream.index for stream in container.streams.data[:planned]}
     rest = [stream for stream in container.streams if stream.type != "attachment"]
-    return [stream for stream in rest if stream.type != "data" or stream.index in data_indexes]
+    media = [stream for stream in rest if stream.type != "data" or stream.index in data_indexes]
+    if container.format.name in _UNLISTED_FORMATS:
+        order: list[str] = [stream.type for stream in plan.streams]
+        media.sort(key=lambda stream: order.index(stream.type) if stream.type in order else len(order))
+    return media
 
 
 def _kind(stream: Any) -> str:
