@@ -474,3 +474,11 @@ def test_chapters_of_copies_begin_with_their_keyframe(join: Joiner, container: s
     assert judge.numbers(path) == [*range(24, 50), *range(50)]
     begins = [begin for begin, _ in judge.describe(path).chapters]
     assert begins == pytest.approx([0, 0.04, 1.04, 2.04], abs=0.03)
+
+
+def test_captions_of_the_source_between_two_without_any_pass(join: Joiner, shelf: Shelf) -> None:
+    """Most frames have some, but neither those at the front nor those at the end, which are looked at."""
+    plain, said = Clip("mp4", (Video(size=(96, 64), seconds=0.6),)), shown("W" * 100)
+    clip = captioned(shelf, "captioned-between", said, frames=50)
+    _, (path,) = join((plain, clip, plain), target("mp4", encoded(), None))
+    assert heard(path) == said[:50]

@@ -41,7 +41,8 @@ class StreamStats:
     measured.
 
     `taken`: how many frames of the source went into the filters; `held`: how many from before the span are shown in it;
-    `captioned`: how many have closed captions, of which `captions_lost` pairs of bytes found no place;
+    `captioned`: how many have closed captions, of which `captions_lost` pairs of bytes found no place, and `caption_data`: how
+    many have those or fillers in their place (0 of joined chunks);
     `encoded`: how many packets of a copy were encoded, in place of as many of the source at the edges of a cut.
     `ahead`: how many packets from after the span are in it, as others refer to them; `dropped`: how many frames or packets were
     left out on purpose, by reason. Of video at a constant rate: how many frames
@@ -60,6 +61,7 @@ class StreamStats:
     taken: int = 0
     held: int = 0
     captioned: int = 0
+    caption_data: int = 0
     captions_lost: int = 0
     ahead: int = 0
     encoded: int = 0

@@ -41,6 +41,7 @@ class Captions:
         data = a53.in_frame(frame, codec)
         if not data or (time := time_of(frame)) is None:
             return
+        self._written.caption_data += 1
         self._written.captioned += not all(map(a53.is_filler, a53.tuples(data)))
         if self._moved:
             # Of a longer frame than the encoded ones, the nearest of those shows it; of shorter ones each shows several.
