@@ -314,10 +314,11 @@ def _begin(packet: AnyPacket) -> Fraction:
 
 def _own_length(packet: AnyPacket) -> int:
     """Return how long a packet of audio is, in its ticks; some demuxers add the gap behind it."""
-    context: Any = packet.stream.codec_context
-    samples, rate, base = context.frame_size, context.sample_rate, exact(packet.time_base)
+    context: Any = packet.stream.codec_context if packet.stream is not None else None
     length = packet.duration or 0
-    return min(length, round(Fraction(samples, rate) / base)) if samples and rate and base else length
+    if context is None or not context.frame_size or not context.sample_rate:
+        return length
+    return min(length, round(Fraction(context.frame_size, context.sample_rate) / exact(packet.time_base)))
 
 
 def _length(packet: AnyPacket) -> Fraction:
