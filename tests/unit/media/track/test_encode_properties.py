@@ -136,7 +136,7 @@ def test_each_frame_is_encoded_once_at_its_time(film: Film) -> None:
 )
 @example([Film((0, 21, 31), 41, Fraction(1, 1000), Fraction(1, 1000), None)], Fraction(25))
 def test_joined_films_show_at_each_moment_what_their_sources_do(made: list[Film], rate: Fraction) -> None:
-    """A frame at a time of the grid is the last one that began before half a step later; there are exactly as many as fit."""
+    """A frame at a time of the grid is the last one that began before half a step later; as many as fit, or a single one."""
     written = encoded(CfrVideoTrack, made, rate)
     assert [packet.pts for packet in written] == [*range(len(written))]
     results = [tuple(bytes(packet)[:2]) for packet in written]
@@ -155,7 +155,7 @@ def test_joined_films_show_at_each_moment_what_their_sources_do(made: list[Film]
             first_frame = shown[0][1] if shown else 0
             assert frame in range(later[-1] if later else first_frame, (began[-1] if began else first_frame) + 1)
         begin += film.length
-    assert len(written) == nearest(begin * rate)
+    assert len(written) == nearest(begin * rate) or (len(written) == 1 and begin * rate < Fraction(1, 2))
 
 
 @st.composite
